@@ -152,7 +152,7 @@ struct Prepared {
 /// Brings the store up to date with the configuration, and listens on the port if there is one.
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
-    let Predecessor { former, away } = store.record_daemon(world.clock.now()).await?;
+    let Predecessor { former, away } = store.take_predecessor();
     runner::find_step_while_down(store, &world.clock, former).await?;
     if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");

@@ -66,7 +66,7 @@ impl From<StoreError> for ErrorResponse {
     fn from(error: StoreError) -> Self {
         let of_status = match error {
             StoreError::NotFound(_) | StoreError::Conflict(_) => Self::conflict,
-            StoreError::BadRow(_) | StoreError::IllegalTransition(_) => Self::conflict,
+            StoreError::BadRow(_) | StoreError::IllegalTransition(_) | StoreError::NotHeld => Self::conflict,
             StoreError::TooManyWaiting { .. } => Self::too_many_requests,
             StoreError::TookTooLong | StoreError::NoRoom { .. } => Self::unavailable,
             StoreError::Lost(_) | StoreError::Taken { .. } => Self::failed,

@@ -54,6 +54,10 @@ uuid_id!(
     /// never stored.
     InstallationId
 );
+/// The number of one life of a daemon in its store, which the store gives out. What a daemon holds is held under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DaemonNumber(pub i64);
+
 uuid_id!(
     /// One life of a daemon, from its start to its end; drawn at random, and committed before anything is sent.
     DaemonId

@@ -97,6 +97,5 @@ async fn record_denial(janitor: &Janitor, deletion: &DueDeletion, denial: &Denia
         return Ok(());
     }
     let message = format!("its thread cannot be deleted: {denial}");
-    let now = janitor.clock.now();
-    janitor.store.record_denial(deletion.run_id, now, now, message).await.map(drop)
+    janitor.store.record_not_deleted(deletion.run_id, janitor.clock.now(), message).await
 }

@@ -1,18 +1,19 @@
-//! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run has no
-//! `act_at`. After a restart nothing is claimed, so [`Store::recover_runs`] makes everything due again.
+//! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run is held by its daemon and has
+//! no `act_at`, until it is to be looked at again.
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Row, Rows, ToSql, Transaction, named_params};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Row, Rows, Transaction, named_params};
 
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
 use super::plan_due::{Planned, plan_pass};
-use super::room::{ClaimLimits, ClaimedRun, Room};
-use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, save_run, timestamp};
+use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
+use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
 use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 
@@ -41,32 +42,15 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Makes every run due now that a former process had claimed, and returns how many those are. Runs that
-    /// it was sending become unconfirmed.
-    pub async fn recover_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |tx| {
-            // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from
-            // `sending` the change is always legal and touches nothing but the phase, so one statement does
-            // for all rows what would otherwise load, check and save each of them before the daemon can
-            // start.
-            tx.prepare_cached("UPDATE runs SET phase = 'unconfirmed' WHERE phase = 'sending'")?.execute([])?;
-            let recovered = tx
-                .prepare_cached("UPDATE runs SET act_at = ?1 WHERE phase <> 'ended' AND act_at IS NULL")?
-                .execute([millis(now)])?;
-            // Those that were about to be looked at are as old.
-            tx.prepare_cached(
-                "UPDATE runs SET recovered_at = ?1 WHERE (phase = 'unconfirmed' OR phase = 'running') AND act_at <= ?1",
-            )?
-            .execute([millis(now)])?;
-            Ok(recovered)
-        })
-        .await
-    }
-
     /// Records that a run was looked at on the backend and goes on. Returns whether the plan of its cron may have waited for
     /// that.
-    pub async fn looked_at(&self, run_id: RunId) -> Result<bool, StoreError> {
-        self.write(move |tx| looked_at(tx, run_id)).await
+    pub async fn looked_at(&self, run: HeldRun) -> Result<bool, StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| {
+            demand_held(tx, run, daemon)?;
+            looked_at(tx, run.run_id)
+        })
+        .await
     }
 
     /// Plans the crons that are due, and claims what is due, within `limits`.
@@ -81,16 +65,17 @@ impl Store {
     }
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
-        let cache = self.definitions.clone();
+        let (cache, daemon) = (self.definitions.clone(), self.number);
         let claim = self
             .write(move |tx| {
-                let expired = claim_expired(tx, &cache, now)?;
-                let mut room = Room::within(tx, limits, now)?;
-                let is_full = claim_waiting(tx, &cache, &mut room, now)?;
+                let claimer = Claimer { tx, cache: &cache, daemon, now };
+                let expired = claimer.expired()?;
+                let mut room = Room::within(tx, limits, daemon, now)?;
+                let is_full = claimer.waiting(&mut room)?;
                 // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
                 let planned = plan_pass(tx, &cache, &mut room, now)?;
-                let cancelled = claim_cancelled(tx, &cache)?;
-                let checks = claim_checks(tx, &cache, now, checks)?;
+                let cancelled = claimer.cancelled()?;
+                let checks = claimer.checks(checks)?;
                 room.save(tx)?;
                 let next_act_at = next_act_at(tx, now)?;
                 let has_waiting = tx
@@ -132,97 +117,115 @@ pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, Sto
     Ok(changed == 1)
 }
 
-fn claim_cancelled(tx: &Transaction<'_>, cache: &Definitions) -> Result<Vec<ClaimedRun>, StoreError> {
-    let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL LIMIT :limit";
-    claim_unchanged(tx, cache, condition, named_params! { ":limit": count(ENDS_PER_CLAIM) })
-}
-
-fn claim_expired(
-    tx: &Transaction<'_>,
-    cache: &Definitions,
+/// Claims runs for a daemon.
+struct Claimer<'t> {
+    tx: &'t Transaction<'t>,
+    cache: &'t Definitions,
+    daemon: DaemonNumber,
     now: Timestamp,
-) -> Result<Vec<ClaimedRun>, StoreError> {
-    let condition = format!(
-        "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {} LIMIT :limit",
-        waits_for::may_start()
-    );
-    let values = named_params! { ":now": millis(now), ":limit": count(ENDS_PER_CLAIM) };
-    claim_unchanged(tx, cache, &condition, values)
 }
 
-fn claim_checks(
-    tx: &Transaction<'_>,
-    cache: &Definitions,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<ClaimedRun>, StoreError> {
-    if limit == 0 {
-        return Ok(Vec::new());
+impl Claimer<'_> {
+    fn cancelled(&self) -> Result<Vec<ClaimedRun>, StoreError> {
+        let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL";
+        self.unchanged(condition, "", ENDS_PER_CLAIM)
     }
-    let condition =
-        "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at LIMIT :limit";
-    claim_unchanged(tx, cache, condition, named_params! { ":now": millis(now), ":limit": count(limit) })
-}
 
-/// Claims the runs that a condition selects, and leaves their state as it is.
-fn claim_unchanged(
-    tx: &Transaction<'_>,
-    cache: &Definitions,
-    condition: &str,
-    values: &[(&str, &dyn ToSql)],
-) -> Result<Vec<ClaimedRun>, StoreError> {
-    let claimed = select(tx, cache, condition, values)?;
-    let mut claim = tx.prepare_cached("UPDATE runs SET act_at = NULL WHERE run_id = ?1")?;
-    for claimed in &claimed {
-        claim.execute([claimed.run.run_id.to_string()])?;
+    fn expired(&self) -> Result<Vec<ClaimedRun>, StoreError> {
+        let may_start = waits_for::may_start();
+        let condition =
+            format!("phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {may_start}");
+        self.unchanged(&condition, "", ENDS_PER_CLAIM)
     }
-    Ok(claimed)
-}
 
-/// Claims runs that wait to be sent, and returns whether only a lack of room kept more from being claimed. The places on
-/// the backend decide which source is next ([`Places::next`]). Of the waiting runs of one source, those with the lowest turn
-/// are next, and among them those that have been due for the longest. An index provides this order: sorting a large burst
-/// at every claim would take longer than sending it.
-///
-/// An exclusive run waits for those before it ([`waits_for`]). So a cron with a long queue delays no other cron.
-///
-/// [`Places::next`]: crate::domain::turns::Places::next
-fn claim_waiting(
-    tx: &Transaction<'_>,
-    cache: &Definitions,
-    room: &mut Room,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if room.starts == 0 {
-        return Ok(false);
-    }
-    let mut statements = (by_turn(tx, CronSource::File)?, by_turn(tx, CronSource::Api)?);
-    let values = named_params! { ":now": millis(now) };
-    let mut files = Queue { rows: statements.0.query(values)?, head: None };
-    let mut clients = Queue { rows: statements.1.query(values)?, head: None };
-    let mut claimed = Vec::new();
-    let is_full = loop {
-        if room.starts == 0 {
-            break files.has_head(tx, cache)? || clients.has_head(tx, cache)?;
+    fn checks(&self, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
         }
-        let of_files = room.has_room(CronSource::File) && files.has_head(tx, cache)?;
-        let of_clients = room.has_room(CronSource::Api) && clients.has_head(tx, cache)?;
-        let queue = match room.next(of_files, of_clients) {
-            Some(CronSource::File) => &mut files,
-            Some(CronSource::Api) => &mut clients,
-            None => break false,
-        };
-        let Some(waiting) = queue.head.take() else { break false };
-        room.take(waiting.source);
-        claimed.push(waiting);
-    };
-    for Waiting { mut claimed, source, turn } in claimed {
-        claimed.run.state = claimed.run.state.apply(RunChange::Send { at: now })?;
-        claimed.run.send_count = claimed.run.send_count.saturating_add(1);
-        save_run(tx, &claimed.run, None)?;
-        room.send(claimed, source, turn);
+        let condition = "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running')";
+        self.unchanged(condition, "ORDER BY act_at", limit)
     }
-    Ok(is_full)
+
+    /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
+    /// that it has: its task is told to look at it.
+    fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
+             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) AND :now IS NOT NULL {order} LIMIT :limit"
+        ))?;
+        let mut rows = statement.query(named_params! {
+            ":daemon": self.daemon.0,
+            ":now": millis(self.now),
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+        })?;
+        let mut claimed = Vec::new();
+        while let Some(row) = rows.next()? {
+            let run = claimed_from_row(self.tx, self.cache, row)?;
+            let is_held = row.get_ref("held_by")? != ValueRef::Null;
+            let is_followed = is_held && matches!(run.run.state, RunState::Running(_));
+            claimed.push(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run });
+        }
+        let mut claim = self.tx.prepare_cached(
+            "UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1",
+        )?;
+        for claimed in &claimed {
+            claim.execute((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
+        }
+        Ok(claimed)
+    }
+
+    /// Claims runs that wait to be sent, and returns whether only a lack of room kept more from being claimed. The places on
+    /// the backend decide which source is next ([`Places::next`]). Of the waiting runs of one source, those with the lowest
+    /// turn are next, and among them those that have been due for the longest. An index provides this order: sorting a large
+    /// burst at every claim would take longer than sending it.
+    ///
+    /// An exclusive run waits for those before it ([`waits_for`]). So a cron with a long queue delays no other cron.
+    ///
+    /// [`Places::next`]: crate::domain::turns::Places::next
+    fn waiting(&self, room: &mut Room) -> Result<bool, StoreError> {
+        if room.starts == 0 {
+            return Ok(false);
+        }
+        let (tx, cache) = (self.tx, self.cache);
+        let mut statements = (by_turn(tx, CronSource::File)?, by_turn(tx, CronSource::Api)?);
+        let values = named_params! { ":now": millis(self.now) };
+        let mut files = Queue { rows: statements.0.query(values)?, head: None };
+        let mut clients = Queue { rows: statements.1.query(values)?, head: None };
+        let mut claimed = Vec::new();
+        let is_full = loop {
+            if room.starts == 0 {
+                break files.has_head(tx, cache)? || clients.has_head(tx, cache)?;
+            }
+            let of_files = room.has_room(CronSource::File) && files.has_head(tx, cache)?;
+            let of_clients = room.has_room(CronSource::Api) && clients.has_head(tx, cache)?;
+            let queue = match room.next(of_files, of_clients) {
+                Some(CronSource::File) => &mut files,
+                Some(CronSource::Api) => &mut clients,
+                None => break false,
+            };
+            let Some(waiting) = queue.head.take() else { break false };
+            room.take(waiting.source);
+            claimed.push(waiting);
+        };
+        for Waiting { mut claimed, source, turn } in claimed {
+            claimed.run.state = claimed.run.state.apply(RunChange::Send { at: self.now })?;
+            claimed.run.send_count = claimed.run.send_count.saturating_add(1);
+            claimed.claim = claimed.claim.saturating_add(1);
+            tx.prepare_cached(
+                "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
+                 WHERE run_id = ?1",
+            )?
+            .execute((
+                claimed.run.run_id.to_string(),
+                millis(self.now),
+                claimed.run.send_count,
+                self.daemon.0,
+                claimed.claim,
+            ))?;
+            room.send(claimed, source, turn);
+        }
+        Ok(is_full)
+    }
 }
 
 /// A run that waits to be sent.
@@ -256,7 +259,7 @@ impl Queue<'_> {
 /// unnoticed until a large burst.
 fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStatement<'t>, StoreError> {
     let sql = format!(
-        "SELECT {RUN_COLUMNS}, cron_source, turn FROM runs INDEXED BY runs_by_turn \
+        "SELECT {RUN_COLUMNS}, claim, cron_source, turn FROM runs INDEXED BY runs_by_turn \
          WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
          AND cancelling IS NULL AND {} ORDER BY turn, act_at, seq",
         waits_for::may_start()
@@ -264,21 +267,7 @@ fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStat
     Ok(tx.prepare_cached(&sql)?)
 }
 
-fn select(
-    tx: &Transaction<'_>,
-    cache: &Definitions,
-    condition: &str,
-    values: &[(&str, &dyn ToSql)],
-) -> Result<Vec<ClaimedRun>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE {condition}"))?;
-    let mut rows = statement.query(values)?;
-    let mut claimed = Vec::new();
-    while let Some(row) = rows.next()? {
-        claimed.push(claimed_from_row(tx, cache, row)?);
-    }
-    Ok(claimed)
-}
-
+/// Returns the run in a row that has `claim` beside [`RUN_COLUMNS`], under the claim that it has had last.
 fn claimed_from_row(
     tx: &Transaction<'_>,
     cache: &Definitions,
@@ -296,12 +285,7 @@ fn claimed_from_row(
         | RunState::Running(_)
         | RunState::Ended { .. } => None,
     };
-    Ok(ClaimedRun { run, spec, unwanted })
-}
-
-/// Converts a count into SQLite's signed integer.
-fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
+    Ok(ClaimedRun { run, claim: row.get("claim")?, spec, unwanted })
 }
 
 /// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but

@@ -3,42 +3,52 @@
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params};
 
+use super::room::{FIRST_CLAIM, HeldRun};
 use super::rows::{millis, parsed, parsed_option};
 use super::{Store, StoreError};
 use crate::domain::cron::{OnRunCompleted, Target, Template};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{Phase, Trigger};
 use crate::domain::run_spec::ClientRunSpec;
 
 impl Store {
-    /// Commits the intention to forward a client's request for these runs. They count as claimed until their next
-    /// step. If the daemon stops before that, the next start makes them unconfirmed.
+    /// Commits the intention to forward a client's request for these runs, and returns under which claims this daemon holds
+    /// them. If it stops before their next step, they become unconfirmed.
     pub async fn insert_client_runs(
         &self,
         now: Timestamp,
         runs: Vec<(RunId, ClientRunSpec)>,
-    ) -> Result<(), StoreError> {
-        self.write(move |tx| runs.iter().try_for_each(|(run_id, spec)| insert(tx, now, *run_id, spec))).await
+    ) -> Result<Vec<HeldRun>, StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| {
+            runs.iter().map(|(run_id, spec)| insert(tx, daemon, now, *run_id, spec)).collect()
+        })
+        .await
     }
 }
 
 fn insert(
     tx: &Transaction<'_>,
+    daemon: DaemonNumber,
     now: Timestamp,
     run_id: RunId,
     spec: &ClientRunSpec,
-) -> Result<(), StoreError> {
+) -> Result<HeldRun, StoreError> {
     tx.prepare_cached(
                 "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
-                 start_number, send_count, sent_at) VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now)",
+                 start_number, send_count, sent_at, held_by, claim) \
+                 VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now, :held_by, :claim)",
             )?
             .execute(named_params! {
                 ":run_id": run_id.to_string(),
                 ":trigger": Trigger::Api.as_str(),
                 ":phase": Phase::Sending.as_str(),
                 ":now": millis(now),
+                ":held_by": daemon.0,
+                ":claim": FIRST_CLAIM,
             })?;
-    insert_client_run_spec(tx, run_id, spec)
+    insert_client_run_spec(tx, run_id, spec)?;
+    Ok(HeldRun { run_id, claim: FIRST_CLAIM })
 }
 
 fn insert_client_run_spec(

@@ -1,15 +1,16 @@
 //! The daemons that this store has had, one after the other: who may have sent a run that bears its id.
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::lock::LifeSigns;
+use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
-use crate::domain::ids::DaemonId;
+use crate::domain::ids::{DaemonId, DaemonNumber};
 use crate::domain::outage::{Away, DISK_WHY, Outage};
 
 const KILLED: &str = "it was killed or crashed, or the machine lost power";
@@ -60,34 +61,40 @@ pub struct Predecessor {
     pub away: Vec<Outage>,
 }
 
+/// Commits that a daemon has the store now, and the time since its predecessor as an outage. Until then it must send nothing.
+pub(super) fn register(
+    connection: &mut Connection,
+    lock: &DaemonLock,
+    daemon_id: DaemonId,
+    now: Timestamp,
+) -> Result<(DaemonNumber, Predecessor), StoreError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let former = former(&tx)?.map(|former| former.told_by(lock.former, now));
+    let mut away = Vec::new();
+    if let Some(former) = former {
+        away = outages::end_all(&tx, former.ended_at())?;
+        for outage in former.outages(Some(now)).filter(|outage| outage.since < now) {
+            outages::save(&tx, &outage)?;
+        }
+    }
+    tx.execute(
+        "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2)",
+        (daemon_id.to_string(), millis(now)),
+    )?;
+    let number = DaemonNumber(tx.last_insert_rowid());
+    tx.execute("DELETE FROM daemons WHERE number <= ?1 - ?2", (number.0, DAEMONS_REMEMBERED))?;
+    tx.commit()?;
+    lock.tell(|own| {
+        let now = Some(now);
+        *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
+    });
+    Ok((number, Predecessor { former, away }))
+}
+
 impl Store {
-    /// Commits that this daemon has the store now, and the time since its predecessor as an outage. Until then it
-    /// must send nothing.
-    pub async fn record_daemon(&self, now: Timestamp) -> Result<Predecessor, StoreError> {
-        let (daemon_id, signs) = (self.run_owner().daemon_id, self.lock.former);
-        let found = self.write(move |tx| {
-            let former = former(tx)?.map(|former| former.told_by(signs, now));
-            let mut away = Vec::new();
-            if let Some(former) = former {
-                away = outages::end_all(tx, former.ended_at())?;
-                for outage in former.outages(Some(now)).filter(|outage| outage.since < now) {
-                    outages::save(tx, &outage)?;
-                }
-            }
-            tx.execute(
-                "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2)",
-                (daemon_id.to_string(), millis(now)),
-            )?;
-            let forget = "DELETE FROM daemons WHERE number <= (SELECT max(number) FROM daemons) - ?1";
-            tx.execute(forget, [DAEMONS_REMEMBERED])?;
-            Ok(Predecessor { former, away })
-        });
-        let found = found.await?;
-        self.lock.tell(|own| {
-            let now = Some(now);
-            *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
-        });
-        Ok(found)
+    /// Returns what this daemon has found at its start, once.
+    pub fn take_predecessor(&self) -> Predecessor {
+        std::mem::take(&mut self.predecessor.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Leaves a sign of life without a commit.
@@ -97,13 +104,10 @@ impl Store {
 
     /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.
     pub async fn record_stop(&self, now: Timestamp) -> Result<(), StoreError> {
-        let daemon_id = self.run_owner().daemon_id;
+        let daemon = self.number;
         self.lock.tell(|own| own.stopped_at = Some(now));
         self.write(move |tx| {
-            tx.execute(
-                "UPDATE daemons SET stopped_at = ?2 WHERE daemon_id = ?1",
-                (daemon_id.to_string(), millis(now)),
-            )?;
+            tx.execute("UPDATE daemons SET stopped_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
             Ok(())
         })
         .await
@@ -124,12 +128,10 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
     }))
 }
 
-/// Renews the last sign of life of the daemon that has the store, which is the latest one.
-pub(super) fn renew(tx: &Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE daemons SET seen_at = max(seen_at, ?1) WHERE number = (SELECT max(number) FROM daemons)",
-    )?
-    .execute([millis(now)])?;
+/// Renews the last sign of life of a daemon.
+pub(super) fn renew(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE daemons SET seen_at = max(seen_at, ?2) WHERE number = ?1")?
+        .execute((daemon.0, millis(now)))?;
     Ok(())
 }
 
@@ -198,7 +200,6 @@ mod tests {
             .unwrap();
             assert!(daemons.last().is_none_or(|last| store.has_had_daemon(*last)));
             assert!(store.has_had_daemon(store.run_owner().daemon_id));
-            store.record_daemon(Timestamp::UNIX_EPOCH).await.unwrap();
             daemons.push(store.run_owner().daemon_id);
         }
         let store =

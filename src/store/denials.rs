@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, named_params};
 
 use super::outages::restate_overlaps;
-use super::rows::{millis, reason_from_row};
+use super::room::HeldRun;
+use super::rows::{demand_held, millis, reason_from_row};
 use super::{Store, StoreError};
 use crate::domain::ids::RunId;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
@@ -15,12 +16,14 @@ impl Store {
     /// replaces.
     pub async fn record_denial(
         &self,
-        run_id: RunId,
+        held: HeldRun,
         unseen_since: Timestamp,
         at: Timestamp,
         message: String,
     ) -> Result<Option<Reason>, StoreError> {
+        let (run_id, daemon) = (held.run_id, self.number);
         self.write(move |tx| {
+            demand_held(tx, held, daemon)?;
             insert_once(tx, run_id, at, RunEventKind::BackendDenied, &message)?;
             let denied = Reason::new(ReasonCode::BackendDenied, message.clone());
             restate_overlaps(tx, Some(run_id), unseen_since, &denied)?;
@@ -37,29 +40,54 @@ impl Store {
         .await
     }
 
+    /// Adds to the timeline of a run that has ended that its thread cannot be deleted, unless it is there already.
+    pub async fn record_not_deleted(
+        &self,
+        run_id: RunId,
+        at: Timestamp,
+        message: String,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| insert_once(tx, run_id, at, RunEventKind::BackendDenied, &message)).await
+    }
+
     /// Gives a reason to what was skipped for a run since the agent server has shown it last.
     pub async fn restate_overlaps(
         &self,
-        run_id: RunId,
+        held: HeldRun,
         unseen_since: Timestamp,
         because: Reason,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| restate_overlaps(tx, Some(run_id), unseen_since, &because)).await
+        let daemon = self.number;
+        self.write(move |tx| {
+            demand_held(tx, held, daemon)?;
+            restate_overlaps(tx, Some(held.run_id), unseen_since, &because)
+        })
+        .await
     }
 
     /// Adds to the timeline of a run that the agent server did not answer at once when it was told to cancel the run.
     pub async fn record_not_cancelled(
         &self,
-        run_id: RunId,
+        held: HeldRun,
         at: Timestamp,
         detail: String,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| insert_once(tx, run_id, at, RunEventKind::NotCancelled, &detail)).await
+        let daemon = self.number;
+        self.write(move |tx| {
+            demand_held(tx, held, daemon)?;
+            insert_once(tx, held.run_id, at, RunEventKind::NotCancelled, &detail)
+        })
+        .await
     }
 
     /// Gives a running run back the reason that a denial has replaced.
-    pub async fn lift_denial(&self, run_id: RunId, earlier: Option<Reason>) -> Result<(), StoreError> {
-        self.write(move |tx| set_reason(tx, run_id, earlier.as_ref())).await
+    pub async fn lift_denial(&self, held: HeldRun, earlier: Option<Reason>) -> Result<(), StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| {
+            demand_held(tx, held, daemon)?;
+            set_reason(tx, held.run_id, earlier.as_ref())
+        })
+        .await
     }
 }
 

@@ -9,13 +9,14 @@ use super::deliveries::insert_delivery;
 use super::edits::revise_waiting;
 use super::owed_webhooks::{self, Owed};
 use super::retry::insert_next;
-use super::rows::{OutcomeTexts, run, save_end};
+use super::room::HeldRun;
+use super::rows::{OutcomeTexts, held_run, save_end};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::waits_for::count_deadline_from;
 use super::{Store, StoreError};
 use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
-use crate::domain::ids::{FIRST_RUN, RunId, ThreadId};
+use crate::domain::ids::{FIRST_RUN, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
@@ -23,7 +24,7 @@ use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
 /// Everything that becomes true when a run ends.
 #[derive(Clone, Debug)]
 pub struct RunEnding {
-    pub run_id: RunId,
+    pub run: HeldRun,
     pub outcome: Outcome,
     /// The webhook that reports the end.
     pub delivery: Option<NewDelivery>,
@@ -58,24 +59,25 @@ impl Store {
     /// run that is retried is no failure of its cron yet, and has no webhook unless each run has one.
     ///
     /// # Errors
-    /// [`StoreError::IllegalTransition`] if the run has ended already.
+    /// [`StoreError::NotHeld`] if this daemon does not hold the run any more.
     pub async fn end_run(&self, mut ending: RunEnding) -> Result<AfterEnd, StoreError> {
-        let cache = self.definitions.clone();
+        let (cache, daemon) = (self.definitions.clone(), self.number);
         // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
         let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
             .write(move |tx| {
-                let mut run = run(tx, ending.run_id)?;
+                let run_id = ending.run.run_id;
+                let (mut run, _) = held_run(tx, ending.run, daemon)?;
                 let now = ending.outcome.learnt_at;
                 let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
-                save_end(tx, ending.run_id, &ending.outcome, &texts)?;
+                save_end(tx, run_id, &ending.outcome, &texts)?;
                 tx.count_end(&run);
                 if let Some(event) = &ending.event {
-                    insert_event(tx, ending.run_id, event)?;
+                    insert_event(tx, run_id, event)?;
                 }
                 if let Some(thread_id) = ending.discard {
-                    insert_deletion(tx, ending.run_id, thread_id, now)?;
+                    insert_deletion(tx, run_id, thread_id, now)?;
                 }
                 let may_notify = ending.delivery.is_some() || run.retry > FIRST_RUN;
                 let owed = owed_webhooks::settle(tx, &run, now)?;
@@ -89,7 +91,7 @@ impl Store {
                     if let Some(cron_id) = run.cron_id() {
                         revise_waiting(tx, &cache, cron_id, now)?;
                     }
-                    looked_at(tx, ending.run_id)?;
+                    looked_at(tx, run_id)?;
                     return Ok((None, AfterEnd { may_notify, may_act: true }));
                 }
                 let failure_limit = ending.failure_limit.as_ref();
@@ -108,7 +110,7 @@ impl Store {
                 if let Some(delivery) = delivery.as_ref().filter(|_| owed == Owed::Nothing) {
                     insert_delivery(tx, delivery, now)?;
                 }
-                let may_act = looked_at(tx, ending.run_id)? || paused.is_some();
+                let may_act = looked_at(tx, run_id)? || paused.is_some();
                 Ok((paused, AfterEnd { may_notify, may_act }))
             })
             .await?;

@@ -58,6 +58,10 @@ pub enum StoreError {
     /// Nothing was done.
     #[error(transparent)]
     IllegalTransition(#[from] IllegalTransition),
+    /// What was to be said about a run, a webhook or a thread does not count, because this daemon does not hold it any more.
+    /// Nothing was done.
+    #[error("another daemon holds it")]
+    NotHeld,
     /// A read was interrupted because it took too long.
     #[error("this would take longer than 10 s to read; ask for less")]
     TookTooLong,
@@ -75,7 +79,8 @@ impl StoreError {
             | StoreError::Conflict(_)
             | StoreError::TooManyWaiting { .. }
             | StoreError::BadRow(_)
-            | StoreError::IllegalTransition(_) => true,
+            | StoreError::IllegalTransition(_)
+            | StoreError::NotHeld => true,
             StoreError::Taken { .. }
             | StoreError::Unusable { .. }
             | StoreError::NoRoom { .. }
@@ -112,6 +117,7 @@ impl StoreError {
             | StoreError::TooManyWaiting { .. }
             | StoreError::BadRow(_)
             | StoreError::IllegalTransition(_)
+            | StoreError::NotHeld
             | StoreError::TookTooLong => false,
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),

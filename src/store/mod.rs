@@ -33,6 +33,7 @@ mod plan_due;
 mod read;
 mod readers;
 mod receivers_away;
+mod recovery;
 mod replay;
 mod retry;
 mod room;
@@ -52,7 +53,7 @@ mod writer;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -87,7 +88,7 @@ pub use read::{
 pub use receivers_away::ReceiverAway;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
-pub use room::{ClaimLimits, ClaimedRun};
+pub use room::{ClaimLimits, ClaimedRun, HeldRun};
 pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
@@ -99,7 +100,7 @@ use readers::Readers;
 use writer::Writer;
 
 use crate::clock::Clock;
-use crate::domain::ids::{DaemonId, InstallationId, RunOwner};
+use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
 
 /// The daemon's store, the only writer of its file. Cheap to clone.
 #[derive(Clone)]
@@ -110,6 +111,9 @@ pub struct Store {
     writer: Arc<Writer>,
     definitions: Definitions,
     owner: RunOwner,
+    /// Under which it holds what it has claimed.
+    number: DaemonNumber,
+    predecessor: Arc<Mutex<Predecessor>>,
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
     lock: Arc<DaemonLock>,
@@ -162,15 +166,25 @@ impl Store {
         clock: Clock,
         waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
-        let connection = open::open_to_write(path, new_installation)?;
+        let mut connection = open::open_to_write(path, new_installation)?;
         let installation_id = open::installation_id(&connection)?;
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
-        let mut daemons = daemons::read(&connection)?;
-        daemons.insert(owner.daemon_id);
-        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock), waited));
+        let (number, predecessor) = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
+            .map_err(|error| open::in_words(path, error))?;
+        let daemons = daemons::read(&connection)?;
+        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock), number, waited));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
-        Ok(Self { readers, writer, definitions, owner, daemons: Arc::new(daemons), lock: Arc::clone(lock) })
+        Ok(Self {
+            readers,
+            writer,
+            definitions,
+            owner,
+            number,
+            predecessor: Arc::new(Mutex::new(predecessor)),
+            daemons: Arc::new(daemons),
+            lock: Arc::clone(lock),
+        })
     }
 
     /// Runs `work` in a transaction and returns its result after the commit. Several callers share one

@@ -9,7 +9,7 @@ use super::ended::{Ended, first_words};
 use super::rows::millis;
 use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
-use crate::domain::ids::{CronId, FIRST_RUN, RunId};
+use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{CancelCause, CronVersion, Phase, Run, RunState, Status, Trigger};
 use crate::domain::turns;
@@ -70,7 +70,7 @@ pub(super) fn insert_numbered(
             "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
         )?
         .query_row([cron_id.to_string()], |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)))?;
-    let run = NewRun { times, trigger, number, turn, sent_at: None };
+    let run = NewRun { times, trigger, number, turn, sent: None };
     let insertion = run.insert(tx, scheduled)?;
     if insertion == Insertion::Inserted {
         tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
@@ -86,8 +86,8 @@ pub(super) struct NewRun {
     pub(super) trigger: Trigger,
     pub(super) number: RunNumber,
     pub(super) turn: i64,
-    /// When it is sent, if that is at once; otherwise it waits.
-    pub(super) sent_at: Option<Timestamp>,
+    /// When it is sent, and which daemon does that, if it is sent at once; otherwise it waits.
+    pub(super) sent: Option<(Timestamp, DaemonNumber)>,
 }
 
 impl NewRun {
@@ -97,17 +97,18 @@ impl NewRun {
         tx: &Transaction<'_>,
         scheduled: &ScheduledCron,
     ) -> Result<Insertion, StoreError> {
-        let Self { times, trigger, number, turn, sent_at } = *self;
+        let Self { times, trigger, number, turn, sent } = *self;
         let cron = &scheduled.cron;
-        let phase = if sent_at.is_some() { Phase::Sending } else { Phase::Pending };
+        let phase = if sent.is_some() { Phase::Sending } else { Phase::Pending };
         let inserted = tx
             .prepare_cached(
                 "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
                  retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
-                 send_count, sent_at, act_at) \
+                 send_count, sent_at, held_by, claim, act_at) \
                  VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                  :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                 :sent_at IS NOT NULL, :sent_at, iif(:sent_at IS NULL, :due_at, NULL)) ON CONFLICT DO NOTHING",
+                 :sent_at IS NOT NULL, :sent_at, :held_by, :sent_at IS NOT NULL, iif(:sent_at IS NULL, :due_at, NULL)) \
+                 ON CONFLICT DO NOTHING",
             )?
             .execute(named_params! {
                 ":run_id": self.run_id(scheduled).to_string(),
@@ -125,7 +126,8 @@ impl NewRun {
                 ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
                 ":turn": turn,
                 ":phase": phase.as_str(),
-                ":sent_at": sent_at.map(millis),
+                ":sent_at": sent.map(|(at, _)| millis(at)),
+                ":held_by": sent.map(|(_, daemon)| daemon.0),
             })?;
         Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })
     }

@@ -208,6 +208,14 @@ pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId,
     parsed(row, "installation_id")
 }
 
+/// Says which file an error of SQLite is about, and what to do.
+pub(super) fn in_words(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Sqlite(error) => unusable(path, error),
+        error => error,
+    }
+}
+
 fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode as Code;
     if is_disk_full(&error) {

@@ -13,7 +13,7 @@ use super::definitions::Definitions;
 use super::occurrences::{
     Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded,
 };
-use super::room::{ClaimedRun, Room, ServedTurns};
+use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
@@ -227,16 +227,17 @@ impl Pass<'_> {
                     let is_sent = self.room.has_room(entry.source)
                         && (is_alone || cron.policy.overlap == Overlap::Allow)
                         && (times.due_at <= now && now < times.start_before);
-                    let sent_at = is_sent.then_some(now);
-                    let run = NewRun { times, trigger, number: RunNumber::FIRST, turn: next_turn, sent_at };
+                    let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));
+                    let run = NewRun { times, trigger, number: RunNumber::FIRST, turn: next_turn, sent };
                     if run.insert(tx, scheduled)? == Insertion::Existed {
                         continue;
                     }
                     (fired, turn, is_alone) = (fired + 1, next_turn, false);
                     first_fired.get_or_insert(times.scheduled_for);
-                    if is_sent {
+                    if sent.is_some() {
                         let spec = RunSpec::Cron(Arc::clone(cron));
-                        let claimed = ClaimedRun { run: run.sending(scheduled, now), spec, unwanted: None };
+                        let run = run.sending(scheduled, now);
+                        let claimed = ClaimedRun { run, claim: FIRST_CLAIM, spec, unwanted: None };
                         self.room.take(entry.source);
                         self.room.send(claimed, entry.source, turn);
                     }

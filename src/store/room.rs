@@ -7,6 +7,7 @@ use rusqlite::Transaction;
 use super::rows::millis;
 use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{self, Places, kept_for_files};
@@ -22,16 +23,34 @@ pub struct ClaimLimits {
     pub running_max: usize,
 }
 
+/// A run that this daemon holds, for as long as nobody else has claimed it since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HeldRun {
+    pub run_id: RunId,
+    /// How often the run had been claimed then.
+    pub claim: u32,
+}
+
+/// The number of the claim under which a run is inserted that is sent at once.
+pub(super) const FIRST_CLAIM: u32 = 1;
+
 /// A claimed run with its specification.
 #[derive(Clone, Debug)]
 pub struct ClaimedRun {
     pub run: Run,
+    /// How often the run has been claimed by now.
+    pub claim: u32,
     pub spec: RunSpec,
     /// Why it must end instead of being sent, or `None` if nobody cancelled it.
     pub unwanted: Option<CancelCause>,
 }
 
 impl ClaimedRun {
+    /// Returns under which claim it is held.
+    pub fn held(&self) -> HeldRun {
+        HeldRun { run_id: self.run.run_id, claim: self.claim }
+    }
+
     /// Returns the number of the run's latest start, counted from 1.
     pub fn start_number(&self) -> u32 {
         match &self.run.state {
@@ -72,6 +91,8 @@ impl ServedTurns {
 
 /// The room for runs that are sent at once, and the runs that are sent.
 pub(super) struct Room {
+    /// The daemon that sends them; `None` if nobody does.
+    pub(super) holder: Option<DaemonNumber>,
     /// How many more runs may be sent.
     pub(super) starts: usize,
     /// Whether there will be more room in a moment, when what is being sent has been answered.
@@ -87,6 +108,7 @@ impl Room {
     pub(super) fn none() -> Self {
         let places = Places { max: 0, kept_for_files: 0, of_files: 0, of_clients: 0 };
         Self {
+            holder: None,
             starts: 0,
             more_soon: false,
             places,
@@ -100,6 +122,7 @@ impl Room {
     pub(super) fn within(
         tx: &Transaction<'_>,
         limits: ClaimLimits,
+        holder: DaemonNumber,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let none = Self { more_soon: limits.starts + limits.in_flight > 0, ..Self::none() };
@@ -127,7 +150,7 @@ impl Room {
             of_files: held(CronSource::File)?,
             of_clients: held(CronSource::Api)?,
         };
-        Ok(Self { starts: limits.starts, places, ..none })
+        Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {

@@ -7,8 +7,9 @@ use rusqlite::types::{FromSql, ValueRef};
 use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 
+use super::room::HeldRun;
 use super::StoreError;
-use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::ids::{DaemonNumber, RunId, ThreadId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CancelCause, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
@@ -250,24 +251,44 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
 /// # Errors
 /// [`StoreError::NotFound`] if there is none, [`StoreError::BadRow`] if it cannot be read back.
 pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError> {
-    Ok(run_and_cancelling(tx, run_id)?.0)
-}
-
-/// Reads one run, and why it is to be cancelled, which its state does not say before it is running.
-pub(super) fn run_and_cancelling(
-    tx: &Transaction<'_>,
-    run_id: RunId,
-) -> Result<(Run, Option<CancelCause>), StoreError> {
     let mut statement =
         tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"))?;
     let mut rows = statement.query(named_params! { ":run_id": run_id.to_string() })?;
-    match rows.next()? {
-        Some(row) => Ok((run_from_row(row)?, parsed_option(row, RunColumn::cancelling)?)),
-        None => Err(no_run(run_id)),
-    }
+    rows.next()?.map(run_from_row).transpose()?.ok_or_else(|| no_run(run_id))
 }
 
-/// Writes the columns of a run that can change. `act_at` is when the runner acts on it next, or `None` while it is claimed.
+/// Reads a run that this daemon holds, and why it is to be cancelled, which its state does not say before it is running.
+///
+/// # Errors
+/// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
+pub(super) fn held_run(
+    tx: &Transaction<'_>,
+    held: HeldRun,
+    by: DaemonNumber,
+) -> Result<(Run, Option<CancelCause>), StoreError> {
+    let mut statement =
+        tx.prepare_cached(&format!("SELECT {RUN_COLUMNS}, held_by, claim FROM runs WHERE run_id = :run_id"))?;
+    let mut rows = statement.query(named_params! { ":run_id": held.run_id.to_string() })?;
+    let row = rows.next()?.ok_or_else(|| no_run(held.run_id))?;
+    if (row.get::<_, Option<i64>>("held_by")?, row.get("claim")?) != (Some(by.0), held.claim) {
+        return Err(StoreError::NotHeld);
+    }
+    Ok((run_from_row(row)?, parsed_option(row, RunColumn::cancelling)?))
+}
+
+/// Fails if this daemon does not hold the run any more.
+///
+/// # Errors
+/// Those of [`held_run`].
+pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<(), StoreError> {
+    let is_held = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)")?
+        .query_row((held.run_id.to_string(), by.0, held.claim), |row| row.get(0))?;
+    if is_held { Ok(()) } else { Err(StoreError::NotHeld) }
+}
+
+/// Writes the columns of a run that can change. `act_at` is when a runner acts on it next, which ends the claim, or `None` if it
+/// stays held.
 /// What only the end of a run changes is written only then, because SQLite looks at every index of every column that a
 /// statement writes.
 pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp>) -> Result<(), StoreError> {
@@ -286,6 +307,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
         .prepare_cached(
             "UPDATE runs SET phase = :phase, start_number = :start_number, send_count = :send_count, \
              not_found_count = :not_found_count, act_at = :act_at, \
+             held_by = iif(:act_at IS NULL, held_by, NULL), \
              sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
              backend_run_id = :backend_run_id, started_at = :started_at, \
              cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
@@ -339,7 +361,7 @@ pub(super) fn save_end(
     let reason = outcome.reason.as_ref();
     let changed = tx
         .prepare_cached(
-            "UPDATE runs SET phase = 'ended', act_at = NULL, status = :status, \
+            "UPDATE runs SET phase = 'ended', act_at = NULL, held_by = NULL, status = :status, \
              reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
              outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
              started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id",

@@ -5,7 +5,8 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::claim_runs::looked_at;
 use super::counts::Counted;
-use super::rows::{millis, run, run_and_cancelling, save_run, timestamp};
+use super::room::HeldRun;
+use super::rows::{held_run, millis, run, save_run, timestamp};
 use super::{Store, StoreError, cron_entries, edits};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
@@ -16,10 +17,10 @@ use crate::domain::run::{Run, RunChange, RunState};
 /// A step to commit.
 #[derive(Clone, Debug)]
 pub struct Step {
-    pub run_id: RunId,
+    pub run: HeldRun,
     /// `None` if only the time of the next check changes.
     pub change: Option<RunChange>,
-    /// When the runner acts on the run next, or `None` while it stays claimed.
+    /// When a runner acts on the run next, which ends the claim, or `None` if it stays held.
     pub act_at: Option<Timestamp>,
     /// How many reconciliations in a row could not tell whether the latest start reached the backend.
     pub not_found_count: u32,
@@ -46,8 +47,8 @@ pub struct PreviousRun {
 
 impl Step {
     /// Returns a step that only changes the state.
-    pub fn of(run_id: RunId, change: RunChange) -> Self {
-        Self { run_id, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
+    pub fn of(run: HeldRun, change: RunChange) -> Self {
+        Self { run, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
     }
 }
 
@@ -55,11 +56,13 @@ impl Store {
     /// Commits a step and returns the run as it is afterwards.
     ///
     /// # Errors
+    /// [`StoreError::NotHeld`] if this daemon does not hold the run any more;
     /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
-        let cache = self.definitions.clone();
+        let (cache, daemon) = (self.definitions.clone(), self.number);
         self.write(move |tx| {
-            let (mut run, cancelling) = run_and_cancelling(tx, step.run_id)?;
+            let run_id = step.run.run_id;
+            let (mut run, cancelling) = held_run(tx, step.run, daemon)?;
             if let Some(change) = step.change.clone() {
                 let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
@@ -73,18 +76,18 @@ impl Store {
                 }
             }
             if matches!(run.state, RunState::Pending { .. }) {
-                looked_at(tx, step.run_id)?;
+                looked_at(tx, run_id)?;
             }
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
-                insert_event(tx, step.run_id, event)?;
+                insert_event(tx, run_id, event)?;
                 if let Some(reason) = &event.reason {
                     run.reason = Some(reason.clone());
                 }
             }
             if let Some(thread_id) = step.fenced {
                 let event_at = step.event.as_ref().map(|event| event.at).unwrap_or(run.due_at);
-                insert_deletion(tx, step.run_id, thread_id, backoff::after(event_at, FENCE_KEPT))?;
+                insert_deletion(tx, run_id, thread_id, backoff::after(event_at, FENCE_KEPT))?;
             }
             save_run(tx, &run, step.act_at)?;
             // Its cron may have been edited, paused or removed while it was being sent.
@@ -100,8 +103,17 @@ impl Store {
         .await
     }
 
-    /// Reads a run again, to see what others have changed. Everything that was committed before this call is
-    /// visible.
+    /// Reads a run that this daemon holds again, to see what others have changed. Everything that was committed before this
+    /// call is visible.
+    ///
+    /// # Errors
+    /// [`StoreError::NotHeld`] if this daemon does not hold the run any more.
+    pub async fn held_run(&self, held: HeldRun) -> Result<Run, StoreError> {
+        let daemon = self.number;
+        self.read_for_loop(move |tx| Ok(held_run(tx, held, daemon)?.0)).await
+    }
+
+    /// Reads a run. Everything that was committed before this call is visible.
     pub async fn run(&self, run_id: RunId) -> Result<Run, StoreError> {
         self.read_for_loop(move |tx| run(tx, run_id)).await
     }

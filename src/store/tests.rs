@@ -35,6 +35,20 @@ fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
     Store::open(path, execution, InstallationId::default(), crate::clock::Clock::system())
 }
 
+/// Holds a run that has not ended, as its claim does.
+pub(crate) async fn hold(store: &Store, run_id: RunId) -> HeldRun {
+    let daemon = store.number;
+    let hold = store.write(move |tx| {
+        tx.execute(
+            "UPDATE runs SET held_by = ?2, claim = claim + 1, act_at = NULL \
+             WHERE run_id = ?1 AND phase <> 'ended' AND held_by IS NOT ?2",
+            (run_id.to_string(), daemon.0),
+        )?;
+        Ok(tx.query_row("SELECT claim FROM runs WHERE run_id = ?1", [run_id.to_string()], |row| row.get(0))?)
+    });
+    HeldRun { run_id, claim: hold.await.unwrap() }
+}
+
 fn open(folder: &TempDir) -> Store {
     open_store(folder.path(), Execution::WriterThread)
 }
@@ -61,16 +75,17 @@ async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {
     store.claim_runs(at(now), limits(10)).await.unwrap().starts
 }
 
-fn accept(run_id: RunId) -> Step {
+fn accept(run: HeldRun) -> Step {
     let change = RunChange::Accept {
         thread_id: ThreadId(uuid::Uuid::nil()),
         backend_run_id: BackendRunId(uuid::Uuid::nil()),
         at: at("2026-03-02T09:01:00Z"),
     };
-    Step::of(run_id, change)
+    Step::of(run, change)
 }
 
-fn ending(run_id: RunId) -> RunEnding {
+fn ending(run: HeldRun) -> RunEnding {
+    let run_id = run.run_id;
     let outcome = Outcome {
         status: Status::Success,
         reason: None,
@@ -89,7 +104,7 @@ fn ending(run_id: RunId) -> RunEnding {
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
-    RunEnding { run_id, outcome, delivery: Some(delivery), discard, event: None, failure_limit: None }
+    RunEnding { run, outcome, delivery: Some(delivery), discard, event: None, failure_limit: None }
 }
 
 fn count(path: &Path, sql: &str) -> i64 {
@@ -175,7 +190,7 @@ async fn what_is_claimed_is_not_claimed_again_until_a_restart_recovers_it() {
     assert!(matches!(claimed[0].run.state, RunState::Sending { start_number: 1, .. }));
     assert!(claim(&store, now).await.is_empty());
 
-    assert_eq!(store.recover_runs(at(now)).await.unwrap(), 1);
+    assert_eq!(store.hand_over(at(now)).await.unwrap(), 1);
     let again = store.claim_runs(at(now), limits(10)).await.unwrap();
     assert!(again.starts.is_empty(), "what was being sent is unconfirmed and is not sent again");
     assert!(matches!(again.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
@@ -185,12 +200,12 @@ async fn what_is_claimed_is_not_claimed_again_until_a_restart_recovers_it() {
 async fn a_read_sees_every_commit_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
-    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
-    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Sending { .. }));
-    store.step_run(accept(run_id)).await.unwrap();
-    assert!(matches!(store.run(run_id).await.unwrap().state, RunState::Running(_)));
-    store.end_run(ending(run_id)).await.unwrap();
-    assert_eq!(store.run(run_id).await.unwrap().state.status(), Some(Status::Success));
+    let run = claim(&store, "2026-03-02T09:01:00Z").await[0].held();
+    assert!(matches!(store.run(run.run_id).await.unwrap().state, RunState::Sending { .. }));
+    store.step_run(accept(run)).await.unwrap();
+    assert!(matches!(store.run(run.run_id).await.unwrap().state, RunState::Running(_)));
+    store.end_run(ending(run)).await.unwrap();
+    assert_eq!(store.run(run.run_id).await.unwrap().state.status(), Some(Status::Success));
     let due = store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap();
     assert_eq!((due.threads.len(), due.next_due_at), (1, None));
     store.threads_deleted(vec![due.threads[0].thread_id]).await.unwrap();
@@ -290,7 +305,7 @@ async fn runs_of_one_cron_start_one_after_the_other_unless_overlap_is_allowed() 
     assert_eq!(names(&first), "allowed allowed allowed exclusive");
     assert!(claim(&store, "2026-03-02T09:03:01Z").await.is_empty());
     let exclusive = first.iter().find(|c| c.run.called() == "exclusive").unwrap();
-    store.end_run(ending(exclusive.run.run_id)).await.unwrap();
+    store.end_run(ending(exclusive.held())).await.unwrap();
     assert_eq!(names(&claim(&store, "2026-03-02T09:03:02Z").await), "exclusive");
 }
 
@@ -331,22 +346,22 @@ async fn the_backend_never_has_more_runs_than_allowed() {
 async fn outcome_delivery_and_thread_deletion_are_committed_together_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
-    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
-    store.step_run(accept(run_id)).await.unwrap();
-    store.end_run(ending(run_id)).await.unwrap();
+    let run = claim(&store, "2026-03-02T09:01:00Z").await[0].held();
+    store.step_run(accept(run)).await.unwrap();
+    store.end_run(ending(run)).await.unwrap();
     let all = "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM thread_deletions)";
     assert_eq!(count(&file(&folder), all), 2);
-    let twice = store.end_run(ending(run_id)).await;
-    assert!(matches!(twice, Err(StoreError::IllegalTransition(_))), "{twice:?}");
+    let twice = store.end_run(ending(run)).await;
+    assert!(matches!(twice, Err(StoreError::NotHeld)), "{twice:?}");
 }
 
 #[tokio::test]
 async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = with_due_runs(&folder, vec![definition("a", "")]).await;
-    let run_id = claim(&store, "2026-03-02T09:01:00Z").await[0].run.run_id;
-    store.step_run(accept(run_id)).await.unwrap();
-    store.end_run(ending(run_id)).await.unwrap();
+    let run = claim(&store, "2026-03-02T09:01:00Z").await[0].held();
+    store.step_run(accept(run)).await.unwrap();
+    store.end_run(ending(run)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
         .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))

@@ -15,6 +15,7 @@ use super::counts::{CommitCounts, Counted, Tx};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
@@ -35,6 +36,8 @@ struct WriterHealth {
     clock: Clock,
     /// Tells others what cannot be committed.
     lock: Arc<DaemonLock>,
+    /// Whose sign of life each commit renews.
+    daemon: DaemonNumber,
     /// What keeps us from committing right now, and since when.
     trouble: Mutex<Option<(Timestamp, String)>>,
     /// When the latest commit began.
@@ -122,12 +125,14 @@ impl Writer {
         execution: Execution,
         clock: Clock,
         lock: Arc<DaemonLock>,
+        daemon: DaemonNumber,
         trouble: Option<(Timestamp, String)>,
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
             clock,
             lock,
+            daemon,
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
@@ -330,7 +335,7 @@ fn commit_as(
         done = upto;
     }
     let now = health.clock.now();
-    daemons::renew(&tx, now)?;
+    daemons::renew(&tx, health.daemon, now)?;
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();

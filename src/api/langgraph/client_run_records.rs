@@ -4,17 +4,17 @@ use crate::api::Api;
 use crate::domain::ids::{BackendRunId, InstallationId, RunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{Outcome, RunChange, Status};
-use crate::store::{RunEnding, RunEvent, Step, StoreError};
+use crate::store::{HeldRun, RunEnding, RunEvent, Step, StoreError};
 
 pub(super) struct ClientRunRecords<'a> {
     api: &'a Api,
-    run_ids: &'a [RunId],
+    runs: &'a [HeldRun],
 }
 
 impl<'a> ClientRunRecords<'a> {
     /// The store must already have the runs, in the phase `sending`.
-    pub(super) fn new(api: &'a Api, run_ids: &'a [RunId]) -> Self {
-        Self { api, run_ids }
+    pub(super) fn new(api: &'a Api, runs: &'a [HeldRun]) -> Self {
+        Self { api, runs }
     }
 
     pub(super) fn installation_id(&self) -> InstallationId {
@@ -22,47 +22,47 @@ impl<'a> ClientRunRecords<'a> {
     }
 
     /// Records that the agent server has this run; the runner then follows it.
-    pub(super) async fn accepted(&self, run_id: RunId, thread_id: ThreadId, backend_run_id: BackendRunId) {
+    pub(super) async fn accepted(&self, run: HeldRun, thread_id: ThreadId, backend_run_id: BackendRunId) {
         let now = self.api.clock.now();
         let change = RunChange::Accept { thread_id, backend_run_id, at: now };
-        self.step(Step { act_at: Some(now), ..Step::of(run_id, change) }).await;
+        self.step(Step { act_at: Some(now), ..Step::of(run, change) }).await;
     }
 
     /// Records that the start of this run is not confirmed; the runner then finds out whether the agent server has it.
-    pub(super) async fn unconfirmed(&self, run_id: RunId, why: String) {
+    pub(super) async fn unconfirmed(&self, run: HeldRun, why: String) {
         let now = self.api.clock.now();
-        tracing::warn!(%run_id, why, hourly = "", "client run unconfirmed");
+        tracing::warn!(run_id = %run.run_id, why, hourly = "", "client run unconfirmed");
         let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, why));
         let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
-        self.step(Step { act_at: Some(now), event, ..Step::of(run_id, RunChange::Unconfirm) }).await;
+        self.step(Step { act_at: Some(now), event, ..Step::of(run, RunChange::Unconfirm) }).await;
     }
 
     /// Records that no start is confirmed.
     pub(super) async fn all_unconfirmed(&self, why: &str) {
-        for run_id in self.run_ids {
-            self.unconfirmed(*run_id, why.to_owned()).await;
+        for run in self.runs {
+            self.unconfirmed(*run, why.to_owned()).await;
         }
     }
 
     /// Records that the agent server has none of the runs. The client has its own error, so no webhook is sent.
     pub(super) async fn all_rejected(&self, why: &str) {
-        for run_id in self.run_ids {
+        for run in self.runs {
             let reason = Reason::new(ReasonCode::Rejected, why);
             let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
             let ending = RunEnding {
-                run_id: *run_id,
+                run: *run,
                 outcome,
                 delivery: None,
                 discard: None,
                 event: None,
                 failure_limit: None,
             };
-            log_failure(*run_id, self.api.store.end_run(ending).await.map(drop));
+            log_failure(run.run_id, self.api.store.end_run(ending).await.map(drop));
         }
     }
 
     async fn step(&self, step: Step) {
-        let run_id = step.run_id;
+        let run_id = step.run.run_id;
         log_failure(run_id, self.api.store.step_run(step).await.map(drop));
         self.api.wakes.runner.notify_one();
     }

@@ -19,6 +19,7 @@ use crate::crash::crash_point;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, RunId, ThreadId};
 use crate::domain::run_spec::ClientRunSpec;
+use crate::store::HeldRun;
 use crate::transport::RelayError;
 
 pub(super) struct ForwardedRuns {
@@ -55,12 +56,14 @@ impl ForwardedRuns {
         let Self { gateway, kind, thread_id, runs, outbound } = self;
         let Ok(server) = gateway.agent_server().cloned() else { return };
         let api = &gateway.api;
-        let run_ids: Vec<RunId> = runs.iter().map(|(run_id, _)| *run_id).collect();
-        if let Err(error) = api.store.insert_client_runs(api.clock.now(), runs).await {
-            let _ = sender.send(Err(error.into()));
-            return;
-        }
-        let records = ClientRunRecords::new(api, &run_ids);
+        let runs = match api.store.insert_client_runs(api.clock.now(), runs).await {
+            Ok(runs) => runs,
+            Err(error) => {
+                let _ = sender.send(Err(error.into()));
+                return;
+            }
+        };
+        let records = ClientRunRecords::new(api, &runs);
         crash_point("client_run_committed").await;
         let head = tokio::select! {
             head = server.send(outbound) => head,
@@ -73,12 +76,12 @@ impl ForwardedRuns {
         crash_point("client_run_answered").await;
         match head {
             Err(error) => on_no_response(&server, &records, &error, sender).await,
-            Ok(response) if response.status().is_success() => match (kind, run_ids.as_slice()) {
-                (RequestKind::Run(mode), [run_id]) => {
-                    on_run(&server, &records, *run_id, mode, thread_id, response, sender).await;
+            Ok(response) if response.status().is_success() => match (kind, runs.as_slice()) {
+                (RequestKind::Run(mode), [run]) => {
+                    on_run(&server, &records, *run, mode, thread_id, response, sender).await;
                 }
                 (RequestKind::Run(_) | RequestKind::Batch, _) => {
-                    on_batch(&records, &run_ids, response, sender).await;
+                    on_batch(&records, &runs, response, sender).await;
                 }
             },
             Ok(response) => on_error_status(&api.backend, &records, response, sender).await,
@@ -135,7 +138,7 @@ async fn on_error_status(
 async fn on_run(
     server: &AgentServer,
     records: &ClientRunRecords<'_>,
-    run_id: RunId,
+    run: HeldRun,
     mode: Mode,
     thread_id: Option<ThreadId>,
     response: Response,
@@ -163,15 +166,15 @@ async fn on_run(
         let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     }
     if ids.run.is_some() && ids.thread.is_none() {
-        ids.thread = server.thread_of(run_id, records.installation_id()).await;
+        ids.thread = server.thread_of(run.run_id, records.installation_id()).await;
     }
-    record(records, run_id, ids).await;
+    record(records, run, ids).await;
 }
 
 /// Handles the success of a batch: its response lists the runs, and each bears our ids in its metadata.
 async fn on_batch(
     records: &ClientRunRecords<'_>,
-    run_ids: &[RunId],
+    runs: &[HeldRun],
     response: Response,
     sender: ResponseSender,
 ) {
@@ -179,20 +182,20 @@ async fn on_batch(
     let (body, copy) = tee(body, CopyUntil::End);
     let _ = sender.send(proxy::client_response(Response::from_parts(parts, body)));
     let listed = listed_runs(&copy.await.unwrap_or_default());
-    for run_id in run_ids {
-        let is_it = |mark: &RunMark| mark.is(*run_id, records.installation_id());
+    for run in runs {
+        let is_it = |mark: &RunMark| mark.is(run.run_id, records.installation_id());
         let ids = listed.iter().find(|(mark, _)| is_it(mark)).map(|(_, ids)| *ids);
-        record(records, *run_id, ids.unwrap_or_default()).await;
+        record(records, *run, ids.unwrap_or_default()).await;
     }
 }
 
-async fn record(records: &ClientRunRecords<'_>, run_id: RunId, ids: RunIds) {
+async fn record(records: &ClientRunRecords<'_>, run: HeldRun, ids: RunIds) {
     match (ids.run, ids.thread) {
-        (Some(run), Some(thread)) => records.accepted(run_id, thread, run).await,
+        (Some(backend_run_id), Some(thread)) => records.accepted(run, thread, backend_run_id).await,
         (Some(_), None) => {
-            records.unconfirmed(run_id, "the response does not name its thread".to_owned()).await;
+            records.unconfirmed(run, "the response does not name its thread".to_owned()).await;
         }
-        (None, _) => records.unconfirmed(run_id, "the response does not name its run".to_owned()).await,
+        (None, _) => records.unconfirmed(run, "the response does not name its run".to_owned()).await,
     }
 }
 

@@ -100,8 +100,9 @@ async fn run(api: &Api, status: Status) {
         backend_run_id: BackendRunId(run_id.0),
         at: later(2),
     };
+    let run = crate::store::tests::hold(&api.store, run_id).await;
     for change in [RunChange::Send { at: later(0) }, accept] {
-        api.store.step_run(Step::of(run_id, change)).await.unwrap();
+        api.store.step_run(Step::of(run, change)).await.unwrap();
     }
     let reason = (status == Status::Error).then(|| Reason::new(ReasonCode::GraphError, "boom".to_owned()));
     let outcome = Outcome {
@@ -114,7 +115,7 @@ async fn run(api: &Api, status: Status) {
         learnt_at: later(5),
     };
     let ending =
-        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+        RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     api.store.end_run(ending).await.unwrap();
 }
 

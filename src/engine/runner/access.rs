@@ -54,11 +54,11 @@ impl Access {
         denial: &Denial,
         unseen_since: Timestamp,
     ) -> Result<(), StoreError> {
-        let (runner, run_id) = (task.runner, task.claimed.run.run_id);
+        let (runner, held) = (task.runner, task.claimed.held());
         if self.noted.replace(denial.code) != Some(denial.code) {
             let message = format!("{impossible}: {denial}");
             let replaced =
-                runner.store.record_denial(run_id, unseen_since, runner.clock.now(), message).await?;
+                runner.store.record_denial(held, unseen_since, runner.clock.now(), message).await?;
             self.earlier = replaced.filter(|reason| !reason.is_denial()).or(self.earlier.take());
         }
         Ok(())
@@ -66,11 +66,11 @@ impl Access {
 
     /// Takes the note back, once the server lets us follow the run.
     pub(super) async fn granted(&mut self, task: &RunTask<'_>) -> Result<(), StoreError> {
-        let run_id = task.claimed.run.run_id;
+        let held = task.claimed.held();
         self.denials = 0;
-        task.runner.denials.lift(run_id.0);
+        task.runner.denials.lift(held.run_id.0);
         match self.noted.take() {
-            Some(_) => task.runner.store.lift_denial(run_id, self.earlier.take()).await,
+            Some(_) => task.runner.store.lift_denial(held, self.earlier.take()).await,
             None => Ok(()),
         }
     }

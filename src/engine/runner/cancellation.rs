@@ -44,7 +44,7 @@ impl Cancellation {
             self.is_late = true;
             let error = result.as_ref().err().map(ToString::to_string);
             let detail = error.unwrap_or_else(|| "it did not answer at once".to_owned());
-            runner.store.record_not_cancelled(run.run_id, asked_at, detail).await?;
+            runner.store.record_not_cancelled(task.claimed.held(), asked_at, detail).await?;
         }
         match result {
             // A server without this route does not confirm it, which is seen as well.

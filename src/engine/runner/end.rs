@@ -8,14 +8,14 @@ use crate::crash::crash_point;
 use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
-use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::ids::DeliveryId;
 use crate::domain::outage::Outage;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::values::{self, KeptValues};
-use crate::store::{AfterEnd, FailureLimit, RunEnding, StoreError};
+use crate::store::{AfterEnd, FailureLimit, HeldRun, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
 /// What a webhook reports of the end of a run.
@@ -45,8 +45,8 @@ pub(super) async fn ended(
     let failure_limit = failure_limit(task, &end);
     let delivery = delivery(task, end, None);
     drop_large_values(&mut outcome, runner.settings.values_bytes_max);
-    let run_id = task.claimed.run.run_id;
-    commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
+    let run = task.claimed.held();
+    commit(runner, RunEnding { run, outcome, delivery, discard, event: None, failure_limit }).await
 }
 
 /// Replaces values and questions that are too large to keep by a digest, and says so unless the run has another
@@ -96,7 +96,6 @@ pub(super) async fn never_started(
     status: Status,
     reason: Reason,
 ) -> Result<(), StoreError> {
-    let run = &task.claimed.run;
     let outcome = Outcome::without_backend(status, reason, task.runner.clock.now());
     let end = EndReport { backend_run: None, outcome: &outcome, report: None };
     let failure_limit = failure_limit(task, &end);
@@ -110,8 +109,8 @@ pub(super) async fn never_started(
             RunSpec::Cron(_),
         ) => delivery(task, end, None),
     };
-    let run_id = run.run_id;
-    let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit };
+    let run = task.claimed.held();
+    let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit };
     commit(task.runner, ending).await
 }
 
@@ -165,15 +164,15 @@ pub(super) async fn unwanted(task: &RunTask<'_>, cause: CancelCause) -> Result<(
 }
 
 /// Ends a run whose task panicked, so that the bug is seen and nothing waits forever.
-pub(super) async fn broken(runner: &Runner, run_id: RunId) -> Result<(), StoreError> {
+pub(super) async fn broken(runner: &Runner, run: HeldRun) -> Result<(), StoreError> {
     let message = "a bug in agentcron ended the task that followed this run; please report it";
     let reason = Reason::new(ReasonCode::Internal, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
     let ending =
-        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+        RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
         Err(problem) if problem.concerns_one_operation() => {
-            tracing::error!(%run_id, %problem, "run end not recorded");
+            tracing::error!(run_id = %run.run_id, %problem, "run end not recorded");
             Ok(())
         }
         other => other,

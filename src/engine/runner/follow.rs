@@ -150,7 +150,7 @@ async fn handle(
     match wakeup {
         Wakeup::Stopped => return Ok(FollowStep::Leave),
         Wakeup::PollDue => {}
-        Wakeup::RowChanged => match runner.store.run(run_id).await?.state {
+        Wakeup::RowChanged => match runner.store.held_run(task.claimed.held()).await?.state {
             RunState::Running(backend_run) => state.backend_run = backend_run,
             RunState::Pending { .. }
             | RunState::Sending { .. }
@@ -160,7 +160,7 @@ async fn handle(
         Wakeup::TimedOut => {
             let event = RunEvent { at: runner.clock.now(), event: RunEventKind::Timeout, reason: None };
             let change = RunChange::Cancel(CancelCause::Timeout);
-            let step = Step { event: Some(event), ..Step::of(run_id, change) };
+            let step = Step { event: Some(event), ..Step::of(task.claimed.held(), change) };
             if let RunState::Running(backend_run) = runner.store.step_run(step).await?.state {
                 state.backend_run = backend_run;
             }
@@ -273,7 +273,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     }
     // It is in progress, even if an end was reported: a replica may lag behind.
     state.reported = None;
-    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.run.run_id).await?
+    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.held()).await?
     {
         runner.wakes.runner.notify_one();
     }

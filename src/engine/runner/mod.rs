@@ -41,7 +41,7 @@ use crate::domain::ids::RunId;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
-use crate::store::{ClaimLimits, ClaimedRun, NextPlan, Store, StoreError};
+use crate::store::{ClaimLimits, ClaimedRun, HeldRun, NextPlan, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
@@ -143,8 +143,9 @@ impl AcceptedRun {
 #[derive(Default)]
 struct RunningTasks {
     tasks: JoinSet<Result<(), StoreError>>,
-    runs: HashMap<Id, RunId>,
-    nudges: HashMap<RunId, Arc<Notify>>,
+    runs: HashMap<Id, HeldRun>,
+    /// By run: under which claim its task holds it, and how that task is told to look at it.
+    nudges: HashMap<RunId, (u32, Arc<Notify>)>,
     /// Runs that were claimed again before their former task was reaped; they are next.
     waiting: HashMap<RunId, ClaimedRun>,
     starts: StartsInFlight,
@@ -330,21 +331,19 @@ impl NextWake {
 impl RunningTasks {
     /// Spawns a task for a claimed run, unless it has one.
     fn spawn(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
-        let run_id = claimed.run.run_id;
-        if let Some(nudge) = self.nudges.get(&run_id) {
-            match claimed.run.state {
-                // Its task follows it, and is notified that the row has changed.
-                RunState::Running(_) => nudge.notify_one(),
-                // Its task has committed its last step, but has not been reaped yet.
-                RunState::Pending { .. }
-                | RunState::Sending { .. }
-                | RunState::Unconfirmed { .. }
-                | RunState::Ended { .. } => drop(self.waiting.insert(run_id, claimed)),
+        let held = claimed.held();
+        let run_id = held.run_id;
+        if let Some((claim, nudge)) = self.nudges.get(&run_id) {
+            // Its task looks at the row, which has changed.
+            nudge.notify_one();
+            if *claim != held.claim {
+                // It has made its last step, or finds that it does not hold the run any more, but has not been reaped yet.
+                self.waiting.insert(run_id, claimed);
             }
             return;
         }
         let nudge = Arc::new(Notify::new());
-        self.nudges.insert(run_id, Arc::clone(&nudge));
+        self.nudges.insert(run_id, (held.claim, Arc::clone(&nudge)));
         let starting = match claimed.run.state {
             RunState::Sending { .. } => Some(self.starts.begin()),
             RunState::Pending { .. }
@@ -354,7 +353,7 @@ impl RunningTasks {
         };
         let runner = Arc::clone(runner);
         let task = self.tasks.spawn(async move { act(&runner, claimed, &nudge, starting).await });
-        self.runs.insert(task.id(), run_id);
+        self.runs.insert(task.id(), held);
     }
 }
 
@@ -408,23 +407,24 @@ async fn reap(
         Ok((id, result)) => (id, Ok(result)),
         Err(error) => (error.id(), Err(error)),
     };
-    let run_id = running.runs.remove(&id);
+    let held = running.runs.remove(&id);
+    let run_id = held.map(|held| held.run_id);
     if let Some(run_id) = run_id {
         running.nudges.remove(&run_id);
         if let Some(next) = running.waiting.remove(&run_id) {
             running.spawn(runner, next);
         }
     }
-    match (result, run_id) {
-        (Ok(Ok(())), _) | (Err(_), None) => Ok(()),
-        (Ok(Err(problem)), run_id) if problem.concerns_one_operation() => {
+    match (result, held) {
+        (Ok(Ok(()) | Err(StoreError::NotHeld)), _) | (Err(_), None) => Ok(()),
+        (Ok(Err(problem)), _) if problem.concerns_one_operation() => {
             tracing::error!(?run_id, %problem, "run step refused; it is made again after a restart");
             Ok(())
         }
         (Ok(Err(lost)), _) => Err(lost),
-        (Err(panic), Some(run_id)) => {
-            tracing::error!(%run_id, %panic, "run task panicked; this is a bug");
-            end::broken(runner, run_id).await
+        (Err(panic), Some(held)) => {
+            tracing::error!(run_id = %held.run_id, %panic, "run task panicked; this is a bug");
+            end::broken(runner, held).await
         }
     }
 }

@@ -92,7 +92,7 @@ pub(super) async fn reconcile(
             let reason = Reason::new(ReasonCode::BackendDenied, message);
             let (runner, run_id) = (task.runner, claimed.run.run_id);
             if runner.denials.record(run_id.0, access::EFFECT, &denial) {
-                runner.store.restate_overlaps(run_id, sent_at, reason.clone()).await?;
+                runner.store.restate_overlaps(task.claimed.held(), sent_at, reason.clone()).await?;
             }
             try_again(task, sent_at, reason).await
         }
@@ -153,7 +153,7 @@ async fn rule_out(
         act_at: Some(if run.send_count > 1 { backoff::after(now, wait) } else { now }),
         event: Some(event),
         fenced,
-        ..Step::of(run.run_id, RunChange::RuleOut)
+        ..Step::of(task.claimed.held(), RunChange::RuleOut)
     };
     runner.store.step_run(step).await?;
     // The plan of its cron may have waited for this.
@@ -190,7 +190,7 @@ async fn postpone(
         act_at: Some(until),
         not_found_count: run.not_found_count.saturating_add(1),
         event,
-        ..Step::of(run.run_id, RunChange::Unconfirm)
+        ..Step::of(task.claimed.held(), RunChange::Unconfirm)
     };
     runner.store.step_run(step).await?;
     runner.wakes.runner.notify_one();

@@ -74,7 +74,7 @@ pub(super) async fn accept(
     change: RunChange,
     event: Option<RunEvent>,
 ) -> Result<Option<BackendRun>, StoreError> {
-    let step = Step { event, ..Step::of(task.claimed.run.run_id, change) };
+    let step = Step { event, ..Step::of(task.claimed.held(), change) };
     let run = task.runner.store.step_run(step).await?;
     crash_point("accepted_committed").await;
     match run.state {
@@ -124,7 +124,7 @@ async fn not_sent(
     let reason = Some(Reason::new(code, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason });
     let change = RunChange::NotSent;
-    let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.run.run_id, change) };
+    let step = Step { act_at: Some(again), event, ..Step::of(task.claimed.held(), change) };
     task.runner.store.step_run(step).await?;
     task.runner.wakes.runner.notify_one();
     // If it was a retry that its cron does not want any more, a webhook is due.
@@ -156,7 +156,7 @@ async fn unconfirmed(task: &RunTask<'_>, detail: String) -> Result<NextStep, Sto
     tracing::info!(cron = run.called(), run_id = %run.run_id, detail, hourly = "", "start not confirmed");
     let reason = Some(Reason::new(ReasonCode::StartUnconfirmed, detail));
     let event = Some(RunEvent { at: now, event: RunEventKind::Unconfirmed, reason });
-    let step = Step { act_at: Some(now), event, ..Step::of(run.run_id, RunChange::Unconfirm) };
+    let step = Step { act_at: Some(now), event, ..Step::of(task.claimed.held(), RunChange::Unconfirm) };
     task.runner.store.step_run(step).await?;
     task.runner.wakes.runner.notify_one();
     Ok(NextStep::Leave)

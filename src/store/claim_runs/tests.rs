@@ -11,7 +11,7 @@ use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::ids::{BackendRunId, CronId, RunId, ThreadId};
 use crate::domain::run::{Outcome, Status};
 use crate::domain::run_spec::ClientRunSpec;
-use crate::store::tests::open_store;
+use crate::store::tests::{hold, open_store};
 use crate::store::{BackfillOrder, Execution, NewApiCron, Purpose, RunEnding, Step, TriggeredRun};
 
 const DAILY: &str = r#"{"schedule":"0 0 * * *","assistant_id":"agent","overlap":"allow"}"#;
@@ -62,7 +62,8 @@ async fn end(store: &Store, run_id: RunId) {
         backend_run_id: BackendRunId(run_id.0),
         at: now(),
     };
-    store.step_run(Step::of(run_id, accept)).await.unwrap();
+    let run = hold(store, run_id).await;
+    store.step_run(Step::of(run, accept)).await.unwrap();
     let outcome = Outcome {
         status: Status::Success,
         reason: None,
@@ -73,7 +74,7 @@ async fn end(store: &Store, run_id: RunId) {
         learnt_at: now(),
     };
     let ending =
-        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+        RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     store.end_run(ending).await.unwrap();
 }
 

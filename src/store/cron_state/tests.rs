@@ -129,8 +129,8 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
             learnt_at: at("2026-03-02T09:03:10Z"),
         };
         let failure_limit = Some(FailureLimit { limit: 2, delivery: None });
-        let run_id = claimed.run.run_id;
-        let ending = RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit };
+        let run = claimed.held();
+        let ending = RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit };
         store.end_run(ending).await.unwrap();
     }
     let ChangedCronState { before: paused, after: resumed, .. } =

@@ -42,7 +42,7 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
     for claimed in &sending {
         let run_id = claimed.run.run_id;
         let event = Some(RunEvent { at: now, event: RunEventKind::NotSent, reason: None });
-        let step = Step { act_at: Some(now), event, ..Step::of(run_id, RunChange::NotSent) };
+        let step = Step { act_at: Some(now), event, ..Step::of(claimed.held(), RunChange::NotSent) };
         let run = store.step_run(step).await.unwrap();
         let reason = store.run(run_id).await.unwrap().reason.map(|reason| reason.code.to_string());
         ends.push(format!("{} {} {}", run.called(), run.state.phase(), reason.unwrap_or_default()));

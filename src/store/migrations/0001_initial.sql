@@ -8,16 +8,18 @@ CREATE TABLE installation (
     installation_id TEXT NOT NULL
 ) STRICT;
 
--- The daemons that have had this store, one after the other, the last ones only. Runs on the agent server bear the id
--- of the daemon that sent them: one that is not here was sent with a copy of this store.
+-- The daemons that have had this store, the last ones only: one row for each start of a process. Runs on the agent server
+-- bear the id of the daemon that sent them: one that is not here was sent with a copy of this store.
 CREATE TABLE daemons (
-    number     INTEGER PRIMARY KEY,
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
     daemon_id  TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     -- Its last sign of life, which every commit renews.
     seen_at    INTEGER NOT NULL,
     -- When it began to end in good order; NULL until then, and if it was killed.
-    stopped_at INTEGER
+    stopped_at INTEGER,
+    -- When what it held was recovered; NULL while it may hold something.
+    recovered_at INTEGER
 ) STRICT;
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
@@ -140,8 +142,12 @@ CREATE TABLE runs (
     send_count     INTEGER NOT NULL DEFAULT 0,
     -- How many reconciliations in a row could not yet tell whether the latest start reached the agent server.
     not_found_count INTEGER NOT NULL DEFAULT 0,
-    -- When the runner acts on the run next; NULL while the run is claimed, and after it has ended.
+    -- When a runner acts on the run next; NULL after it has ended, and while it is held, unless its holder is to look at it.
     act_at         INTEGER,
+    -- Which daemon has claimed the run, and how often it was claimed: what a daemon says about a run counts only as long as
+    -- both are as they were when it claimed the run.
+    held_by        INTEGER,
+    claim          INTEGER NOT NULL DEFAULT 0,
     -- When the daemon recovered it from a former one, while it may be on the agent server and has not been looked at since.
     recovered_at   INTEGER,
     -- When the latest start was sent; NULL while the run waits to be sent.
@@ -168,6 +174,7 @@ CREATE TABLE runs (
     outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
     CHECK (phase = 'ended' OR (phase = 'pending') = (sent_at IS NULL)),
+    CHECK (iif(phase = 'ended', act_at IS NULL AND held_by IS NULL, act_at IS NOT NULL OR held_by IS NOT NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)
            AND (cron_id IS NULL) = (cron_source IS NULL)),
     UNIQUE (cron_id, scheduled_for, retry),

@@ -51,7 +51,7 @@ async fn start(store: &Store, now: &str) -> ClaimedRun {
     let claimed = starts.remove(0);
     let (thread_id, backend_run_id) = (ThreadId(claimed.run.run_id.0), BackendRunId(claimed.run.run_id.0));
     let change = RunChange::Accept { thread_id, backend_run_id, at: at(now) };
-    store.step_run(Step::of(claimed.run.run_id, change)).await.unwrap();
+    store.step_run(Step::of(claimed.held(), change)).await.unwrap();
     claimed
 }
 
@@ -67,8 +67,9 @@ async fn end(store: &Store, claimed: &ClaimedRun, status: Status, code: ReasonCo
     };
     let outcome = Outcome::without_backend(status, Reason::bare(code), at(now));
     let failure_limit = None;
+    let run = claimed.held();
     let ending =
-        RunEnding { run_id, outcome, delivery: Some(delivery), discard: None, event: None, failure_limit };
+        RunEnding { run, outcome, delivery: Some(delivery), discard: None, event: None, failure_limit };
     store.end_run(ending).await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use crate::config::CronDefinition;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
-use crate::store::tests::open_store;
+use crate::store::tests::{hold, open_store};
 use crate::store::{Claim, ClaimLimits, Execution, Planned, RunEnding, Step, Store};
 
 fn at(time: &str) -> Timestamp {
@@ -42,15 +42,16 @@ async fn start(store: &Store, now: &str) -> RunId {
     let run_id = starts[0].run.run_id;
     let (thread_id, backend_run_id) = (ThreadId(run_id.0), BackendRunId(run_id.0));
     let accept = RunChange::Accept { thread_id, backend_run_id, at: at(now) };
-    store.step_run(Step::of(run_id, accept)).await.unwrap();
+    store.step_run(Step::of(starts[0].held(), accept)).await.unwrap();
     run_id
 }
 
 async fn end(store: &Store, run_id: RunId, now: &str) -> bool {
     let reason = Reason::bare(ReasonCode::GraphError);
     let outcome = Outcome::without_backend(Status::Error, reason, at(now));
+    let run = hold(store, run_id).await;
     let ending =
-        RunEnding { run_id, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+        RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     store.end_run(ending).await.unwrap().may_act
 }
 
@@ -127,7 +128,7 @@ async fn a_recovered_run_is_looked_at_before_anything_is_judged_by_it() {
         let store = store(folder.path(), "").await;
         plan(&store, "09:01:00").await;
         let run_id = start(&store, "09:01:00").await;
-        store.recover_runs(at("09:05:00")).await.unwrap();
+        store.hand_over(at("09:05:00")).await.unwrap();
         let waiting = plan(&store, "09:05:00.500").await;
         assert_eq!(waiting.next.map(|(at, _)| at), Some(at("09:05:03")), "{recovered:?}");
         let now = match recovered {
@@ -136,8 +137,9 @@ async fn a_recovered_run_is_looked_at_before_anything_is_judged_by_it() {
                 "09:05:01"
             }
             Recovered::GoesOn => {
-                assert!(store.looked_at(run_id).await.unwrap());
-                assert!(!store.looked_at(run_id).await.unwrap(), "once");
+                let run = hold(&store, run_id).await;
+                assert!(store.looked_at(run).await.unwrap());
+                assert!(!store.looked_at(run).await.unwrap(), "once");
                 "09:05:01"
             }
             Recovered::IsNotReached => "09:05:03",
@@ -153,7 +155,7 @@ async fn what_an_edit_fires_waits_for_a_run_that_was_recovered() {
     let store = store(folder.path(), "").await;
     plan(&store, "09:01:00").await;
     let run_id = start(&store, "09:01:00").await;
-    store.recover_runs(at("09:05:00")).await.unwrap();
+    store.hand_over(at("09:05:00")).await.unwrap();
     store.sync_file_crons(at("09:05:00"), digest(r#","input":{"n":2}"#)).await.unwrap();
     assert_eq!(latest(folder.path()), "09:05 pending");
     assert!(claim(&store, "09:05:01").await.starts.is_empty());

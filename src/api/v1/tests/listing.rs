@@ -58,7 +58,8 @@ async fn api_with_runs(folder: &Path) -> Api {
             learnt_at: ended_at,
         };
         let delivery = Some(delivery);
-        let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit: None };
+        let run = crate::store::tests::hold(&api.store, run_id).await;
+        let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit: None };
         api.store.end_run(ending).await.unwrap();
     }
     api
