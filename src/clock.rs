@@ -56,6 +56,14 @@ impl Clock {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
+    /// Returns the time since an arbitrary instant by a clock that nobody sets, and that counts while the machine is suspended.
+    pub fn since_boot(&self) -> Duration {
+        match &self.source {
+            TimeSource::System => system_since_boot(),
+            TimeSource::Simulated { started, .. } => started.elapsed(),
+        }
+    }
+
     /// Steps a simulated clock forward or back. It does nothing to the system's clock.
     pub fn step(&self, by: SignedDuration) {
         match &self.source {
@@ -144,6 +152,14 @@ impl StepWatch {
         *self = now;
         (step.unsigned_abs() >= CLOCK_STEP_MIN).then_some(step)
     }
+}
+
+fn system_since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the operating system")]

@@ -29,12 +29,13 @@ use crate::domain::outage::Outage;
 use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
+use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Store, StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Sharing, Store, StoreError,
 };
 use crate::transport::{Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -51,6 +52,8 @@ pub struct World {
     /// Connects to the receivers of webhooks; the configured policy for URLs is applied on top.
     pub receivers: Transport,
     pub execution: Execution,
+    /// Whether other daemons may have the store at the same time.
+    pub sharing: Sharing,
     /// The id that the store gets if it is created now; an existing store keeps its own.
     pub new_installation: InstallationId,
     /// The socket on which the command line reaches the daemon; `None` for no socket.
@@ -113,16 +116,23 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let recorded = tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now()));
     let (drained, recorded) = tokio::join!(drain(&mut loops, grace), recorded);
     drained?;
-    Ok(recorded.unwrap_or(Ok(()))?)
+    recorded.unwrap_or(Ok(()))?;
+    if store.sharing() == Sharing::Shared {
+        store.hand_over(clock.now()).await?;
+    }
+    Ok(())
 }
 
 /// Opens the store, waiting as long as the disk has no room for it. Returns `None` if it is stopped meanwhile.
 async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, StoreError> {
     let path = &world.config.store.path;
-    let lock = Arc::new(DaemonLock::take(path)?);
+    let lock = Arc::new(match world.sharing {
+        Sharing::Alone => DaemonLock::take(path)?,
+        Sharing::Shared => DaemonLock::waived(),
+    });
     let mut waited = None;
     loop {
-        let (execution, id, clock) = (world.execution, world.new_installation, &world.clock);
+        let (execution, id, clock) = (world.execution.clone(), world.new_installation, &world.clock);
         match Store::open_locked(&lock, path, execution, id, clock.clone(), waited.clone()) {
             Err(StoreError::NoRoom { problem, .. }) if waited.is_none() => {
                 tracing::error!(error = problem, "the store cannot be opened; nothing is fired until it can");
@@ -320,12 +330,17 @@ impl Engine {
         loops.spawn(async move {
             ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
         });
-        loops.spawn(async move { ("outages", outages::run(outages, store, clock, outages_stop).await) });
+        let outages_store = store.clone();
+        loops.spawn(async move { ("outages", outages::run(outages, outages_store, clock, outages_stop).await) });
         loops.spawn(async move { ("runner", runner::run(runner).await) });
         let courier_stop = stop.clone();
         loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });
-        let janitor_stop = stop.clone();
+        let (janitor_stop, wakes) = (stop.clone(), janitor.wakes.clone());
         loops.spawn(async move { ("janitor", janitor::run(janitor, janitor_stop).await) });
+        if store.sharing() == Sharing::Shared {
+            let (store, wakes, stop) = (store.clone(), wakes, stop.clone());
+            loops.spawn(async move { ("lease", lease::run(store, wakes, stop).await) });
+        }
         let maintenance_stop = stop.clone();
         loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
     }

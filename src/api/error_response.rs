@@ -68,7 +68,7 @@ impl From<StoreError> for ErrorResponse {
             StoreError::NotFound(_) | StoreError::Conflict(_) => Self::conflict,
             StoreError::BadRow(_) | StoreError::IllegalTransition(_) | StoreError::NotHeld => Self::conflict,
             StoreError::TooManyWaiting { .. } => Self::too_many_requests,
-            StoreError::TookTooLong | StoreError::NoRoom { .. } => Self::unavailable,
+            StoreError::TookTooLong | StoreError::NoRoom { .. } | StoreError::Ousted => Self::unavailable,
             StoreError::Lost(_) | StoreError::Taken { .. } => Self::failed,
             StoreError::Unusable { .. } | StoreError::Denied { .. } | StoreError::Sqlite(_) => Self::failed,
         };

@@ -15,7 +15,7 @@ use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfi
 use crate::daemon::{self, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
-use crate::store::Execution;
+use crate::store::{Execution, Sharing};
 use crate::transport::{Dialer, Relay, Transport};
 
 /// Why no run is sent while there is no telling where the agent server is.
@@ -74,6 +74,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         environment: session.environment.clone(),
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
+        sharing: Sharing::Alone,
         new_installation: InstallationId(Uuid::new_v4()),
     };
     let stop =

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod delivery_mode;
 pub mod edit;
 pub mod ids;
+pub mod lease;
 pub mod log;
 pub mod origin;
 pub mod outage;

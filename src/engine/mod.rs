@@ -6,6 +6,7 @@ pub mod backend_watch;
 pub mod courier;
 mod denials;
 pub mod janitor;
+pub mod lease;
 pub mod maintenance;
 pub mod outages;
 pub mod runner;

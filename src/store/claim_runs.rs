@@ -8,6 +8,8 @@ use rusqlite::{CachedStatement, Row, Rows, Transaction, named_params};
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
 use super::plan_due::{Planned, plan_pass};
+use super::lease::Sharing;
+use super::recovery::{next_gone, recover};
 use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
 use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
 use super::{Store, StoreError, waits_for};
@@ -35,10 +37,12 @@ pub struct Claim {
     pub more_to_start: bool,
     /// Whether a run that is due waits: for a place, for another run, or because more were due than one claim takes.
     pub has_waiting: bool,
-    /// When the next run becomes due.
+    /// When the next run becomes due, or another daemon that shares the store would be gone.
     pub next_act_at: Option<Timestamp>,
     /// What was planned before that.
     pub planned: Planned,
+    /// How many runs other daemons held that are gone.
+    pub recovered: usize,
 }
 
 impl Store {
@@ -65,9 +69,14 @@ impl Store {
     }
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
-        let (cache, daemon) = (self.definitions.clone(), self.number);
+        let (cache, daemon, sharing) = (self.definitions.clone(), self.number, self.sharing());
         let claim = self
             .write(move |tx| {
+                let recovered = match sharing {
+                    // Its predecessors were recovered at its start.
+                    Sharing::Alone => 0,
+                    Sharing::Shared => recover(tx, daemon, sharing, now)?,
+                };
                 let claimer = Claimer { tx, cache: &cache, daemon, now };
                 let expired = claimer.expired()?;
                 let mut room = Room::within(tx, limits, daemon, now)?;
@@ -77,7 +86,11 @@ impl Store {
                 let cancelled = claimer.cancelled()?;
                 let checks = claimer.checks(checks)?;
                 room.save(tx)?;
-                let next_act_at = next_act_at(tx, now)?;
+                let next_gone = match sharing {
+                    Sharing::Alone => None,
+                    Sharing::Shared => next_gone(tx, daemon)?,
+                };
+                let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
                 let has_waiting = tx
                     .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)")?
                     .query_row([millis(now)], |row| row.get(0))?;
@@ -92,10 +105,14 @@ impl Store {
                     has_waiting,
                     next_act_at,
                     planned,
+                    recovered,
                 })
             })
             .await?;
         claim.planned.log();
+        if claim.recovered > 0 {
+            tracing::warn!(count = claim.recovered, "another daemon is gone; recovered the runs that it held");
+        }
         Ok(claim)
     }
 }

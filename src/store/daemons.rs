@@ -6,11 +6,13 @@ use std::sync::PoisonError;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
 use super::{Store, StoreError, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::{DaemonId, DaemonNumber};
+use crate::domain::lease;
 use crate::domain::outage::{Away, DISK_WHY, Outage};
 
 const KILLED: &str = "it was killed or crashed, or the machine lost power";
@@ -70,6 +72,11 @@ pub(super) fn register(
 ) -> Result<(DaemonNumber, Predecessor), StoreError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let former = former(&tx)?.map(|former| former.told_by(lock.former, now));
+    // While others that share the store are alive, nobody was missing.
+    let former = former.filter(|former| match lock.sharing() {
+        Sharing::Alone => true,
+        Sharing::Shared => lease::gone_at(former.seen_at) <= now,
+    });
     let mut away = Vec::new();
     if let Some(former) = former {
         away = outages::end_all(&tx, former.ended_at())?;
@@ -117,7 +124,7 @@ impl Store {
 /// Returns the daemon that has the store, or had it last.
 pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
     let mut statement =
-        tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY number DESC LIMIT 1")?;
+        tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY seen_at DESC, number DESC LIMIT 1")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(FormerDaemon {
@@ -128,11 +135,12 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
     }))
 }
 
-/// Renews the last sign of life of a daemon.
-pub(super) fn renew(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE daemons SET seen_at = max(seen_at, ?2) WHERE number = ?1")?
+/// Renews the last sign of life of a daemon. Returns whether nobody has taken it for gone.
+pub(super) fn renew(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<bool, StoreError> {
+    let renewed = tx
+        .prepare_cached("UPDATE daemons SET seen_at = max(seen_at, ?2) WHERE number = ?1 AND recovered_at IS NULL")?
         .execute((daemon.0, millis(now)))?;
-    Ok(())
+    Ok(renewed == 1)
 }
 
 /// Returns the daemons that have had the store, as far as they are remembered.
@@ -190,7 +198,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let mut daemons = Vec::new();
-        for _ in 0..DAEMONS_REMEMBERED + 2 {
+        for last in 1..=DAEMONS_REMEMBERED + 2 {
             let store = Store::open(
                 &path,
                 Execution::Inline,
@@ -201,11 +209,10 @@ mod tests {
             assert!(daemons.last().is_none_or(|last| store.has_had_daemon(*last)));
             assert!(store.has_had_daemon(store.run_owner().daemon_id));
             daemons.push(store.run_owner().daemon_id);
+            if last == DAEMONS_REMEMBERED + 2 {
+                let known: Vec<bool> = daemons.iter().map(|daemon| store.has_had_daemon(*daemon)).collect();
+                assert_eq!(known, [vec![false; 2], vec![true; 100]].concat());
+            }
         }
-        let store =
-            Store::open(&path, Execution::Inline, InstallationId::default(), crate::clock::Clock::system())
-                .unwrap();
-        let known: Vec<bool> = daemons.iter().map(|daemon| store.has_had_daemon(*daemon)).collect();
-        assert_eq!(known, [vec![false; 2], vec![true; 100]].concat());
     }
 }

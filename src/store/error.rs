@@ -33,6 +33,9 @@ pub enum StoreError {
     /// start.
     #[error("the store is lost to this process: {0}")]
     Lost(String),
+    /// Others that share the store have taken this daemon for gone, and have what it held. It must begin anew.
+    #[error("this daemon gave no sign of life for too long; others have taken over what it held")]
+    Ousted,
     /// The run, definition or webhook that was named does not exist. Nothing was changed.
     #[error("{0}")]
     NotFound(String),
@@ -86,6 +89,7 @@ impl StoreError {
             | StoreError::NoRoom { .. }
             | StoreError::Denied { .. }
             | StoreError::Lost(_)
+            | StoreError::Ousted
             | StoreError::TookTooLong
             | StoreError::Sqlite(_) => false,
         }
@@ -108,6 +112,7 @@ impl StoreError {
         use rusqlite::ErrorCode as Code;
         match self {
             StoreError::Lost(_)
+            | StoreError::Ousted
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
             | StoreError::NoRoom { .. }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::StoreError;
+use super::lease::Sharing;
 use crate::config::{Links, open_regular};
 
 /// Testing the lock, as `status` does, takes microseconds. So a few tries are enough to outlast it.
@@ -25,7 +26,8 @@ const TEXT_BYTES_MAX: u64 = 128;
 
 /// The lock, held as long as the daemon lives. The kernel releases it even after `kill -9`.
 pub struct DaemonLock {
-    file: File,
+    /// `None` if several daemons share the store.
+    file: Option<File>,
     /// What the file said of the daemon before.
     pub(super) former: LifeSigns,
     own: Mutex<LifeSigns>,
@@ -81,7 +83,17 @@ impl DaemonLock {
             Ok((former, Mutex::new(own)))
         });
         let (former, own) = written.map_err(|error| unusable("cannot write its lock file", error))?;
-        Ok(Self { file, former, own })
+        Ok(Self { file: Some(file), former, own })
+    }
+
+    /// Takes no lock: each daemon that shares the store gives its signs of life in the store itself.
+    pub fn waived() -> Self {
+        Self { file: None, former: LifeSigns::default(), own: Mutex::default() }
+    }
+
+    /// Returns who may have the store at the same time.
+    pub(super) fn sharing(&self) -> Sharing {
+        if self.file.is_some() { Sharing::Alone } else { Sharing::Shared }
     }
 
     /// Changes its signs of life. What cannot be written is known less precisely, and that is all.
@@ -89,8 +101,8 @@ impl DaemonLock {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *own;
         change(&mut own);
-        if *own != before {
-            let _ = own.write(&self.file);
+        if let Some(file) = self.file.as_ref().filter(|_| *own != before) {
+            let _ = own.write(file);
         }
     }
 

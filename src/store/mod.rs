@@ -23,6 +23,7 @@ mod exposure;
 mod housekeeping;
 mod inactive_spans;
 mod last_good;
+mod lease;
 mod lock;
 mod notices;
 mod occurrences;
@@ -49,6 +50,7 @@ mod thread_deletions;
 mod trigger;
 mod waiting_limits;
 mod waits_for;
+mod weather;
 mod writer;
 
 use std::collections::HashSet;
@@ -75,6 +77,7 @@ pub use delivery_queue::Admission;
 pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
+pub use lease::Sharing;
 pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
@@ -93,6 +96,7 @@ pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
 pub use trigger::TriggeredRun;
+pub use weather::{StoreFault, Weather};
 
 use counts::Tx;
 use definitions::Definitions;
@@ -120,13 +124,15 @@ pub struct Store {
 }
 
 /// Where the closures that change the store run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Execution {
     /// They run on a thread of their own, all waiting ones in one transaction. Production uses this.
     WriterThread,
-    /// Each runs where it is called, in a transaction of its own. The simulation uses this, because there
-    /// tokio's time must not run ahead in the meantime.
+    /// Each runs where it is called, in a transaction of its own. Simulations use this, because there tokio's time must not
+    /// run ahead in the meantime.
     Inline,
+    /// As [`Execution::Inline`], if the weather lets it.
+    Simulated(Weather),
 }
 
 /// Whether an order is carried out.
@@ -172,7 +178,7 @@ impl Store {
         let (number, predecessor) = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
             .map_err(|error| open::in_words(path, error))?;
         let daemons = daemons::read(&connection)?;
-        let writer = Arc::new(Writer::new(connection, execution, clock, Arc::clone(lock), number, waited));
+        let writer = Arc::new(Writer::new(connection, execution.clone(), clock, Arc::clone(lock), number, waited));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self {
@@ -248,6 +254,16 @@ impl Store {
     /// Returns what keeps the store from committing right now, such as a full disk, and since when.
     pub fn trouble(&self) -> Option<(Timestamp, String)> {
         self.writer.trouble()
+    }
+
+    /// Returns whether this daemon may still begin something: nobody can have taken over what it holds.
+    pub fn may_act(&self) -> bool {
+        self.writer.lease().holds()
+    }
+
+    /// Returns who may have the store at the same time.
+    pub fn sharing(&self) -> Sharing {
+        self.lock.sharing()
     }
 
     /// Returns when the store committed last.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 
-use super::{Execution, Reader, Store, StoreError};
+use super::{Execution, Reader, Store, StoreError, StoreFault};
 use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
 
 /// The read-only connections.
@@ -53,7 +53,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.readers.execution == Execution::Inline {
+        if !matches!(self.readers.execution, Execution::WriterThread) {
             return read(&Reader::open(&self.readers.path)?);
         }
         let permits = Arc::clone(&self.readers.permits);
@@ -96,8 +96,12 @@ impl Store {
     ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.readers.for_loops);
         let work = move || reader.lock().unwrap_or_else(PoisonError::into_inner).at_one_moment(read);
-        match self.readers.execution {
+        match &self.readers.execution {
             Execution::Inline => work(),
+            Execution::Simulated(weather) => match weather.next().await {
+                StoreFault::None => work(),
+                fault => Err(StoreError::Lost(format!("simulated: {fault:?}"))),
+            },
             Execution::WriterThread => blocking(work).await?,
         }
     }

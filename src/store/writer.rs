@@ -12,6 +12,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
+use super::lease::Lease;
+use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
@@ -28,7 +30,7 @@ pub(super) struct Writer {
 
 enum Execute {
     Thread { queue: Option<mpsc::Sender<Box<dyn QueuedWrite>>>, thread: Option<JoinHandle<()>> },
-    Inline(Mutex<Connection>),
+    Inline(Mutex<Connection>, Option<Weather>),
 }
 
 /// What others can read about the writer.
@@ -38,6 +40,7 @@ struct WriterHealth {
     lock: Arc<DaemonLock>,
     /// Whose sign of life each commit renews.
     daemon: DaemonNumber,
+    lease: Lease,
     /// What keeps us from committing right now, and since when.
     trouble: Mutex<Option<(Timestamp, String)>>,
     /// When the latest commit began.
@@ -130,6 +133,7 @@ impl Writer {
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
+            lease: Lease::new(clock.clone(), lock.sharing()),
             clock,
             lock,
             daemon,
@@ -138,7 +142,8 @@ impl Writer {
             committed: Notify::new(),
         });
         let execute = match execution {
-            Execution::Inline => Execute::Inline(Mutex::new(connection)),
+            Execution::Inline => Execute::Inline(Mutex::new(connection), None),
+            Execution::Simulated(weather) => Execute::Inline(Mutex::new(connection), Some(weather)),
             Execution::WriterThread => {
                 let (queue, waiting) = mpsc::channel(WRITES_QUEUED);
                 let shared = Arc::clone(&health);
@@ -160,6 +165,10 @@ impl Writer {
         *self.health.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn lease(&self) -> &Lease {
+        &self.health.lease
+    }
+
     pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
     }
@@ -171,7 +180,7 @@ impl Writer {
     pub(super) fn queued(&self) -> usize {
         match &self.execute {
             Execute::Thread { queue: Some(queue), .. } => queue.max_capacity() - queue.capacity(),
-            Execute::Thread { queue: None, .. } | Execute::Inline(_) => 0,
+            Execute::Thread { queue: None, .. } | Execute::Inline(..) => 0,
         }
     }
 
@@ -182,9 +191,18 @@ impl Writer {
         let (reply, result) = oneshot::channel();
         let closure: Box<dyn QueuedWrite> = Box::new(Closure { work, result: None, reply });
         match &self.execute {
-            Execute::Inline(connection) => {
-                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                commit_until_done(&mut connection, vec![closure], &self.health, &mut Queue::Inline);
+            Execute::Inline(connection, weather) => {
+                let fault = match weather {
+                    Some(weather) => weather.next().await,
+                    None => StoreFault::None,
+                };
+                if fault != StoreFault::BeforeCommit {
+                    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                    commit_until_done(&mut connection, vec![closure], &self.health, &mut Queue::Inline);
+                }
+                if fault != StoreFault::None {
+                    return Err(StoreError::Lost(format!("simulated: {fault:?}")));
+                }
             }
             Execute::Thread { queue, .. } => {
                 let queue = queue.as_ref().ok_or_else(stopped)?;
@@ -259,7 +277,10 @@ fn commit_until_done(
     report(health, outcome.as_ref().err().map(|error| (health.clock.now(), error)));
     if let Err(error) = &outcome {
         for work in &mut batch {
-            work.fail(StoreError::Lost(error.to_string()));
+            work.fail(match error {
+                StoreError::Ousted => StoreError::Ousted,
+                error => StoreError::Lost(error.to_string()),
+            });
         }
     }
     for work in batch {
@@ -314,6 +335,7 @@ fn commit_as(
     queue: &mut Queue<'_>,
     savepoints: Savepoints,
 ) -> Result<Option<Vec<Counted>>, StoreError> {
+    let lease_from = health.lease.now();
     let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
@@ -335,13 +357,17 @@ fn commit_as(
         done = upto;
     }
     let now = health.clock.now();
-    daemons::renew(&tx, health.daemon, now)?;
+    // Others may have what it held by now: nothing of what it says counts any more.
+    if !daemons::renew(&tx, health.daemon, now)? {
+        return Err(StoreError::Ousted);
+    }
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();
     let counted = tx.commit(&health.counts)?;
     health.counts.commits.observe(began.elapsed());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    health.lease.renew(lease_from);
     Ok(Some(counted))
 }
 

@@ -10,7 +10,7 @@ use agentcron::backend::embedded::{EmbeddedServer, LedgerEntry};
 use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::daemon::{self, World};
-use agentcron::store::{Execution, Reader};
+use agentcron::store::{Execution, Reader, Sharing};
 use agentcron::transport::Transport;
 use axum::Router;
 use axum::http::StatusCode;
@@ -119,6 +119,7 @@ impl Scenario {
             backend: Transport::router(self.server.router()),
             receivers: Transport::router(self.receiver()),
             execution: Execution::Inline,
+            sharing: Sharing::Alone,
             new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,

@@ -9,7 +9,7 @@ use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::daemon::{self, World};
 use agentcron::domain::ids::InstallationId;
-use agentcron::store::Execution;
+use agentcron::store::{Execution, Sharing};
 use agentcron::transport::{Transport, TransportError};
 use axum::Router;
 use axum::http::StatusCode;
@@ -255,6 +255,7 @@ async fn live(folder: &tempfile::TempDir, clock: &Clock, crons: &str, backend: T
         backend,
         receivers: Transport::router(Router::new().fallback(async || StatusCode::OK)),
         execution: Execution::Inline,
+        sharing: Sharing::Alone,
         new_installation: InstallationId::default(),
         socket: None,
         listen: None,

@@ -19,7 +19,7 @@ use agentcron::config::{self, Environment};
 use agentcron::daemon::{self, World};
 use agentcron::domain::ids::InstallationId;
 use agentcron::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
-use agentcron::store::Execution;
+use agentcron::store::{Execution, Sharing};
 use agentcron::transport::Transport;
 use axum::Router;
 use axum::http::StatusCode;
@@ -580,6 +580,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             backend: Transport::router(server.router()),
             receivers: Transport::router(receiver),
             execution: Execution::Inline,
+            sharing: Sharing::Alone,
             new_installation: InstallationId::default(),
             socket: None,
             listen: None,

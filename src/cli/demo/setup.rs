@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
 use crate::daemon::World;
 use crate::domain::ids::InstallationId;
-use crate::store::Execution;
+use crate::store::{Execution, Sharing};
 use crate::transport::Transport;
 
 /// How many runs the embedded agent server keeps. It forgets older ones, since a demo may be left running overnight.
@@ -63,6 +63,7 @@ impl DemoSetup {
             backend: Transport::router(agents.router()),
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
+            sharing: Sharing::Alone,
             new_installation: InstallationId(Uuid::new_v4()),
             socket: None,
             listen: None,

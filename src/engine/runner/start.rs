@@ -26,6 +26,9 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
         end::expired(task, run.send_count.saturating_sub(1)).await?;
         return Ok(NextStep::Leave);
     }
+    if !task.runner.store.may_act() {
+        return give_back(task).await;
+    }
     let request = match request::build(task).await {
         Ok(request) => request,
         Err(RequestError::Placeholder(message)) => {
@@ -52,6 +55,14 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
         StartAnswer::Busy { detail } => busy(task, detail).await,
         StartAnswer::Unclear { detail } => unconfirmed(task, detail).await,
     }
+}
+
+/// Lets whoever claims the run next send it, since others may take this daemon for gone. If they do, nothing is said.
+async fn give_back(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
+    let act_at = Some(task.runner.clock.now());
+    let step = Step { act_at, ..Step::of(task.claimed.held(), RunChange::NotSent) };
+    task.runner.store.step_run(step).await?;
+    Ok(NextStep::Leave)
 }
 
 async fn accepted(task: &RunTask<'_>, thread_id: ThreadId, started: Started) -> Result<NextStep, StoreError> {

@@ -182,7 +182,7 @@ async fn after_a_step_back_runs_stay_and_what_never_ran_is_decided_again() {
     Connection::open(folder.path().join("agentcron.db"))
         .unwrap()
         .execute(
-            "UPDATE runs SET phase = 'sending', act_at = NULL, sent_at = due_at WHERE phase = 'pending'",
+            "UPDATE runs SET phase = 'sending', act_at = NULL, held_by = 1, sent_at = due_at WHERE phase = 'pending'",
             [],
         )
         .unwrap();

@@ -9,6 +9,7 @@ mod oracle;
 mod random;
 mod receiver_down;
 mod set_back;
+mod shared;
 mod stops;
 
 use std::cell::{Cell, RefCell};
@@ -22,7 +23,7 @@ use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::crash::simulate_crash_after;
 use agentcron::daemon::{self, World};
-use agentcron::store::Execution;
+use agentcron::store::{Execution, Sharing};
 use agentcron::transport::Transport;
 use axum::Router;
 use axum::body::Bytes;
@@ -276,6 +277,10 @@ impl<'a> Scenario<'a> {
 
     async fn daemon(&self, stop: CancellationToken) -> Result<(), daemon::DaemonError> {
         let _life = Life { since: self.clock.now(), scenario: self };
+        daemon::serve(self.world(), || {}, stop).await
+    }
+
+    fn world(&self) -> World {
         let file = self.folder.join("agentcron.toml");
         let database = self.folder.join("agentcron.db");
         let head = format!(
@@ -283,21 +288,21 @@ impl<'a> Scenario<'a> {
         );
         std::fs::write(&file, head + &self.present_crons()).unwrap();
         let environment = Environment::of_map([]);
-        let world = World {
+        World {
             config: config::load(&file, &environment).unwrap(),
             environment,
             clock: self.clock.clone(),
             backend: self.network.to(self.server.router()),
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
+            sharing: Sharing::Alone,
             new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,
             relay: None,
             reload: None,
             show_status: None,
-        };
-        daemon::serve(world, || {}, stop).await
+        }
     }
 }
 

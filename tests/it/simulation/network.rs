@@ -9,6 +9,7 @@ use agentcron::transport::{BodyStream, Transport, TransportError};
 use axum::Router;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::random::Random;
@@ -21,6 +22,26 @@ pub(super) struct Network {
     calm: Arc<AtomicBool>,
     /// Whether nothing gets through, in either direction.
     down: Arc<AtomicBool>,
+}
+
+/// What stands between a daemon and the world. It is shut while the daemon is paused.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(true)))
+    }
+
+    pub(super) fn set(&self, open: bool) {
+        self.0.send_replace(open);
+    }
+
+    /// Waits until it is open.
+    pub(super) async fn opened(&self) {
+        let mut open = self.0.subscribe();
+        let _ = open.wait_for(|open| *open).await;
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +96,20 @@ impl Network {
         Transport::function(move |request| {
             let (network, router) = (network.clone(), router.clone());
             Box::pin(async move { network.exchange(router, request).await })
+        })
+    }
+
+    /// The same for a daemon that may be paused: then it neither sends nor hears anything.
+    pub(super) fn behind(&self, gate: &Gate, router: Router) -> Transport {
+        let (network, gate) = (self.clone(), gate.clone());
+        Transport::function(move |request| {
+            let (network, gate, router) = (network.clone(), gate.clone(), router.clone());
+            Box::pin(async move {
+                gate.opened().await;
+                let answer = network.exchange(router, request).await;
+                gate.opened().await;
+                answer
+            })
         })
     }
 

@@ -1,0 +1,22 @@
+//! How long a daemon counts as alive, where several have one store: as long as it gives a sign of life often enough.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::backoff;
+
+/// How often a daemon gives a sign of life.
+pub const BEAT_EVERY: Duration = Duration::from_secs(2);
+/// A daemon that has given none for this long is gone, and others take over what it holds. Four beats may be lost on the way.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// A daemon begins nothing any more this long after its last sign of life: by a clock that nobody sets, and two seconds before
+/// others take over, which is longer than it takes to begin what was asked for just before.
+pub const ACTS_WITHIN: Duration = Duration::from_secs(8);
+/// How often a daemon looks for what others have left it to do.
+pub const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// Returns when a daemon is gone that gives no further sign of life after this one.
+pub fn gone_at(seen_at: Timestamp) -> Timestamp {
+    backoff::after(seen_at, LEASE)
+}

@@ -1,0 +1,49 @@
+//! The right of a daemon to act. Whoever has a store alone always has it; where several share one, it ends some time after
+//! the last sign of life that was committed.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::domain::lease::ACTS_WITHIN;
+
+/// Who may have a store at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// One daemon, which a lock on a file beside the store ensures.
+    Alone,
+    /// Several daemons, each of which is gone for the others once it gives no sign of life.
+    Shared,
+}
+
+pub(super) struct Lease {
+    clock: Clock,
+    sharing: Sharing,
+    /// When the latest commit began that has told that this daemon is alive, by [`Clock::since_boot`].
+    told: Mutex<Duration>,
+}
+
+impl Lease {
+    pub(super) fn new(clock: Clock, sharing: Sharing) -> Self {
+        let told = Mutex::new(clock.since_boot());
+        Self { clock, sharing, told }
+    }
+
+    /// Returns the present instant, for [`Lease::renew`].
+    pub(super) fn now(&self) -> Duration {
+        self.clock.since_boot()
+    }
+
+    /// Takes note that a commit that began at this instant has told that the daemon is alive.
+    pub(super) fn renew(&self, began: Duration) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = began;
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.sharing {
+            Sharing::Alone => true,
+            Sharing::Shared => self.now().saturating_sub(told) < ACTS_WITHIN,
+        }
+    }
+}

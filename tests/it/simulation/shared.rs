@@ -1,0 +1,151 @@
+//! Three daemons share one store. Each of them is killed, stopped, paused for longer than its lease, or cut off from the
+//! store, again and again and by itself; requests are late or lost. The promises are those of one daemon.
+//!
+//! `SIMULATION_SHARED=1000 cargo test simulation::shared` runs more seeds; `SIMULATION_SHARED_SEED=17` runs only one.
+
+use agentcron::store::{StoreError, StoreFault, Weather};
+
+use super::network::Gate;
+use super::*;
+
+const DAEMONS: u64 = 3;
+const SEEDS: u64 = 20;
+const START: &str = "2026-03-02T08:00:03Z";
+/// For how long things break.
+const LENGTH: Duration = Duration::from_secs(600);
+const PAUSE_MOST: Duration = Duration::from_secs(60);
+const STALL_MOST: Duration = Duration::from_secs(15);
+
+#[test]
+fn three_daemons_on_one_store_keep_every_promise_of_one() {
+    let seeds: Vec<u64> = match (variable("SIMULATION_SHARED_SEED"), variable("SIMULATION_SHARED")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => (1..=count.unwrap_or(SEEDS)).collect(),
+    };
+    let mut tally = oracle::Tally::default();
+    for seed in seeds {
+        eprintln!("seed {seed}, three daemons");
+        tally.add(&run_shared(seed));
+    }
+    eprintln!("{tally:?}");
+    assert!(tally.crashes > 0 && tally.adopted > 0 && tally.ruled_out > 0 && tally.delivered > 0, "{tally:?}");
+}
+
+fn run_shared(seed: u64) -> oracle::Tally {
+    runtime().block_on(async {
+        let random = Random::of_seed(seed);
+        let folder = folder();
+        let start: Timestamp = START.parse().unwrap();
+        let network = Network::new(random.clone(), random.below(30));
+        let mut scenario = Scenario::new(random, folder.path(), CRONS, start, network);
+        // Where nobody could act for a while, an occurrence may be found too late.
+        scenario.edits = Some(Random::of_seed(!seed));
+        let crashes = Cell::new(0);
+        let until = tokio::time::Instant::now() + LENGTH;
+        let lives = (0..DAEMONS).map(|number| live(&scenario, number, until, &crashes));
+        let all = futures_util::future::join_all(lives);
+        let end = async {
+            tokio::time::sleep_until(until).await;
+            scenario.network.calm_down();
+            for checks in 1.. {
+                tokio::time::sleep(CHECK_EVERY).await;
+                if oracle::has_ended(scenario.folder) {
+                    break;
+                }
+                assert!(CHECK_EVERY * checks < CALM_MOST, "it does not end");
+            }
+        };
+        tokio::select! {
+            _ = all => unreachable!("the daemons live for ever"),
+            () = end => {}
+        }
+        oracle::judge(&scenario, start, crashes.get())
+    })
+}
+
+/// Lets one daemon live and die until nothing breaks any more, and then live for ever.
+async fn live(scenario: &Scenario<'_>, number: u64, until: tokio::time::Instant, crashes: &Cell<u64>) {
+    let random = &scenario.random;
+    // They do not begin at the same instant.
+    tokio::time::sleep(Duration::from_millis(number * 700)).await;
+    loop {
+        let is_calm = tokio::time::Instant::now() >= until;
+        let gate = Gate::new();
+        let stop = CancellationToken::new();
+        let life = if is_calm { Duration::MAX / 4 } else { random.wait(Duration::from_secs(150)) };
+        let stops = random.percent(30);
+        let ended = tokio::select! {
+            biased;
+            ended = daemon(scenario, &gate, stop.clone(), until) => Some(ended),
+            () = pause(random, &gate, until) => unreachable!("pauses go on for ever"),
+            () = async {
+                tokio::time::sleep(life).await;
+                if stops {
+                    stop.cancel();
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+            } => None,
+        };
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(daemon::DaemonError::Store(StoreError::Ousted | StoreError::Lost(_)))) | None => {
+                crashes.set(crashes.get() + 1);
+            }
+            Some(Err(error)) => panic!("daemon {number} ended: {error}"),
+        }
+        // What its tasks were doing ends here.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if tokio::time::Instant::now() < until {
+            tokio::time::sleep(random.wait(Duration::from_secs(40))).await;
+        }
+    }
+}
+
+/// Pauses a daemon now and then, as SIGSTOP does.
+async fn pause(random: &Random, gate: &Gate, until: tokio::time::Instant) {
+    loop {
+        tokio::time::sleep(random.wait(Duration::from_secs(200))).await;
+        if tokio::time::Instant::now() < until {
+            gate.set(false);
+            tokio::time::sleep(random.wait(PAUSE_MOST)).await;
+            gate.set(true);
+        }
+    }
+}
+
+async fn daemon(
+    scenario: &Scenario<'_>,
+    gate: &Gate,
+    stop: CancellationToken,
+    until: tokio::time::Instant,
+) -> Result<(), daemon::DaemonError> {
+    let weather = {
+        let (gate, random) = (gate.clone(), scenario.random.clone());
+        Weather::new(move || {
+            let (gate, random) = (gate.clone(), random.clone());
+            Box::pin(async move {
+                gate.opened().await;
+                if tokio::time::Instant::now() >= until {
+                    return StoreFault::None;
+                }
+                match random.below(2_000) {
+                    0 => StoreFault::BeforeCommit,
+                    1 => StoreFault::AfterCommit,
+                    2..10 => {
+                        tokio::time::sleep(random.wait(STALL_MOST)).await;
+                        StoreFault::None
+                    }
+                    _ => StoreFault::None,
+                }
+            })
+        })
+    };
+    let world = World {
+        execution: Execution::Simulated(weather),
+        sharing: Sharing::Shared,
+        backend: scenario.network.behind(gate, scenario.server.router()),
+        receivers: scenario.network.behind(gate, recording(&scenario.arrived)),
+        ..scenario.world()
+    };
+    daemon::serve(world, || {}, stop).await
+}
