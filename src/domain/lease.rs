@@ -16,6 +16,10 @@ pub const ACTS_WITHIN: Duration = Duration::from_secs(8);
 /// How often a daemon looks for what others have left it to do.
 pub const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a thread stays on the agent server after its run has ended, where a failover may lose the last commits: whoever
+/// follows the run again must still find its end.
+pub const THREADS_KEPT: Duration = Duration::from_secs(60);
+
 /// Returns when a daemon is gone that gives no further sign of life after this one.
 pub fn gone_at(seen_at: Timestamp) -> Timestamp {
     backoff::after(seen_at, LEASE)

@@ -145,7 +145,12 @@ pub enum RunState {
     },
     /// The request may or may not have reached the backend: this must be reconciled before anything is sent
     /// again.
-    Unconfirmed { start_number: u32, sent_at: Timestamp },
+    Unconfirmed {
+        start_number: u32,
+        sent_at: Timestamp,
+        /// How many starts after this one may have been sent as well: after the store has gone back to an earlier state.
+        ahead: u32,
+    },
     /// The backend has accepted it.
     Running(BackendRun),
     Ended {
@@ -275,12 +280,16 @@ impl RunState {
         match (self, change) {
             (S::Pending { start_number }, C::Send { at }) => Ok(S::Sending { start_number, sent_at: at }),
             (S::Sending { start_number, .. }, C::NotSent) => Ok(S::Pending { start_number }),
-            (
-                S::Sending { start_number, sent_at } | S::Unconfirmed { start_number, sent_at },
-                C::Unconfirm,
-            ) => Ok(S::Unconfirmed { start_number, sent_at }),
-            (S::Unconfirmed { start_number, .. }, C::RuleOut) => {
-                Ok(S::Pending { start_number: start_number.saturating_add(1) })
+            (S::Sending { start_number, sent_at }, C::Unconfirm) => {
+                Ok(S::Unconfirmed { start_number, sent_at, ahead: 0 })
+            }
+            (state @ S::Unconfirmed { .. }, C::Unconfirm) => Ok(state),
+            (S::Unconfirmed { start_number, sent_at, ahead }, C::RuleOut) => {
+                let start_number = start_number.saturating_add(1);
+                match ahead.checked_sub(1) {
+                    Some(ahead) => Ok(S::Unconfirmed { start_number, sent_at, ahead }),
+                    None => Ok(S::Pending { start_number }),
+                }
             }
             (
                 S::Sending { start_number, .. } | S::Unconfirmed { start_number, .. },

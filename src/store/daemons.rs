@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
-use super::{Store, StoreError, outages};
+use super::{Store, StoreError, outages, recovery};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::{DaemonId, DaemonNumber};
 use crate::domain::lease;
@@ -63,13 +63,21 @@ pub struct Predecessor {
     pub away: Vec<Outage>,
 }
 
+/// What a daemon has found and was given at its start.
+pub(super) struct Registration {
+    pub(super) number: DaemonNumber,
+    /// How often the store had gone back to an earlier state then.
+    pub(super) timeline: i64,
+    pub(super) predecessor: Predecessor,
+}
+
 /// Commits that a daemon has the store now, and the time since its predecessor as an outage. Until then it must send nothing.
 pub(super) fn register(
     connection: &mut Connection,
     lock: &DaemonLock,
     daemon_id: DaemonId,
     now: Timestamp,
-) -> Result<(DaemonNumber, Predecessor), StoreError> {
+) -> Result<Registration, StoreError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let former = former(&tx)?.map(|former| former.told_by(lock.former, now));
     // While others that share the store are alive, nobody was missing.
@@ -89,13 +97,14 @@ pub(super) fn register(
         (daemon_id.to_string(), millis(now)),
     )?;
     let number = DaemonNumber(tx.last_insert_rowid());
+    let timeline = recovery::sweep(&tx, number, now)?;
     tx.execute("DELETE FROM daemons WHERE number <= ?1 - ?2", (number.0, DAEMONS_REMEMBERED))?;
     tx.commit()?;
     lock.tell(|own| {
         let now = Some(now);
         *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
     });
-    Ok((number, Predecessor { former, away }))
+    Ok(Registration { number, timeline, predecessor: Predecessor { former, away } })
 }
 
 impl Store {
@@ -135,11 +144,20 @@ pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, Store
     }))
 }
 
-/// Renews the last sign of life of a daemon. Returns whether nobody has taken it for gone.
-pub(super) fn renew(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<bool, StoreError> {
+/// Renews the last sign of life of a daemon. Returns whether nobody has taken it for gone, and the store is the one that it
+/// knows.
+pub(super) fn renew(
+    tx: &Transaction<'_>,
+    daemon: DaemonNumber,
+    timeline: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let renewed = tx
-        .prepare_cached("UPDATE daemons SET seen_at = max(seen_at, ?2) WHERE number = ?1 AND recovered_at IS NULL")?
-        .execute((daemon.0, millis(now)))?;
+        .prepare_cached(
+            "UPDATE daemons SET seen_at = max(seen_at, ?3) WHERE number = ?1 AND recovered_at IS NULL \
+             AND (SELECT timeline FROM installation) = ?2",
+        )?
+        .execute((daemon.0, timeline, millis(now)))?;
     Ok(renewed == 1)
 }
 

@@ -1,6 +1,8 @@
 //! The end of a run: its outcome, its delivery and the deletion of its thread are one transaction, so that
 //! none of them exists without the others.
 
+use std::time::Duration;
+
 use super::claim_runs::looked_at;
 use super::counts::Tx;
 use super::cron_entries::count_failure;
@@ -8,15 +10,18 @@ use super::definitions::Definitions;
 use super::deliveries::insert_delivery;
 use super::edits::revise_waiting;
 use super::owed_webhooks::{self, Owed};
+use super::lease::Sharing;
 use super::retry::insert_next;
 use super::room::HeldRun;
 use super::rows::{OutcomeTexts, held_run, save_end};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::waits_for::count_deadline_from;
 use super::{Store, StoreError};
+use crate::domain::backoff;
 use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
 use crate::domain::ids::{FIRST_RUN, ThreadId};
+use crate::domain::lease::THREADS_KEPT;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
@@ -62,6 +67,10 @@ impl Store {
     /// [`StoreError::NotHeld`] if this daemon does not hold the run any more.
     pub async fn end_run(&self, mut ending: RunEnding) -> Result<AfterEnd, StoreError> {
         let (cache, daemon) = (self.definitions.clone(), self.number);
+        let threads_kept = match self.sharing() {
+            Sharing::Alone => Duration::ZERO,
+            Sharing::Shared => THREADS_KEPT,
+        };
         // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
         let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
@@ -77,7 +86,7 @@ impl Store {
                     insert_event(tx, run_id, event)?;
                 }
                 if let Some(thread_id) = ending.discard {
-                    insert_deletion(tx, run_id, thread_id, now)?;
+                    insert_deletion(tx, run_id, thread_id, backoff::after(now, threads_kept))?;
                 }
                 let may_notify = ending.delivery.is_some() || run.retry > FIRST_RUN;
                 let owed = owed_webhooks::settle(tx, &run, now)?;

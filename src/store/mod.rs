@@ -175,10 +175,10 @@ impl Store {
         let mut connection = open::open_to_write(path, new_installation)?;
         let installation_id = open::installation_id(&connection)?;
         let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
-        let (number, predecessor) = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
+        let registration = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
             .map_err(|error| open::in_words(path, error))?;
         let daemons = daemons::read(&connection)?;
-        let writer = Arc::new(Writer::new(connection, execution.clone(), clock, Arc::clone(lock), number, waited));
+        let writer = Arc::new(Writer::new(connection, execution.clone(), clock, Arc::clone(lock), &registration, waited));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self {
@@ -186,8 +186,8 @@ impl Store {
             writer,
             definitions,
             owner,
-            number,
-            predecessor: Arc::new(Mutex::new(predecessor)),
+            number: registration.number,
+            predecessor: Arc::new(Mutex::new(registration.predecessor)),
             daemons: Arc::new(daemons),
             lock: Arc::clone(lock),
         })

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, named_params};
 use super::StoreError;
 use super::counts::{Counted, Tx};
 use super::ended::{Ended, first_words};
-use super::rows::millis;
+use super::rows::{millis, timestamp};
 use super::scheduled_crons::ScheduledCron;
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
@@ -70,7 +70,8 @@ pub(super) fn insert_numbered(
             "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
         )?
         .query_row([cron_id.to_string()], |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)))?;
-    let run = NewRun { times, trigger, number, turn, sent: None };
+    let unsure_since = sure_from(tx)?.filter(|at| times.scheduled_for <= *at);
+    let run = NewRun { times, trigger, number, turn, sent: None, unsure_since };
     let insertion = run.insert(tx, scheduled)?;
     if insertion == Insertion::Inserted {
         tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
@@ -88,6 +89,18 @@ pub(super) struct NewRun {
     pub(super) turn: i64,
     /// When it is sent, and which daemon does that, if it is sent at once; otherwise it waits.
     pub(super) sent: Option<(Timestamp, DaemonNumber)>,
+    /// When the store was swept, if the run may be on the agent server although the store knew nothing of it then.
+    pub(super) unsure_since: Option<Timestamp>,
+}
+
+/// How many starts of a run may have been lost with the last commits of a store.
+pub(super) const STARTS_LOST_MAX: u32 = 3;
+
+/// Returns when the store was swept last; `None` if it never went back to an earlier state.
+pub(super) fn sure_from(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> =
+        tx.prepare_cached("SELECT sure_from FROM installation")?.query_row([], |row| row.get(0))?;
+    at.map(|at| timestamp(at, "sure_from")).transpose()
 }
 
 impl NewRun {
@@ -97,17 +110,21 @@ impl NewRun {
         tx: &Transaction<'_>,
         scheduled: &ScheduledCron,
     ) -> Result<Insertion, StoreError> {
-        let Self { times, trigger, number, turn, sent } = *self;
+        let Self { times, trigger, number, turn, sent, unsure_since } = *self;
         let cron = &scheduled.cron;
-        let phase = if sent.is_some() { Phase::Sending } else { Phase::Pending };
+        let phase = match (sent, unsure_since) {
+            (Some(_), _) => Phase::Sending,
+            (None, Some(_)) => Phase::Unconfirmed,
+            (None, None) => Phase::Pending,
+        };
         let inserted = tx
             .prepare_cached(
                 "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
                  retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
-                 send_count, sent_at, held_by, claim, act_at) \
+                 starts_ahead, send_count, sent_at, held_by, claim, act_at) \
                  VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                  :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                 :sent_at IS NOT NULL, :sent_at, :held_by, :sent_at IS NOT NULL, iif(:sent_at IS NULL, :due_at, NULL)) \
+                 :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL)) \
                  ON CONFLICT DO NOTHING",
             )?
             .execute(named_params! {
@@ -126,7 +143,8 @@ impl NewRun {
                 ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
                 ":turn": turn,
                 ":phase": phase.as_str(),
-                ":sent_at": sent.map(|(at, _)| millis(at)),
+                ":sent_at": sent.map(|(at, _)| at).or(unsure_since).map(millis),
+                ":ahead": if unsure_since.is_some() { STARTS_LOST_MAX } else { 0 },
                 ":held_by": sent.map(|(_, daemon)| daemon.0),
             })?;
         Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })

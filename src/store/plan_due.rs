@@ -11,7 +11,7 @@ use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
 use super::occurrences::{
-    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded,
+    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded, sure_from,
 };
 use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
@@ -115,7 +115,7 @@ pub(super) fn plan_pass(
     let mut clients = cron_entries::due(tx, CronSource::Api, now, limit)?.into_iter();
     let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
     let outages = outages::lasting_since(tx, cursors.min().unwrap_or(now))?;
-    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room };
+    let mut pass = Pass::begin(tx, &outages, room, now)?;
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
             Some(CronSource::File) => files.next(),
@@ -153,7 +153,8 @@ fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -
 /// Plans one cron up to `now`, in as many plans as it takes.
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
     let outages = outages::lasting_since(tx, scheduled.cursor)?;
-    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room: &mut Room::none() };
+    let mut room = Room::none();
+    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
         let planned = pass.plan(tx, scheduled, None, &entry)?;
@@ -173,7 +174,8 @@ pub(super) fn plan_edited_until(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let outages = outages::lasting_since(tx, former.cursor)?;
-    let mut pass = Pass { now, outages: &outages, served: ServedTurns::read(tx)?, room: &mut Room::none() };
+    let mut room = Room::none();
+    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
     let mut after = undecided_after(&former.cron, former.cursor, now);
     while let Some(cursor) = after {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
@@ -188,10 +190,20 @@ struct Pass<'a> {
     now: Timestamp,
     outages: &'a [Outage],
     served: ServedTurns,
+    sure_from: Option<Timestamp>,
     room: &'a mut Room,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn begin(
+        tx: &Transaction<'_>,
+        outages: &'a [Outage],
+        room: &'a mut Room,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { now, outages, served: ServedTurns::read(tx)?, sure_from: sure_from(tx)?, room })
+    }
+
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
     /// there is a former version, and a reason for what only that one names.
     fn plan(
@@ -224,11 +236,14 @@ impl Pass<'_> {
             match new_row(cron, state, decision, now) {
                 NewRow::Run(times, trigger) => {
                     let next_turn = self.served.next(entry.source, turn);
-                    let is_sent = self.room.has_room(entry.source)
+                    let unsure_since = self.sure_from.filter(|at| times.scheduled_for <= *at);
+                    let is_sent = unsure_since.is_none()
+                        && self.room.has_room(entry.source)
                         && (is_alone || cron.policy.overlap == Overlap::Allow)
                         && (times.due_at <= now && now < times.start_before);
                     let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));
-                    let run = NewRun { times, trigger, number: RunNumber::FIRST, turn: next_turn, sent };
+                    let number = RunNumber::FIRST;
+                    let run = NewRun { times, trigger, number, turn: next_turn, sent, unsure_since };
                     if run.insert(tx, scheduled)? == Insertion::Existed {
                         continue;
                     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::lease::Sharing;
+use super::occurrences::STARTS_LOST_MAX;
 use super::rows::{millis, time};
 use super::{Store, StoreError};
 use crate::domain::ids::DaemonNumber;
@@ -40,37 +41,73 @@ pub(super) fn recover(
     sharing: Sharing,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1")?;
-    let mut rows = statement.query([daemon.0])?;
-    let mut gone = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut recovered = 0;
+    for other in others(tx, daemon)? {
         let is_gone = match sharing {
             // It would hold the lock.
             Sharing::Alone => true,
-            Sharing::Shared => lease::gone_at(time(row, "seen_at")?) <= now,
+            Sharing::Shared => lease::gone_at(other.seen_at) <= now,
         };
         if is_gone {
-            gone.push(DaemonNumber(row.get("number")?));
+            recovered += release(tx, other.number, now)?;
+            forget(tx, other.number, now)?;
         }
-    }
-    let mut recovered = 0;
-    for daemon in gone {
-        recovered += release(tx, daemon, now)?;
-        tx.prepare_cached("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1")?
-            .execute((daemon.0, millis(now)))?;
     }
     Ok(recovered)
 }
 
 /// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none.
 pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Option<Timestamp>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1 ORDER BY seen_at LIMIT 1",
+    Ok(others(tx, daemon)?.iter().map(|other| lease::gone_at(other.seen_at)).min())
+}
+
+/// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
+/// may have been sent since, as often as [`STARTS_LOST_MAX`], and no daemon holds anything. Returns how often it has gone back.
+pub(super) fn sweep(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
+    let (timeline, swept): (i64, i64) =
+        tx.query_row("SELECT timeline, swept_timeline FROM installation", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    if timeline == swept {
+        return Ok(timeline);
+    }
+    for gone in others(tx, daemon)? {
+        release(tx, gone.number, now)?;
+        forget(tx, gone.number, now)?;
+    }
+    tx.execute(
+        "UPDATE runs SET phase = 'unconfirmed', starts_ahead = start_number - 1 + ?2, start_number = 1, sent_at = ?1, \
+         act_at = ?1, held_by = NULL, claim = claim + 1 \
+         WHERE phase <> 'ended' AND phase <> 'running' AND due_at <= ?1",
+        (millis(now), STARTS_LOST_MAX),
     )?;
+    tx.execute("UPDATE installation SET swept_timeline = timeline, sure_from = ?1", [millis(now)])?;
+    Ok(timeline)
+}
+
+/// A daemon that may hold something.
+struct Other {
+    number: DaemonNumber,
+    seen_at: Timestamp,
+}
+
+/// Returns the other daemons that may hold something.
+fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1")?;
     let mut rows = statement.query([daemon.0])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(lease::gone_at(time(row, "seen_at")?)))
+    let mut others = Vec::new();
+    while let Some(row) = rows.next()? {
+        others.push(Other { number: DaemonNumber(row.get("number")?), seen_at: time(row, "seen_at")? });
+    }
+    Ok(others)
+}
+
+/// Takes note that a daemon holds nothing any more.
+fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1")?
+        .execute((daemon.0, millis(now)))?;
+    Ok(())
 }
 
 /// Ends every claim of a daemon.

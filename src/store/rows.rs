@@ -67,6 +67,7 @@ run_columns!(
     start_before,
     phase,
     start_number,
+    starts_ahead,
     send_count,
     not_found_count,
     sent_at,
@@ -208,7 +209,10 @@ fn state_from_row(row: &Row<'_>) -> Result<RunState, StoreError> {
     Ok(match parsed::<Phase>(row, C::phase)? {
         Phase::Pending => RunState::Pending { start_number },
         Phase::Sending => RunState::Sending { start_number, sent_at: sent_at()? },
-        Phase::Unconfirmed => RunState::Unconfirmed { start_number, sent_at: sent_at()? },
+        Phase::Unconfirmed => {
+            let ahead = value(row, C::starts_ahead)?;
+            RunState::Unconfirmed { start_number, sent_at: sent_at()?, ahead }
+        }
         Phase::Running => RunState::Running(needed(backend_run_from_row(row)?, "backend_run_id")?),
         Phase::Ended => {
             RunState::Ended { backend_run: backend_run_from_row(row)?, outcome: outcome_from_row(row)? }
@@ -292,12 +296,13 @@ pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber)
 /// What only the end of a run changes is written only then, because SQLite looks at every index of every column that a
 /// statement writes.
 pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp>) -> Result<(), StoreError> {
-    let (start_number, sent_at, backend_run) = match &run.state {
-        RunState::Pending { start_number } => (*start_number, None, None),
-        RunState::Sending { start_number, sent_at } | RunState::Unconfirmed { start_number, sent_at } => {
-            (*start_number, Some(*sent_at), None)
+    let (start_number, ahead, sent_at, backend_run) = match &run.state {
+        RunState::Pending { start_number } => (*start_number, 0, None, None),
+        RunState::Sending { start_number, sent_at } => (*start_number, 0, Some(*sent_at), None),
+        RunState::Unconfirmed { start_number, sent_at, ahead } => {
+            (*start_number, *ahead, Some(*sent_at), None)
         }
-        RunState::Running(backend_run) => (backend_run.start_number, None, Some(backend_run)),
+        RunState::Running(backend_run) => (backend_run.start_number, 0, None, Some(backend_run)),
         RunState::Ended { outcome, .. } => {
             let texts = OutcomeTexts::of(outcome);
             return save_end(tx, run.run_id, outcome, &texts);
@@ -305,7 +310,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
     };
     let changed = tx
         .prepare_cached(
-            "UPDATE runs SET phase = :phase, start_number = :start_number, send_count = :send_count, \
+            "UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
              not_found_count = :not_found_count, act_at = :act_at, \
              held_by = iif(:act_at IS NULL, held_by, NULL), \
              sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
@@ -317,6 +322,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
             ":start_number": start_number,
+            ":ahead": ahead,
             ":send_count": run.send_count,
             ":not_found_count": run.not_found_count,
             ":act_at": act_at.map(millis),

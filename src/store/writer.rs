@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
+use super::daemons::Registration;
 use super::lease::Lease;
 use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
@@ -40,6 +41,8 @@ struct WriterHealth {
     lock: Arc<DaemonLock>,
     /// Whose sign of life each commit renews.
     daemon: DaemonNumber,
+    /// How often the store had gone back to an earlier state at the start of this daemon.
+    timeline: i64,
     lease: Lease,
     /// What keeps us from committing right now, and since when.
     trouble: Mutex<Option<(Timestamp, String)>>,
@@ -128,7 +131,7 @@ impl Writer {
         execution: Execution,
         clock: Clock,
         lock: Arc<DaemonLock>,
-        daemon: DaemonNumber,
+        registration: &Registration,
         trouble: Option<(Timestamp, String)>,
     ) -> Self {
         let health = Arc::new(WriterHealth {
@@ -136,7 +139,8 @@ impl Writer {
             lease: Lease::new(clock.clone(), lock.sharing()),
             clock,
             lock,
-            daemon,
+            daemon: registration.number,
+            timeline: registration.timeline,
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
@@ -358,7 +362,7 @@ fn commit_as(
     }
     let now = health.clock.now();
     // Others may have what it held by now: nothing of what it says counts any more.
-    if !daemons::renew(&tx, health.daemon, now)? {
+    if !daemons::renew(&tx, health.daemon, health.timeline, now)? {
         return Err(StoreError::Ousted);
     }
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known

@@ -32,7 +32,8 @@ fn every_state_meets_every_change() {
     let states = [
         RunState::Pending { start_number: 3 },
         RunState::Sending { start_number: 3, sent_at },
-        RunState::Unconfirmed { start_number: 3, sent_at },
+        RunState::Unconfirmed { start_number: 3, sent_at, ahead: 0 },
+        RunState::Unconfirmed { start_number: 3, sent_at, ahead: 2 },
         RunState::Running(backend_run()),
         RunState::Ended { backend_run: Some(backend_run()), outcome: outcome() },
     ];
@@ -51,6 +52,9 @@ fn every_state_meets_every_change() {
         for (name, change) in &changes {
             let after = match state.clone().apply(change.clone()) {
                 Ok(RunState::Pending { start_number }) => format!("pending {start_number}"),
+                Ok(RunState::Unconfirmed { start_number, ahead, .. }) => {
+                    format!("unconfirmed {start_number}, {ahead} ahead")
+                }
                 Ok(after) => after.phase().to_string(),
                 Err(illegal) => format!("- {illegal}"),
             };
@@ -67,15 +71,22 @@ fn every_state_meets_every_change() {
         pending     end       ended
         sending     send      - invalid transition: Send while sending
         sending     not sent  pending 3
-        sending     unconfirm unconfirmed
+        sending     unconfirm unconfirmed 3, 0 ahead
         sending     rule out  - invalid transition: RuleOut while sending
         sending     accept    running
         sending     cancel    - invalid transition: Cancel while sending
         sending     end       ended
         unconfirmed send      - invalid transition: Send while unconfirmed
         unconfirmed not sent  - invalid transition: NotSent while unconfirmed
-        unconfirmed unconfirm unconfirmed
+        unconfirmed unconfirm unconfirmed 3, 0 ahead
         unconfirmed rule out  pending 4
+        unconfirmed accept    running
+        unconfirmed cancel    - invalid transition: Cancel while unconfirmed
+        unconfirmed end       ended
+        unconfirmed send      - invalid transition: Send while unconfirmed
+        unconfirmed not sent  - invalid transition: NotSent while unconfirmed
+        unconfirmed unconfirm unconfirmed 3, 2 ahead
+        unconfirmed rule out  unconfirmed 4, 1 ahead
         unconfirmed accept    running
         unconfirmed cancel    - invalid transition: Cancel while unconfirmed
         unconfirmed end       ended

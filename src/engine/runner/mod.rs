@@ -374,7 +374,7 @@ async fn act(
             };
         }
         RunState::Sending { .. } => start::start(&task).await?,
-        RunState::Unconfirmed { start_number, sent_at } => {
+        RunState::Unconfirmed { start_number, sent_at, .. } => {
             reconcile::reconcile(&task, *start_number, *sent_at).await?
         }
         RunState::Running(backend_run) => {

@@ -5,7 +5,13 @@
 -- and so do the ids of their runs and threads, so that two installations with the same files never share an id.
 CREATE TABLE installation (
     one             INTEGER PRIMARY KEY CHECK (one = 1),
-    installation_id TEXT NOT NULL
+    installation_id TEXT NOT NULL,
+    -- Counts how often the store has gone back to an earlier state, which nothing in it can tell: a failover that loses the
+    -- last commits, or a backup that is restored. What is in the store is then what was swept for the count before.
+    timeline        INTEGER NOT NULL DEFAULT 0,
+    swept_timeline  INTEGER NOT NULL DEFAULT 0,
+    -- When it was swept last: occurrences up to then may have runs on the agent server of which the store knows nothing.
+    sure_from       INTEGER
 ) STRICT;
 
 -- The daemons that have had this store, the last ones only: one row for each start of a process. Runs on the agent server
@@ -138,6 +144,8 @@ CREATE TABLE runs (
     -- The number of the latest start, counted from 1. A start is sent again under the same number if it
     -- certainly did not reach the agent server.
     start_number   INTEGER NOT NULL,
+    -- How many starts after this one may have been sent as well, while the run is unconfirmed.
+    starts_ahead   INTEGER NOT NULL DEFAULT 0,
     -- How often the run was sent.
     send_count     INTEGER NOT NULL DEFAULT 0,
     -- How many reconciliations in a row could not yet tell whether the latest start reached the agent server.

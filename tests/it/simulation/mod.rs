@@ -170,6 +170,8 @@ struct Scenario<'a> {
     lives_since: Cell<Option<tokio::time::Instant>>,
     /// Whether the clock is never set back.
     clock_is_steady: bool,
+    /// Whether the store goes back to an earlier state, so that the end of a run may be recorded anew.
+    store_goes_back: bool,
 }
 
 impl<'a> Scenario<'a> {
@@ -203,6 +205,7 @@ impl<'a> Scenario<'a> {
             lives: RefCell::default(),
             lives_since: Cell::default(),
             clock_is_steady: true,
+            store_goes_back: false,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Three daemons share one store. Each of them is killed, stopped, paused for longer than its lease, or cut off from the
-//! store, again and again and by itself; requests are late or lost. The promises are those of one daemon.
+//! store, again and again and by itself; requests are late or lost, and the store goes back to an earlier state. The promises
+//! are those of one daemon.
 //!
 //! `SIMULATION_SHARED=1000 cargo test simulation::shared` runs more seeds; `SIMULATION_SHARED_SEED=17` runs only one.
 
 use agentcron::store::{StoreError, StoreFault, Weather};
+use rusqlite::Connection;
 
 use super::network::Gate;
 use super::*;
@@ -15,6 +17,8 @@ const START: &str = "2026-03-02T08:00:03Z";
 const LENGTH: Duration = Duration::from_secs(600);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
 const STALL_MOST: Duration = Duration::from_secs(15);
+/// A failover loses the commits of so long at most.
+const LOST_MOST: Duration = Duration::from_secs(3);
 
 #[test]
 fn three_daemons_on_one_store_keep_every_promise_of_one() {
@@ -40,10 +44,15 @@ fn run_shared(seed: u64) -> oracle::Tally {
         let mut scenario = Scenario::new(random, folder.path(), CRONS, start, network);
         // Where nobody could act for a while, an occurrence may be found too late.
         scenario.edits = Some(Random::of_seed(!seed));
+        scenario.store_goes_back = true;
         let crashes = Cell::new(0);
         let until = tokio::time::Instant::now() + LENGTH;
         let lives = (0..DAEMONS).map(|number| live(&scenario, number, until, &crashes));
         let all = futures_util::future::join_all(lives);
+        let failovers = async {
+            fail_over(&scenario, until).await;
+            std::future::pending::<()>().await;
+        };
         let end = async {
             tokio::time::sleep_until(until).await;
             scenario.network.calm_down();
@@ -57,6 +66,7 @@ fn run_shared(seed: u64) -> oracle::Tally {
         };
         tokio::select! {
             _ = all => unreachable!("the daemons live for ever"),
+            () = failovers => {}
             () = end => {}
         }
         oracle::judge(&scenario, start, crashes.get())
@@ -86,7 +96,7 @@ async fn live(scenario: &Scenario<'_>, number: u64, until: tokio::time::Instant,
                 }
             } => None,
         };
-        match ended {
+        match &ended {
             Some(Ok(())) => {}
             Some(Err(daemon::DaemonError::Store(StoreError::Ousted | StoreError::Lost(_)))) | None => {
                 crashes.set(crashes.get() + 1);
@@ -95,10 +105,51 @@ async fn live(scenario: &Scenario<'_>, number: u64, until: tokio::time::Instant,
         }
         // What its tasks were doing ends here.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        if tokio::time::Instant::now() < until {
+        // Who was taken for gone begins anew at once.
+        let is_ousted = matches!(ended, Some(Err(daemon::DaemonError::Store(StoreError::Ousted))));
+        if tokio::time::Instant::now() < until && !is_ousted {
             tokio::time::sleep(random.wait(Duration::from_secs(40))).await;
         }
     }
+}
+
+/// Lets the store go back to an earlier state now and then, as a failover does that loses the last commits.
+async fn fail_over(scenario: &Scenario<'_>, until: tokio::time::Instant) {
+    for timeline in 1.. {
+        tokio::time::sleep(scenario.random.wait(Duration::from_secs(300))).await;
+        let image = scenario.folder.join(format!("image-{timeline}.db"));
+        let store = Connection::open(scenario.folder.join("agentcron.db")).unwrap();
+        if store.execute("VACUUM INTO ?1", [image.to_str().unwrap()]).is_err() {
+            // No daemon has made it yet.
+            continue;
+        }
+        tokio::time::sleep(scenario.random.wait(LOST_MOST)).await;
+        if tokio::time::Instant::now() >= until {
+            return;
+        }
+        go_back(&store, &image);
+    }
+}
+
+/// Makes the store what it was when this image was made, in one transaction. What has the store open sees only that it is
+/// another timeline.
+fn go_back(store: &Connection, image: &Path) {
+    store.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    store.execute("ATTACH ?1 AS image", [image.to_str().unwrap()]).unwrap();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut statement = store.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let mut sql = "BEGIN IMMEDIATE; CREATE TEMP TABLE now_is AS SELECT timeline FROM main.installation;".to_owned();
+    for table in texts("SELECT name FROM image.sqlite_schema WHERE type = 'table'") {
+        let columns = texts(&format!("SELECT name FROM pragma_table_xinfo('{table}') WHERE hidden = 0")).join(", ");
+        sql.push_str(&format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM image.{table};"
+        ));
+    }
+    sql.push_str("UPDATE main.installation SET timeline = 1 + (SELECT timeline FROM now_is); COMMIT; DROP TABLE now_is;");
+    store.execute_batch(&sql).unwrap();
+    store.execute_batch("DETACH image").unwrap();
 }
 
 /// Pauses a daemon now and then, as SIGSTOP does.
