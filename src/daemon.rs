@@ -37,7 +37,7 @@ use crate::engine::{Health, Wakes};
 use crate::store::{
     self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Sharing, Store, StoreError,
 };
-use crate::transport::{Relay, Transport};
+use crate::transport::{Guard, Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
 use reload::Reload;
@@ -207,7 +207,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
-    let client = agent_client(&world);
+    let client = agent_client(&world, &store);
     let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop, Outages::after(away));
     let api = Api {
         store: store.clone(),
@@ -346,10 +346,17 @@ impl Engine {
     }
 }
 
-fn agent_client(world: &World) -> AgentClient {
+fn agent_client(world: &World, store: &Store) -> AgentClient {
     let backend = &world.config.backend;
     let credentials = backend.credentials();
-    AgentClient::new(world.backend.clone(), backend.url.clone(), credentials, backend.request_timeout)
+    let transport = match store.sharing() {
+        Sharing::Alone => world.backend.clone(),
+        Sharing::Shared => {
+            let store = store.clone();
+            world.backend.clone().guarded(Guard::new(move || store.may_act()))
+        }
+    };
+    AgentClient::new(transport, backend.url.clone(), credentials, backend.request_timeout)
 }
 
 fn gateway(api: Api, relay: Option<Relay>, config: &Config) -> Gateway {

@@ -14,6 +14,7 @@ mod connection;
 mod dialer;
 #[cfg(test)]
 pub(crate) mod fuzz;
+mod guard;
 mod in_short;
 mod pool;
 mod probe;
@@ -25,6 +26,7 @@ use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -40,6 +42,7 @@ use receiver_client::ReceiverClient;
 
 pub use certificate::Certificate;
 pub use dialer::{ConnectionInfo, Dialer, JudgedAddress};
+pub use guard::Guard;
 pub use probe::{Probe, ProbeReport};
 pub use relay::{Relay, RelayError};
 
@@ -51,7 +54,7 @@ pub struct Transport {
 
 #[derive(Clone)]
 enum Channel {
-    Network(reqwest::Client),
+    Network(reqwest::Client, Option<Guard>),
     Receivers(ReceiverClient),
     InProcess(Arc<dyn Fn(Request<Bytes>) -> ResponseFuture + Send + Sync>),
 }
@@ -97,7 +100,7 @@ impl TransportError {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.channel {
-            Channel::Network(_) => "Transport::Network",
+            Channel::Network(..) => "Transport::Network",
             Channel::Receivers(_) => "Transport::Receivers",
             Channel::InProcess(_) => "Transport::InProcess",
         })
@@ -114,12 +117,12 @@ impl Transport {
         if let Some(pem) = extra_root_certificates {
             builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
         }
-        Ok(Self { channel: Channel::Network(builder.build()?) })
+        Ok(Self { channel: Channel::Network(builder.build()?, None) })
     }
 
     /// Returns a transport that sends all requests to this Unix socket, no matter which host they name.
     pub fn unix_socket(path: &Path) -> Result<Self, reqwest::Error> {
-        Ok(Self { channel: Channel::Network(client_builder().unix_socket(path).build()?) })
+        Ok(Self { channel: Channel::Network(client_builder().unix_socket(path).build()?, None) })
     }
 
     /// Returns a transport to receivers: no connection is made to an address that `policy` refuses; no proxy,
@@ -140,7 +143,16 @@ impl Transport {
     pub fn with_policy(self, policy: UrlPolicy) -> Self {
         match self.channel {
             Channel::Receivers(client) => Self { channel: Channel::Receivers(client.with_policy(policy)) },
-            Channel::Network(_) | Channel::InProcess(_) => self,
+            Channel::Network(..) | Channel::InProcess(_) => self,
+        }
+    }
+
+    /// Returns a transport to the agent server that sends a body only while its guard lets it.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        match self.channel {
+            Channel::Network(client, _) => Self { channel: Channel::Network(client, Some(guard)) },
+            Channel::Receivers(_) | Channel::InProcess(_) => self,
         }
     }
 
@@ -190,10 +202,21 @@ impl Transport {
         match &self.channel {
             Channel::InProcess(handler) => handler(signed(request, sign)?).await,
             Channel::Receivers(client) => client.send(request, sign).await,
-            Channel::Network(client) => {
-                let request = reqwest::Request::try_from(signed(request, sign)?).map_err(not_sent)?;
+            Channel::Network(client, guard) => {
+                let mut request = reqwest::Request::try_from(signed(request, sign)?).map_err(not_sent)?;
+                let bytes = request.body().and_then(reqwest::Body::as_bytes).filter(|bytes| !bytes.is_empty());
+                let kept_back = guard.as_ref().zip(bytes.map(Bytes::copy_from_slice)).map(|(guard, bytes)| {
+                    let (body, kept_back) = guard.body(bytes);
+                    *request.body_mut() = Some(reqwest::Body::wrap(body));
+                    kept_back
+                });
                 let response = client.execute(request).await.map_err(|error| {
-                    if error.is_connect() || error.is_builder() { not_sent(error) } else { broken(error) }
+                    let was_kept_back = kept_back.is_some_and(|kept_back| kept_back.load(Ordering::SeqCst));
+                    if was_kept_back || error.is_connect() || error.is_builder() {
+                        not_sent(error)
+                    } else {
+                        broken(error)
+                    }
                 })?;
                 let (parts, body) = Response::<reqwest::Body>::from(response).into_parts();
                 let stream = http_body_util::BodyDataStream::new(body).map_err(broken);

@@ -325,3 +325,32 @@ fn any_bytes_parse_as_a_certificate_or_as_none() {
         assert_eq!(Certificate::parse(&CertificateDer::from(&good[..cut])), None);
     }
 }
+
+#[tokio::test]
+async fn a_guarded_body_is_kept_back_if_its_sender_may_not_act_when_it_is_written() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let got = tokio::spawn(async move {
+        let mut all = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = vec![0; 1_024];
+            let length = stream.read(&mut bytes).await.unwrap_or(0);
+            all.push(String::from_utf8_lossy(&bytes[..length]).to_lowercase());
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+        all
+    });
+    for may_act in [false, true] {
+        let transport = Transport::network(None).unwrap().guarded(Guard::new(move || may_act));
+        let request = Request::post(&url).body(Bytes::from_static(b"{\"input\":1}")).unwrap();
+        let answer = transport.send(request).await.map(|response| response.status());
+        match may_act {
+            false => assert!(matches!(answer, Err(TransportError::NotSent(_))), "{answer:?}"),
+            true => assert_eq!(answer.unwrap(), StatusCode::NO_CONTENT),
+        }
+    }
+    let got = got.await.unwrap();
+    assert!(!got[0].contains("input"), "{got:?}");
+    assert!(got[1].contains("content-length: 11") && got[1].ends_with("{\"input\":1}"), "{got:?}");
+}
