@@ -50,14 +50,17 @@ pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreE
 /// Deletes what is due, and returns when the next deletion is due.
 async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = janitor.store.due_deletions(janitor.clock.now(), BATCH).await?;
+        let due = janitor.store.claim_deletions(janitor.clock.now(), BATCH).await?;
         if due.threads.is_empty() {
             return Ok(due.next_due_at);
         }
         crash_point("deletion_due").await;
         let results: Vec<(DueDeletion, Deleted)> = futures_util::stream::iter(due.threads)
-            .map(|deletion| async {
-                let deleted = janitor.backend.delete_thread(deletion.thread_id).await;
+            .map(|deletion| async move {
+                let deleted = match janitor.store.may_act() {
+                    true => janitor.backend.delete_thread(deletion.thread_id).await,
+                    false => Ok(Deleted::NotYet("others may have taken over".to_owned())),
+                };
                 (deletion, deleted.unwrap_or_else(|error| Deleted::NotYet(error.to_string())))
             })
             .buffer_unordered(DELETIONS_IN_FLIGHT)
@@ -74,7 +77,7 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
         let (detail, denied) = match deleted {
             Deleted::Gone => {
                 janitor.denials.lift(deletion.thread_id.0);
-                gone.push(deletion.thread_id);
+                gone.push(deletion);
                 continue;
             }
             Deleted::Denied(denial) => {
@@ -87,7 +90,7 @@ async fn record(janitor: &Janitor, results: Vec<(DueDeletion, Deleted)>) -> Resu
         let wait = backoff::with_jitter(wait, deletion.thread_id.0, deletion.failures);
         tracing::debug!(thread_id = %deletion.thread_id, detail, "thread not deleted yet");
         let again = backoff::after(janitor.clock.now(), wait);
-        janitor.store.postpone_deletion(deletion.thread_id, again, denied).await?;
+        janitor.store.postpone_deletion(deletion, again, denied).await?;
     }
     if gone.is_empty() { Ok(()) } else { janitor.store.threads_deleted(gone).await }
 }

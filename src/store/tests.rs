@@ -206,10 +206,10 @@ async fn a_read_sees_every_commit_before_it() {
     assert!(matches!(store.run(run.run_id).await.unwrap().state, RunState::Running(_)));
     store.end_run(ending(run)).await.unwrap();
     assert_eq!(store.run(run.run_id).await.unwrap().state.status(), Some(Status::Success));
-    let due = store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap();
+    let due = store.claim_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap();
     assert_eq!((due.threads.len(), due.next_due_at), (1, None));
-    store.threads_deleted(vec![due.threads[0].thread_id]).await.unwrap();
-    assert_eq!(store.due_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap(), DueDeletions::default());
+    store.threads_deleted(vec![due.threads[0]]).await.unwrap();
+    assert_eq!(store.claim_deletions(at("2026-03-02T09:01:05Z"), 10).await.unwrap(), DueDeletions::default());
     let unknown = store.run(RunId(uuid::Uuid::nil())).await;
     assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
 }
@@ -444,7 +444,7 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT cron_id FROM crons WHERE source = 'api' AND next_at <= 1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 256",
         "SELECT next_at, name FROM crons WHERE source = 'file' AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
-        "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",
+        "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 AND held_by IS NULL ORDER BY due_at",
     ] {
         let plan: String =
             database.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get("detail")).unwrap();

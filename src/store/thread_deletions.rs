@@ -7,14 +7,16 @@ use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError};
 use crate::domain::ids::{RunId, ThreadId};
 
-/// A thread to delete now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A thread to delete now, which this daemon holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueDeletion {
     pub thread_id: ThreadId,
     /// The run that used the thread.
     pub run_id: RunId,
     /// How many times deleting it has failed.
     pub failures: u32,
+    /// How often it has been claimed.
+    pub claim: u32,
 }
 
 /// The threads that are due, and when there will be more.
@@ -25,12 +27,13 @@ pub struct DueDeletions {
 }
 
 impl Store {
-    /// Returns up to `limit` threads to delete now, and when the next one is due.
-    pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
-        self.read_for_loop(move |tx| {
+    /// Claims up to `limit` threads to delete now, and returns them with when the next one is due.
+    pub async fn claim_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT thread_id, run_id, failures FROM thread_deletions WHERE due_at <= :now \
-                 ORDER BY due_at LIMIT :limit",
+                "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
+                 WHERE due_at <= :now AND held_by IS NULL ORDER BY due_at LIMIT :limit",
             )?;
             let mut rows = statement.query(named_params! {
                 ":now": millis(now),
@@ -42,10 +45,18 @@ impl Store {
                     thread_id: parsed(row, "thread_id")?,
                     run_id: parsed(row, "run_id")?,
                     failures: row.get("failures")?,
+                    claim: row.get("claim")?,
                 });
             }
+            let mut claim =
+                tx.prepare_cached("UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1")?;
+            for thread in &threads {
+                claim.execute((thread.thread_id.to_string(), daemon.0, thread.claim))?;
+            }
             let next: Option<i64> = tx
-                .prepare_cached("SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1")?
+                .prepare_cached(
+                    "SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1 AND held_by IS NULL",
+                )?
                 .query_row([millis(now)], |row| row.get(0))?;
             let next_due_at = next.map(|at| timestamp(at, "due_at")).transpose()?;
             Ok(DueDeletions { threads, next_due_at })
@@ -53,31 +64,36 @@ impl Store {
         .await
     }
 
-    /// Records that these threads are gone.
-    pub async fn threads_deleted(&self, thread_ids: Vec<ThreadId>) -> Result<(), StoreError> {
+    /// Records that these threads are gone, as far as this daemon still holds them.
+    pub async fn threads_deleted(&self, threads: Vec<DueDeletion>) -> Result<(), StoreError> {
+        let daemon = self.number;
         self.write(move |tx| {
-            let mut statement = tx.prepare_cached("DELETE FROM thread_deletions WHERE thread_id = ?1")?;
-            for thread_id in &thread_ids {
-                statement.execute([thread_id.to_string()])?;
+            let mut statement = tx.prepare_cached(
+                "DELETE FROM thread_deletions WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3",
+            )?;
+            for thread in &threads {
+                statement.execute((thread.thread_id.to_string(), daemon.0, thread.claim))?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Records that deleting this thread has failed, and schedules the next try for `due_at`.
+    /// Records that this thread was not deleted, if this daemon still holds it, and schedules the next try for `due_at`.
     /// `denied` says whether the agent server refuses us.
     pub async fn postpone_deletion(
         &self,
-        thread_id: ThreadId,
+        thread: DueDeletion,
         due_at: Timestamp,
         denied: bool,
     ) -> Result<(), StoreError> {
+        let daemon = self.number;
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE thread_deletions SET failures = failures + 1, due_at = ?2, denied = ?3 WHERE thread_id = ?1",
+                "UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
+                 WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3",
             )?
-            .execute((thread_id.to_string(), millis(due_at), denied))?;
+            .execute((thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
             Ok(())
         })
         .await

@@ -345,11 +345,14 @@ CREATE TABLE thread_deletions (
     thread_id TEXT PRIMARY KEY,
     run_id    TEXT NOT NULL,
     due_at    INTEGER NOT NULL,
+    -- Which daemon deletes it now, and how often that was begun; NULL while none does.
+    held_by   INTEGER,
+    claim     INTEGER NOT NULL DEFAULT 0,
     failures  INTEGER NOT NULL DEFAULT 0,
     -- 1 if the agent server refused us the last time.
     denied    INTEGER NOT NULL DEFAULT 0 CHECK (denied IN (0, 1))
 ) STRICT;
-CREATE INDEX thread_deletions_due ON thread_deletions (due_at);
+CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
 
 -- Notices of the daemon about itself: the last of each kind.
 CREATE TABLE notices (
