@@ -14,7 +14,7 @@ use super::rows::{millis, parsed};
 use super::{Store, StoreError, inactive_spans};
 use crate::config::{CronDefinition, KeptCron, KeptCrons};
 use crate::domain::cron_state::InactiveCause;
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::domain::reason::{Reason, ReasonCode};
 
 /// How many crons the files changed.
@@ -59,33 +59,67 @@ impl Store {
         kept: KeptCrons,
     ) -> Result<SyncReport, StoreError> {
         let cache = self.definitions.clone();
+        let installation = cache.installation();
+        // Found out beside the writer, which has crons to fire. Nobody else changes what is found.
+        let changes =
+            self.read_for_loop(move |tx| Changes::find(tx, installation, definitions, &kept)).await?;
         let synced = self
             .write(move |tx| {
-                let mut synced = Synced::default();
-                let mut others = file_crons(tx)?;
-                for definition in &definitions {
-                    let cron_id = definition.cron_id(cache.installation());
-                    let id = DefinitionId::of_content(cron_id, &definition.body);
-                    let stored = others.remove(&cron_id);
-                    // One that is as it was costs no statement.
-                    if !stored.is_some_and(|stored| stored.is(definition, id)) {
-                        definitions::insert(tx, cron_id, &definition.body, now)?;
-                        sync_one(tx, &cache, definition, (cron_id, id), now, &mut synced)?;
-                    }
+                let kept = changes.kept.clone();
+                let mut synced =
+                    Synced { report: SyncReport { kept, ..SyncReport::default() }, ..Synced::default() };
+                for (cron_id, definition_id, definition) in &changes.changed {
+                    definitions::insert_as(tx, (*cron_id, *definition_id), &definition.body, now)?;
+                    sync_one(tx, &cache, definition, (*cron_id, *definition_id), now, &mut synced)?;
                 }
-                let mut others: Vec<_> = others.into_iter().collect();
-                others.sort_by(|(_, a), (_, b)| a.cron.name.cmp(&b.cron.name));
-                for (cron_id, StoredCron { cron, .. }) in others {
-                    match kept.keep(&cron) {
-                        true => synced.report.kept.push(cron),
-                        false => remove_undefined(tx, &cache, cron_id, now, &mut synced)?,
-                    }
+                for cron_id in &changes.undefined {
+                    remove_undefined(tx, &cache, *cron_id, now, &mut synced)?;
                 }
                 Ok(synced)
             })
             .await?;
         synced.unaccounted.iter().for_each(Unaccounted::log);
         Ok(synced.report)
+    }
+}
+
+/// How the files differ from the crons in the store.
+struct Changes {
+    /// The definitions that the store does not have, or not at this place, in the order of the ids, in which rows are inserted
+    /// the fastest.
+    changed: Vec<(CronId, DefinitionId, Arc<CronDefinition>)>,
+    /// The crons that no file defines, by name: those that go on, and those that do not.
+    kept: Vec<KeptCron>,
+    undefined: Vec<CronId>,
+}
+
+impl Changes {
+    fn find(
+        tx: &Transaction<'_>,
+        installation: InstallationId,
+        definitions: Vec<Arc<CronDefinition>>,
+        kept: &KeptCrons,
+    ) -> Result<Self, StoreError> {
+        let mut others = file_crons(tx)?;
+        let with_ids = definitions.into_iter().map(|definition| {
+            let cron_id = definition.cron_id(installation);
+            (cron_id, DefinitionId::of_content(cron_id, &definition.body), definition)
+        });
+        let is_changed =
+            |(cron_id, definition_id, definition): &(CronId, DefinitionId, Arc<CronDefinition>)| {
+                others.remove(cron_id).is_none_or(|stored| !stored.is(definition, *definition_id))
+            };
+        let mut changed: Vec<_> = with_ids.filter(is_changed).collect();
+        changed.sort_by_key(|(cron_id, ..)| *cron_id);
+        let mut others: Vec<_> = others.into_iter().collect();
+        others.sort_by(|(_, a), (_, b)| a.cron.name.cmp(&b.cron.name));
+        let (going_on, undefined): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(_, other)| kept.keep(&other.cron));
+        Ok(Self {
+            changed,
+            kept: going_on.into_iter().map(|(_, other)| other.cron).collect(),
+            undefined: undefined.into_iter().map(|(cron_id, _)| cron_id).collect(),
+        })
     }
 }
 
@@ -107,7 +141,9 @@ fn sync_one(
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
     let mut change = Change::New;
-    let cursor = match cron_entries::by_id(tx, cron_id)? {
+    let entry = cron_entries::by_id(tx, cron_id)?;
+    let has_spans = entry.is_some() || !definition.enabled;
+    let cursor = match entry {
         None => {
             synced.report.added += 1;
             now
@@ -147,7 +183,7 @@ fn sync_one(
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
-    if change != Change::None {
+    if change != Change::None && has_spans {
         inactive_spans::record(tx, cron_id, inactive_spans::cause_of(definition.enabled), now)?;
     }
     if change == Change::Edited {

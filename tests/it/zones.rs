@@ -60,7 +60,7 @@ async fn a_zone_file_that_is_replaced_is_taken_up_at_a_reload() {
 
     replace_zone(&zones.join("Europe/Berlin"), 2);
     daemon.signal("HUP");
-    daemon.wait_for_stderr("zone database changed").await;
+    daemon.wait_for_stderr("zone database or program changed").await;
     daemon.wait_until("the run at the new time", || !daemon.json(&["history"]).is_empty()).await;
     let run = &daemon.json(&["history"])[0];
     assert_eq!(run["scheduled_for"].as_str().unwrap().parse::<Timestamp>().unwrap(), due);
