@@ -63,8 +63,9 @@ struct Claim {
 /// Puts the crons of one file after the other together, and keeps no file.
 pub(super) struct CronReader<'p> {
     parser: &'p CronParser<'p>,
-    /// By the name in lower case: two names that differ only by case are too easily confused.
-    first_by_name: HashMap<String, (String, SourceLocation)>,
+    /// By the name in lower case: two names that differ only by case are too easily confused. With the name of the cron where
+    /// it is another text.
+    first_by_name: HashMap<Box<str>, (Option<Box<str>>, SourceLocation)>,
     definitions: Vec<Arc<CronDefinition>>,
     clean: CleanFiles,
 }
@@ -172,7 +173,7 @@ impl<'p> CronReader<'p> {
         }
         for cron in definitions.iter().filter(|_| is_known) {
             for name in [Some(&cron.name), cron.was.as_ref()].into_iter().flatten() {
-                self.first_by_name.insert(name.to_lowercase(), (cron.name.clone(), cron.location.clone()));
+                self.take(name, &cron.name, &cron.location);
             }
         }
         if let Some((file, digest)) = clean.filter(|_| are_free) {
@@ -186,29 +187,38 @@ impl<'p> CronReader<'p> {
         let Claim { name, location, was } = claim;
         let mut are_free = true;
         report.about([Loss::Cron(name.clone())]);
-        match self.first_by_name.get(&name.to_lowercase()) {
-            Some((first, first_location)) => {
-                are_free = false;
-                let error = ConfigError {
-                    position: Some(location.position),
-                    hint: Some("rename one of them".to_owned()),
-                    ..ConfigError::of_file(&*location.file, duplicate_message(&name, first, first_location))
-                };
-                report.error_about(Some(Loss::Cron(first.clone())), error);
-            }
-            None => {
-                self.first_by_name.insert(name.to_lowercase(), (name.clone(), location.clone()));
-            }
+        if let Some((first, first_location)) = self.take(&name, &name, &location) {
+            are_free = false;
+            let error = ConfigError {
+                position: Some(location.position),
+                hint: Some("rename one of them".to_owned()),
+                ..ConfigError::of_file(&*location.file, duplicate_message(&name, &first, &first_location))
+            };
+            report.error_about(Some(Loss::Cron(first.clone())), error);
+            // Whoever takes it next collides with the first one as well.
+            self.take(&name, &first, &first_location);
         }
         let Some((was, mut error)) = was else { return are_free };
         report.about([&name, &was].map(|name| Loss::Cron(name.clone())));
-        let taken = self.first_by_name.insert(was.to_lowercase(), (name, location));
-        if let Some((first, first_location)) = taken {
+        if let Some((first, first_location)) = self.take(&was, &name, &location) {
             are_free = false;
             error.message += &duplicate_message(&was, &first, &first_location);
             report.error_about(Some(Loss::Cron(first)), error);
         }
         are_free
+    }
+
+    /// Takes a name for this cron, and returns the cron that had it.
+    fn take(
+        &mut self,
+        name: &str,
+        cron: &str,
+        location: &SourceLocation,
+    ) -> Option<(String, SourceLocation)> {
+        let key = name.to_lowercase().into_boxed_str();
+        let differs = (*key != *cron).then(|| cron.into());
+        let (first, first_location) = self.first_by_name.insert(key.clone(), (differs, location.clone()))?;
+        Some((first.unwrap_or(key).into(), first_location))
     }
 
     /// Returns every valid cron, sorted by name, and the files without a mistake.
@@ -230,7 +240,7 @@ impl<'p> CronReader<'p> {
     /// Returns whether no other cron has one of their names, which would have to be reported.
     fn are_unclaimed(&self, crons: &[Arc<CronDefinition>]) -> bool {
         let mut names = crons.iter().flat_map(|cron| [Some(&cron.name), cron.was.as_ref()]).flatten();
-        names.all(|name| !self.first_by_name.contains_key(&name.to_lowercase()))
+        names.all(|name| !self.first_by_name.contains_key(name.to_lowercase().as_str()))
     }
 }
 

@@ -1,10 +1,9 @@
 //! Stores the definitions from files: new, changed and removed ones, in one transaction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params};
 
 use super::counts::Tx;
 use super::cron_entries;
@@ -68,9 +67,8 @@ impl Store {
                 let kept = changes.kept.clone();
                 let mut synced =
                     Synced { report: SyncReport { kept, ..SyncReport::default() }, ..Synced::default() };
-                for (cron_id, definition_id, definition) in &changes.changed {
-                    definitions::insert_as(tx, (*cron_id, *definition_id), &definition.body, now)?;
-                    sync_one(tx, &cache, definition, (*cron_id, *definition_id), now, &mut synced)?;
+                for changed in &changes.changed {
+                    sync_one(tx, &cache, changed, now, &mut synced)?;
                 }
                 for cron_id in &changes.undefined {
                     remove_undefined(tx, &cache, *cron_id, now, &mut synced)?;
@@ -85,12 +83,20 @@ impl Store {
 
 /// How the files differ from the crons in the store.
 struct Changes {
-    /// The definitions that the store does not have, or not at this place, in the order of the ids, in which rows are inserted
-    /// the fastest.
-    changed: Vec<(CronId, DefinitionId, Arc<CronDefinition>)>,
+    /// In the order of the ids, in which rows are inserted the fastest.
+    changed: Vec<Changed>,
     /// The crons that no file defines, by name: those that go on, and those that do not.
     kept: Vec<KeptCron>,
     undefined: Vec<CronId>,
+}
+
+/// A definition that its cron does not have, or not at this place.
+struct Changed {
+    cron_id: CronId,
+    definition_id: DefinitionId,
+    definition: Arc<CronDefinition>,
+    /// Whether the store has the cron, removed or not.
+    is_known: bool,
 }
 
 impl Changes {
@@ -100,26 +106,48 @@ impl Changes {
         definitions: Vec<Arc<CronDefinition>>,
         kept: &KeptCrons,
     ) -> Result<Self, StoreError> {
-        let mut others = file_crons(tx)?;
         let with_ids = definitions.into_iter().map(|definition| {
             let cron_id = definition.cron_id(installation);
-            (cron_id, DefinitionId::of_content(cron_id, &definition.body), definition)
+            let definition_id = DefinitionId::of_content(cron_id, &definition.body);
+            Changed { cron_id, definition_id, definition, is_known: false }
         });
-        let is_changed =
-            |(cron_id, definition_id, definition): &(CronId, DefinitionId, Arc<CronDefinition>)| {
-                others.remove(cron_id).is_none_or(|stored| !stored.is(definition, *definition_id))
-            };
-        let mut changed: Vec<_> = with_ids.filter(is_changed).collect();
-        changed.sort_by_key(|(cron_id, ..)| *cron_id);
-        let mut others: Vec<_> = others.into_iter().collect();
-        others.sort_by(|(_, a), (_, b)| a.cron.name.cmp(&b.cron.name));
+        let mut changed: Vec<Changed> = with_ids.collect();
+        changed.sort_by_key(|changed| changed.cron_id);
+        let (mut unchanged, mut others) = (vec![false; changed.len()], Vec::new());
+        let mut statement = tx.prepare_cached(
+            "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
+             source = 'file' AND removed_at IS NULL AS is_of_file FROM crons",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (cron_id, is_of_file): (CronId, bool) = (parsed(row, "cron_id")?, row.get("is_of_file")?);
+            if let Ok(index) = changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
+                unchanged[index] = is_of_file && changed[index].is_stored_as(row)?;
+                changed[index].is_known = true;
+            } else if is_of_file {
+                others.push((KeptCron { name: row.get("name")?, location: row.get("location")? }, cron_id));
+            }
+        }
+        let mut unchanged = unchanged.into_iter();
+        changed.retain(|_| unchanged.next() != Some(true));
+        others.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let (going_on, undefined): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|(_, other)| kept.keep(&other.cron));
+            others.into_iter().partition(|(other, _)| kept.keep(other));
         Ok(Self {
             changed,
-            kept: going_on.into_iter().map(|(_, other)| other.cron).collect(),
-            undefined: undefined.into_iter().map(|(cron_id, _)| cron_id).collect(),
+            kept: going_on.into_iter().map(|(other, _)| other).collect(),
+            undefined: undefined.into_iter().map(|(_, cron_id)| cron_id).collect(),
         })
+    }
+}
+
+impl Changed {
+    /// Returns whether its row has this definition, at this place.
+    fn is_stored_as(&self, row: &Row<'_>) -> Result<bool, StoreError> {
+        let Self { definition_id, definition, .. } = self;
+        Ok(*definition_id == parsed(row, "definition_id")?
+            && definition.name == row.get_ref("name")?.as_str().unwrap_or_default()
+            && definition.location.to_string() == row.get_ref("location")?.as_str().unwrap_or_default())
     }
 }
 
@@ -135,13 +163,15 @@ enum Change {
 fn sync_one(
     tx: &Tx<'_>,
     cache: &Definitions,
-    definition: &CronDefinition,
-    (cron_id, definition_id): (CronId, DefinitionId),
+    changed: &Changed,
     now: Timestamp,
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
+    let Changed { cron_id, definition_id, definition, is_known } = changed;
+    let (cron_id, definition_id) = (*cron_id, *definition_id);
+    definitions::insert_as(tx, (cron_id, definition_id), &definition.body, now)?;
     let mut change = Change::New;
-    let entry = cron_entries::by_id(tx, cron_id)?;
+    let entry = if *is_known { cron_entries::by_id(tx, cron_id)? } else { None };
     let has_spans = entry.is_some() || !definition.enabled;
     let cursor = match entry {
         None => {
@@ -222,36 +252,4 @@ pub(super) fn remove(
     .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
     skip_waiting(tx, cron_id, reason, now)
-}
-
-/// A cron from a file as the store has it.
-struct StoredCron {
-    cron: KeptCron,
-    definition_id: DefinitionId,
-}
-
-impl StoredCron {
-    /// Returns whether it has this definition, at this place.
-    fn is(&self, definition: &CronDefinition, definition_id: DefinitionId) -> bool {
-        self.definition_id == definition_id
-            && self.cron.name == definition.name
-            && self.cron.location == definition.location.to_string()
-    }
-}
-
-fn file_crons(tx: &Transaction<'_>) -> Result<HashMap<CronId, StoredCron>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT cron_id, name, coalesce(location, '') AS location, definition_id FROM crons \
-         WHERE source = 'file' AND removed_at IS NULL",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut crons = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let cron = KeptCron { name: row.get("name")?, location: row.get("location")? };
-        crons.insert(
-            parsed(row, "cron_id")?,
-            StoredCron { cron, definition_id: parsed(row, "definition_id")? },
-        );
-    }
-    Ok(crons)
 }
