@@ -32,8 +32,9 @@ struct CleanFile {
 }
 
 impl CleanFiles {
-    pub(super) fn new(defaults: &CronFields, policy: Option<&UrlPolicy>) -> Self {
-        Self { files: HashMap::new(), defaults: defaults.clone(), policy: policy.cloned() }
+    /// Makes room for so many files.
+    pub(super) fn new(files: usize, defaults: &CronFields, policy: Option<&UrlPolicy>) -> Self {
+        Self { files: HashMap::with_capacity(files), defaults: defaults.clone(), policy: policy.cloned() }
     }
 
     /// Returns whether files mean the same by both.
@@ -48,9 +49,9 @@ impl CleanFiles {
     }
 
     /// Adds a file without a mistake.
-    pub(super) fn insert(&mut self, file: &Arc<Path>, digest: TextDigest, crons: &[Arc<CronDefinition>]) {
+    pub(super) fn insert(&mut self, file: Arc<Path>, digest: TextDigest, crons: Vec<Arc<CronDefinition>>) {
         if !crons.iter().any(|cron| may_name_values(&cron.body)) {
-            self.files.insert(Arc::clone(file), CleanFile { digest, crons: crons.to_vec() });
+            self.files.insert(file, CleanFile { digest, crons });
         }
     }
 }

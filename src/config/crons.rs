@@ -1,6 +1,6 @@
 //! Validates every `[cron.NAME]` of every file, with `[defaults]` merged in, and reports what is wrong and where.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ pub(super) struct CronReader<'p> {
     parser: &'p CronParser<'p>,
     /// By the name in lower case: two names that differ only by case are too easily confused. With the name of the cron where
     /// it is another text.
-    first_by_name: HashMap<Box<str>, (Option<Box<str>>, SourceLocation)>,
+    first_by_name: BTreeMap<Box<str>, (Option<Box<str>>, SourceLocation)>,
     definitions: Vec<Arc<CronDefinition>>,
     clean: CleanFiles,
 }
@@ -83,7 +83,7 @@ impl<'d> CronParser<'d> {
         let defaults = Section::root(main).child("defaults", "defaults", report);
         let defaults = CronTable::read(defaults, environment, report);
         defaults.check_alone(environment, report);
-        let known = Some(known).filter(|known| known.is_like(&CleanFiles::new(&defaults.fields, policy)));
+        let known = Some(known).filter(|known| known.is_like(&CleanFiles::new(0, &defaults.fields, policy)));
         Self { defaults, policy, environment, known }
     }
 
@@ -148,10 +148,15 @@ impl<'d> CronParser<'d> {
 }
 
 impl<'p> CronReader<'p> {
-    /// Reads the crons of the main file.
-    pub(super) fn begin(parser: &'p CronParser<'p>, main: &TomlDocument<'_>, report: &mut Report) -> Self {
-        let clean = CleanFiles::new(&parser.defaults.fields, parser.policy);
-        let mut reader = Self { parser, first_by_name: HashMap::new(), definitions: Vec::new(), clean };
+    /// Reads the crons of the main file, which includes so many others.
+    pub(super) fn begin(
+        parser: &'p CronParser<'p>,
+        main: &TomlDocument<'_>,
+        files: usize,
+        report: &mut Report,
+    ) -> Self {
+        let clean = CleanFiles::new(files, &parser.defaults.fields, parser.policy);
+        let mut reader = Self { parser, first_by_name: BTreeMap::new(), definitions: Vec::new(), clean };
         let mut found = FileCrons::default();
         parser.read(main, &mut found);
         reader.add(found, report);
@@ -165,7 +170,7 @@ impl<'p> CronReader<'p> {
             let file = found.clean.map(|(file, _)| file).unwrap_or_else(|| Path::new("").into());
             found = self.parser.parse_unless(&file, None);
         }
-        let FileCrons { claims, mut definitions, report: of_file, clean, is_known } = found;
+        let FileCrons { claims, definitions, report: of_file, clean, is_known } = found;
         report.append(of_file);
         let mut are_free = true;
         for claim in claims {
@@ -176,10 +181,12 @@ impl<'p> CronReader<'p> {
                 self.take(name, &cron.name, &cron.location);
             }
         }
+        // What is kept was allocated by the thread that parsed the file. If this one added to it while it notes the names, their
+        // memory could not be given back.
+        self.definitions.extend_from_slice(&definitions);
         if let Some((file, digest)) = clean.filter(|_| are_free) {
-            self.clean.insert(&file, digest, &definitions);
+            self.clean.insert(file, digest, definitions);
         }
-        self.definitions.append(&mut definitions);
     }
 
     /// Takes the names of a cron, and returns whether they were free.
@@ -306,7 +313,7 @@ impl<'d> CronTable<'d> {
     }
 
     fn validate(
-        self,
+        mut self,
         name: &str,
         defaults: &CronTable<'_>,
         policy: Option<&UrlPolicy>,
@@ -314,7 +321,7 @@ impl<'d> CronTable<'d> {
         report: &mut Report,
     ) -> Option<(Cron, CronFields)> {
         let values = check_values(&self.fields, environment);
-        let fields = self.fields.clone().with_defaults(&defaults.fields);
+        let fields = std::mem::take(&mut self.fields).with_defaults(&defaults.fields);
         let validated = validate_cron(name, &fields);
         let mut mistakes = validated.as_ref().err().cloned().unwrap_or_default();
         // A webhook that is not a URL is reported once, and not as refused by the policy as well.

@@ -118,7 +118,7 @@ fn read_all(
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
     let parser = CronParser::new(&main, policy, environment, known, report);
-    let mut crons = CronReader::begin(&parser, &main, report);
+    let mut crons = CronReader::begin(&parser, &main, included.len(), report);
     in_order(&included, |path| parser.parse(path), |file| crons.add(file, report));
     let (crons, clean_files) = crons.finish(main.source, report);
     loaded.clean_files = Arc::new(clean_files);

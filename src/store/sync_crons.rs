@@ -95,8 +95,17 @@ struct Changed {
     cron_id: CronId,
     definition_id: DefinitionId,
     definition: Arc<CronDefinition>,
-    /// Whether the store has the cron, removed or not.
-    is_known: bool,
+    state: RowState,
+}
+
+/// How the row of a cron compares with its definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowState {
+    /// The store does not know the cron.
+    Absent,
+    /// It has another definition, is at another place, or was removed.
+    Different,
+    Same,
 }
 
 impl Changes {
@@ -109,11 +118,10 @@ impl Changes {
         let with_ids = definitions.into_iter().map(|definition| {
             let cron_id = definition.cron_id(installation);
             let definition_id = DefinitionId::of_content(cron_id, &definition.body);
-            Changed { cron_id, definition_id, definition, is_known: false }
+            Changed { cron_id, definition_id, definition, state: RowState::Absent }
         });
-        let mut changed: Vec<Changed> = with_ids.collect();
-        changed.sort_by_key(|changed| changed.cron_id);
-        let (mut unchanged, mut others) = (vec![false; changed.len()], Vec::new());
+        let (mut changed, mut others) = (with_ids.collect::<Vec<_>>(), Vec::new());
+        changed.sort_unstable_by_key(|changed| changed.cron_id);
         let mut statement = tx.prepare_cached(
             "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
              source = 'file' AND removed_at IS NULL AS is_of_file FROM crons",
@@ -121,15 +129,19 @@ impl Changes {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (cron_id, is_of_file): (CronId, bool) = (parsed(row, "cron_id")?, row.get("is_of_file")?);
-            if let Ok(index) = changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
-                unchanged[index] = is_of_file && changed[index].is_stored_as(row)?;
-                changed[index].is_known = true;
-            } else if is_of_file {
-                others.push((KeptCron { name: row.get("name")?, location: row.get("location")? }, cron_id));
+            match changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
+                Ok(index) if is_of_file && changed[index].is_stored_as(row)? => {
+                    changed[index].state = RowState::Same;
+                }
+                Ok(index) => changed[index].state = RowState::Different,
+                Err(_) if is_of_file => {
+                    others
+                        .push((KeptCron { name: row.get("name")?, location: row.get("location")? }, cron_id));
+                }
+                Err(_) => {}
             }
         }
-        let mut unchanged = unchanged.into_iter();
-        changed.retain(|_| unchanged.next() != Some(true));
+        changed.retain(|changed| changed.state != RowState::Same);
         others.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let (going_on, undefined): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(other, _)| kept.keep(other));
@@ -167,11 +179,14 @@ fn sync_one(
     now: Timestamp,
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
-    let Changed { cron_id, definition_id, definition, is_known } = changed;
+    let Changed { cron_id, definition_id, definition, state } = changed;
     let (cron_id, definition_id) = (*cron_id, *definition_id);
     definitions::insert_as(tx, (cron_id, definition_id), &definition.body, now)?;
     let mut change = Change::New;
-    let entry = if *is_known { cron_entries::by_id(tx, cron_id)? } else { None };
+    let entry = match state {
+        RowState::Absent => None,
+        RowState::Different | RowState::Same => cron_entries::by_id(tx, cron_id)?,
+    };
     let has_spans = entry.is_some() || !definition.enabled;
     let cursor = match entry {
         None => {

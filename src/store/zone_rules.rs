@@ -13,14 +13,21 @@ impl Store {
         if self.read_for_loop(are_current).await? {
             return Ok(false);
         }
-        tracing::info!("zone database or program changed; calendars are computed anew");
         self.definitions.forget();
-        self.write(|tx| {
-            tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;
-            tx.execute("DELETE FROM zone_rules", [])?;
-            Ok(())
-        })
-        .await?;
+        let is_replanned = self
+            .write(|tx| {
+                // Whoever noticed it at the same time may have been faster.
+                if are_current(tx)? {
+                    return Ok(false);
+                }
+                tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;
+                tx.execute("DELETE FROM zone_rules", [])?;
+                Ok(true)
+            })
+            .await?;
+        if is_replanned {
+            tracing::info!("zone database or program changed; calendars are computed anew");
+        }
         Ok(true)
     }
 
