@@ -241,7 +241,9 @@ impl<'p> CronReader<'p> {
             );
         }
         self.definitions.sort_by(|a, b| a.name.cmp(&b.name));
-        (self.definitions, self.clean)
+        // What stays moves to where the names were, so that the memory behind it can be given back.
+        self.first_by_name.clear();
+        (self.definitions.clone(), self.clean)
     }
 
     /// Returns whether no other cron has one of their names, which would have to be reported.
