@@ -20,7 +20,7 @@ use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
-use crate::store::{CronStatus, FormerDaemon, NoticeKind, StoreError, definitions, zone_rules};
+use crate::store::{CronStatus, FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
 
 /// How far back ended runs, deliveries and outages are shown.
 pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
@@ -35,7 +35,7 @@ pub struct StatusSnapshot {
     pub overview: Overview,
     pub crons: Vec<CronHead>,
     /// The next occurrence of all crons, and the cron's name; `None` if nothing is scheduled.
-    pub next: Option<(Timestamp, String)>,
+    pub next: NextPlan,
     /// The last failure of each cron that failed the last time.
     pub last_failures: HashMap<CronId, RunRow>,
     /// Without those that only the daemon knows.
@@ -157,17 +157,14 @@ impl StatusSnapshot {
 ///
 /// The daemon has read the crons that it has planned, and knows when each is due next. The other definitions are parsed, and of
 /// those that are planned only the ones that are due before all others.
-fn crons_and_next(
-    tx: &Transaction<'_>,
-    now: Timestamp,
-) -> Result<(Vec<CronHead>, Option<(Timestamp, String)>), StoreError> {
+fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>, NextPlan), StoreError> {
     let mut crons = heads(tx)?;
     let (are_current, decided, installation) =
         (zone_rules::are_current(tx)?, decided(tx, None, now)?, installation_id(tx)?);
     let planned_at = |cron: &CronHead| cron.next_at.filter(|at| *at > now && are_current);
     let mut by_time: Vec<usize> = (0..crons.len()).collect();
     by_time.sort_by_key(|index| planned_at(&crons[*index]));
-    let mut next: Option<(Timestamp, String)> = None;
+    let mut next: NextPlan = None;
     for cron in by_time {
         let cron = &mut crons[cron];
         let planned = planned_at(cron).map(|at| (at, &cron.name));

@@ -235,13 +235,14 @@ fn a_record_counts_as_many_occurrences_as_it_covers() {
 
 /// Each cron has a name, a definition, when it is planned, and whether it is paused.
 type PlannedCron = (&'static str, &'static str, Option<i64>, bool);
+type Next = Option<(i64, &'static str)>;
 
 #[test]
 fn what_comes_next_is_known_without_reading_every_definition() {
     let (daily, odd) = (r#"{"schedule": "0 9 * * *", "assistant_id": "a"}"#, r#"{"schedule": 7}"#);
     let off = r#"{"schedule": "0 9 * * *", "assistant_id": "a", "enabled": false}"#;
     let (now, nine) = (1_000_i64, 9 * 3_600_000);
-    let cases: [(&[PlannedCron], Option<(i64, &str)>, &str); 8] = [
+    let cases: [(&[PlannedCron], Next, &str); 8] = [
         (&[], None, ""),
         (&[("a", daily, Some(nine), false)], Some((nine, "a")), "active"),
         (
