@@ -52,6 +52,7 @@ mod waiting_limits;
 mod waits_for;
 mod weather;
 mod writer;
+mod zone_rules;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -82,8 +83,8 @@ pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
-    AttemptRow, BackendContact, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus,
-    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
+    AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
+    CronStatus, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
     Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
