@@ -124,3 +124,6 @@ fn release(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
     tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?.execute([daemon.0])?;
     Ok(released)
 }
+
+#[cfg(test)]
+mod tests;

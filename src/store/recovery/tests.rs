@@ -1,0 +1,111 @@
+//! Two daemons on one store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::config::CronDefinition;
+use crate::domain::ids::InstallationId;
+use crate::domain::lease::{ACTS_WITHIN, LEASE};
+use crate::domain::run::{RunChange, RunState};
+use crate::store::{Claim, ClaimLimits, DaemonLock, Execution, Step, Store, StoreError};
+
+const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 100 };
+const START: &str = "2026-03-02T09:00:00Z";
+
+fn open(folder: &Path, clock: &Clock) -> Store {
+    let path = folder.join("agentcron.db");
+    let (lock, id) = (Arc::new(DaemonLock::waived()), InstallationId::default());
+    Store::open_locked(&lock, &path, Execution::Inline, id, clock.clone(), None).unwrap()
+}
+
+/// Returns a store with a cron that fires every minute.
+async fn with_cron(folder: &Path, clock: &Clock) -> Store {
+    let store = open(folder, clock);
+    let body = r#"{"schedule":"* * * * *","assistant_id":"agent"}"#;
+    store.sync_file_crons(clock.now(), vec![CronDefinition::of_body("digest", body)]).await.unwrap();
+    store
+}
+
+async fn claim(store: &Store, clock: &Clock) -> Claim {
+    store.claim_runs(clock.now(), LIMITS).await.unwrap()
+}
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_stops_acting_before_others_take_over_and_has_no_say_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    pass(Duration::from_secs(60)).await;
+    let second = open(folder.path(), &clock);
+    let held = claim(&first, &clock).await.starts.remove(0).held();
+    let when_gone = claim(&second, &clock).await;
+    assert!(when_gone.checks.is_empty(), "it is alive");
+    assert_eq!(when_gone.next_act_at, Some(clock.now().checked_add(LEASE).unwrap()));
+    pass(ACTS_WITHIN - Duration::from_millis(1)).await;
+    assert!(first.may_act());
+    pass(Duration::from_millis(1)).await;
+    assert!(!first.may_act());
+    assert!(claim(&second, &clock).await.checks.is_empty(), "it may still be alive");
+    pass(LEASE - ACTS_WITHIN).await;
+    let claim = claim(&second, &clock).await;
+    assert_eq!(claim.recovered, 1);
+    assert!(matches!(claim.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
+    let late = first.step_run(Step::of(held, RunChange::NotSent)).await;
+    assert!(matches!(late, Err(StoreError::Ousted)), "{late:?}");
+    let own = Step { act_at: Some(clock.now()), ..Step::of(claim.checks[0].held(), RunChange::Unconfirm) };
+    second.step_run(own).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_handed_over_has_another_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    pass(Duration::from_secs(60)).await;
+    let second = open(folder.path(), &clock);
+    let held = claim(&first, &clock).await.starts.remove(0).held();
+    assert_eq!(first.hand_over(clock.now()).await.unwrap(), 1);
+    let taken = claim(&second, &clock).await.checks.remove(0);
+    assert_eq!(taken.claim, held.claim + 1);
+    let late = first.step_run(Step::of(held, RunChange::NotSent)).await;
+    assert!(matches!(late, Err(StoreError::NotHeld)), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(claim(&first, &clock).await.starts.len(), 1);
+    let file = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
+    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    let late = first.commit_nothing().await;
+    assert!(matches!(late, Err(StoreError::Ousted)), "{late:?}");
+    let second = open(folder.path(), &clock);
+    let swept = clock.now();
+    let check = claim(&second, &clock).await.checks.remove(0);
+    assert_eq!(check.run.state, RunState::Unconfirmed { start_number: 1, sent_at: swept, ahead: 3 });
+    // An occurrence of the time before that, which is planned only now.
+    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]).unwrap();
+    file.execute("DELETE FROM runs", []).unwrap();
+    let mut again = claim(&second, &clock).await;
+    assert!(again.starts.is_empty(), "{:?}", again.starts);
+    let unsure = again.checks.remove(0);
+    assert!(matches!(unsure.run.state, RunState::Unconfirmed { start_number: 1, ahead: 3, .. }));
+    let third = open(folder.path(), &clock);
+    assert!(second.commit_nothing().await.is_ok(), "it is swept only once");
+    assert!(claim(&third, &clock).await.checks.is_empty());
+}
+
+fn millis(at: &str) -> i64 {
+    at.parse::<Timestamp>().unwrap().as_millisecond()
+}
