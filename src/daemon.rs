@@ -331,7 +331,9 @@ impl Engine {
             ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
         });
         let outages_store = store.clone();
-        loops.spawn(async move { ("outages", outages::run(outages, outages_store, clock, outages_stop).await) });
+        loops.spawn(
+            async move { ("outages", outages::run(outages, outages_store, clock, outages_stop).await) },
+        );
         loops.spawn(async move { ("runner", runner::run(runner).await) });
         let courier_stop = stop.clone();
         loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });

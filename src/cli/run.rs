@@ -2,9 +2,11 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use sd_notify::NotifyState;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::terminal::{
@@ -12,10 +14,10 @@ use super::terminal::{
     start_log,
 };
 use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
-use crate::daemon::{self, World};
+use crate::daemon::{self, DaemonError, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
-use crate::store::{Execution, Sharing};
+use crate::store::{Execution, Sharing, StoreError};
 use crate::transport::{Dialer, Relay, Transport};
 
 /// Why no run is sent while there is no telling where the agent server is.
@@ -57,16 +59,37 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let log = start_log(&run.log, run.log_format, session)?;
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
-    let config = config_in_force(session)?;
-    log.set_runs(config.logged_runs);
     let reload =
         signals::hangups().map_err(|error| Failure::Failed(format!("cannot listen for SIGHUP: {error}")))?;
+    let stop =
+        signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
+    let ended = loop {
+        let config = config_in_force(session)?;
+        log.set_runs(config.logged_runs);
+        let world = world(config, &reload, session)?;
+        match runtime.block_on(serve(world, &stop)) {
+            Err(Failure::Daemon(DaemonError::Store(StoreError::Ousted))) => {
+                tracing::warn!("{}; it begins anew", StoreError::Ousted);
+            }
+            ended => break ended,
+        }
+    };
+    // A thread that is still blocked somewhere must not keep the process alive.
+    runtime.shutdown_background();
+    ended
+}
+
+fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<World, Failure> {
     let (backend, relay) = ways_to_backend(&config);
-    let world = World {
+    Ok(World {
         socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
         relay,
-        reload: Some(reload),
+        reload: Some(Arc::clone(reload)),
         show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
         backend,
         receivers: way_to_receivers(&config.webhooks)?,
@@ -74,19 +97,17 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
         environment: session.environment.clone(),
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
-        sharing: Sharing::Alone,
+        sharing: sharing(&session.environment),
         new_installation: InstallationId(Uuid::new_v4()),
-    };
-    let stop =
-        signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
-    let ended = runtime.block_on(serve(world, &stop));
-    // A thread that is still blocked somewhere must not keep the process alive.
-    runtime.shutdown_background();
-    ended
+    })
+}
+
+/// Returns who may have the store at the same time. Only tests let several daemons have one.
+fn sharing(environment: &Environment) -> Sharing {
+    match cfg!(debug_assertions) && environment.lookup("env.AGENTCRON_SHARED_STORE").is_ok() {
+        true => Sharing::Shared,
+        false => Sharing::Alone,
+    }
 }
 
 /// Returns what is in force of the configuration. What is not understood is as the database has it from before.
@@ -140,7 +161,8 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
     };
     let ready = || notify_service_manager(NotifyState::Ready);
     let ended = tokio::select! {
-        ended = daemon::serve(world, ready, stop.graceful.clone()) => ended,
+        // If it ends by itself, another one may follow.
+        ended = daemon::serve(world, ready, stop.graceful.child_token()) => ended,
         () = stopping => return Err(Failure::StoppedAtOnce),
     };
     if ended.is_ok() {

@@ -7,8 +7,8 @@ use rusqlite::{CachedStatement, Row, Rows, Transaction, named_params};
 
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
-use super::plan_due::{Planned, plan_pass};
 use super::lease::Sharing;
+use super::plan_due::{Planned, plan_pass};
 use super::recovery::{next_gone, recover};
 use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
 use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
@@ -111,7 +111,10 @@ impl Store {
             .await?;
         claim.planned.log();
         if claim.recovered > 0 {
-            tracing::warn!(count = claim.recovered, "another daemon is gone; recovered the runs that it held");
+            tracing::warn!(
+                count = claim.recovered,
+                "another daemon is gone; recovered the runs that it held"
+            );
         }
         Ok(claim)
     }
@@ -182,9 +185,9 @@ impl Claimer<'_> {
             let is_followed = is_held && matches!(run.run.state, RunState::Running(_));
             claimed.push(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run });
         }
-        let mut claim = self.tx.prepare_cached(
-            "UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1",
-        )?;
+        let mut claim = self
+            .tx
+            .prepare_cached("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
         for claimed in &claimed {
             claim.execute((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
         }

@@ -35,18 +35,18 @@ fn insert(
     spec: &ClientRunSpec,
 ) -> Result<HeldRun, StoreError> {
     tx.prepare_cached(
-                "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
+        "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
                  start_number, send_count, sent_at, held_by, claim) \
                  VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now, :held_by, :claim)",
-            )?
-            .execute(named_params! {
-                ":run_id": run_id.to_string(),
-                ":trigger": Trigger::Api.as_str(),
-                ":phase": Phase::Sending.as_str(),
-                ":now": millis(now),
-                ":held_by": daemon.0,
-                ":claim": FIRST_CLAIM,
-            })?;
+    )?
+    .execute(named_params! {
+        ":run_id": run_id.to_string(),
+        ":trigger": Trigger::Api.as_str(),
+        ":phase": Phase::Sending.as_str(),
+        ":now": millis(now),
+        ":held_by": daemon.0,
+        ":claim": FIRST_CLAIM,
+    })?;
     insert_client_run_spec(tx, run_id, spec)?;
     Ok(HeldRun { run_id, claim: FIRST_CLAIM })
 }

@@ -132,8 +132,9 @@ impl Store {
 
 /// Returns the daemon that has the store, or had it last.
 pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
-    let mut statement =
-        tx.prepare("SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY seen_at DESC, number DESC LIMIT 1")?;
+    let mut statement = tx.prepare(
+        "SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY seen_at DESC, number DESC LIMIT 1",
+    )?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(FormerDaemon {

@@ -179,7 +179,14 @@ impl Store {
         let registration = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
             .map_err(|error| open::in_words(path, error))?;
         let daemons = daemons::read(&connection)?;
-        let writer = Arc::new(Writer::new(connection, execution.clone(), clock, Arc::clone(lock), &registration, waited));
+        let writer = Arc::new(Writer::new(
+            connection,
+            execution.clone(),
+            clock,
+            Arc::clone(lock),
+            &registration,
+            waited,
+        ));
         let (readers, definitions) =
             (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
         Ok(Self {

@@ -121,7 +121,8 @@ fn release(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
              recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
         )?
         .execute((daemon.0, millis(now)))?;
-    tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?.execute([daemon.0])?;
+    tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?
+        .execute([daemon.0])?;
     Ok(released)
 }
 

@@ -7,8 +7,8 @@ use rusqlite::types::{FromSql, ValueRef};
 use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 
-use super::room::HeldRun;
 use super::StoreError;
+use super::room::HeldRun;
 use crate::domain::ids::{DaemonNumber, RunId, ThreadId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CancelCause, CronVersion, Outcome, Phase, Run, RunError, RunState};
@@ -286,7 +286,9 @@ pub(super) fn held_run(
 /// Those of [`held_run`].
 pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<(), StoreError> {
     let is_held = tx
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)",
+        )?
         .query_row((held.run_id.to_string(), by.0, held.claim), |row| row.get(0))?;
     if is_held { Ok(()) } else { Err(StoreError::NotHeld) }
 }

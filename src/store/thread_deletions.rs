@@ -48,8 +48,9 @@ impl Store {
                     claim: row.get("claim")?,
                 });
             }
-            let mut claim =
-                tx.prepare_cached("UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1")?;
+            let mut claim = tx.prepare_cached(
+                "UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1",
+            )?;
             for thread in &threads {
                 claim.execute((thread.thread_id.to_string(), daemon.0, thread.claim))?;
             }

@@ -22,7 +22,10 @@ impl Guard {
     /// Returns a body that asks when it is read first, and where it says whether it was kept back.
     pub(super) fn body(&self, bytes: Bytes) -> (GuardedBody, Arc<AtomicBool>) {
         let kept_back = Arc::new(AtomicBool::new(false));
-        (GuardedBody { guard: self.clone(), bytes: Some(bytes), kept_back: Arc::clone(&kept_back) }, kept_back)
+        (
+            GuardedBody { guard: self.clone(), bytes: Some(bytes), kept_back: Arc::clone(&kept_back) },
+            kept_back,
+        )
     }
 }
 

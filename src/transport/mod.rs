@@ -204,12 +204,14 @@ impl Transport {
             Channel::Receivers(client) => client.send(request, sign).await,
             Channel::Network(client, guard) => {
                 let mut request = reqwest::Request::try_from(signed(request, sign)?).map_err(not_sent)?;
-                let bytes = request.body().and_then(reqwest::Body::as_bytes).filter(|bytes| !bytes.is_empty());
-                let kept_back = guard.as_ref().zip(bytes.map(Bytes::copy_from_slice)).map(|(guard, bytes)| {
-                    let (body, kept_back) = guard.body(bytes);
-                    *request.body_mut() = Some(reqwest::Body::wrap(body));
-                    kept_back
-                });
+                let bytes =
+                    request.body().and_then(reqwest::Body::as_bytes).filter(|bytes| !bytes.is_empty());
+                let kept_back =
+                    guard.as_ref().zip(bytes.map(Bytes::copy_from_slice)).map(|(guard, bytes)| {
+                        let (body, kept_back) = guard.body(bytes);
+                        *request.body_mut() = Some(reqwest::Body::wrap(body));
+                        kept_back
+                    });
                 let response = client.execute(request).await.map_err(|error| {
                     let was_kept_back = kept_back.is_some_and(|kept_back| kept_back.load(Ordering::SeqCst));
                     if was_kept_back || error.is_connect() || error.is_builder() {

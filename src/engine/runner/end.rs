@@ -168,8 +168,7 @@ pub(super) async fn broken(runner: &Runner, run: HeldRun) -> Result<(), StoreErr
     let message = "a bug in agentcron ended the task that followed this run; please report it";
     let reason = Reason::new(ReasonCode::Internal, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
-    let ending =
-        RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+    let ending = RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
     match commit(runner, ending).await {
         Err(problem) if problem.concerns_one_operation() => {
             tracing::error!(run_id = %run.run_id, %problem, "run end not recorded");

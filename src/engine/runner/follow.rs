@@ -273,8 +273,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
     }
     // It is in progress, even if an end was reported: a replica may lag behind.
     state.reported = None;
-    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.held()).await?
-    {
+    if state.watched == Watched::PerhapsAfterItsEnd && runner.store.looked_at(task.claimed.held()).await? {
         runner.wakes.runner.notify_one();
     }
     state.watched = Watched::BeforeItsEnd;

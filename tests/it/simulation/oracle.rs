@@ -6,8 +6,8 @@ use std::path::Path;
 
 use agentcron::backend::embedded::{LedgerEntry, RunStatus};
 use agentcron::domain::ids::InstallationId;
-use jiff::Timestamp;
 use bytes::Bytes;
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Scenario;

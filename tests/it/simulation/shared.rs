@@ -32,7 +32,10 @@ fn three_daemons_on_one_store_keep_every_promise_of_one() {
         tally.add(&run_shared(seed));
     }
     eprintln!("{tally:?}");
-    assert!(tally.crashes > 0 && tally.adopted > 0 && tally.ruled_out > 0 && tally.delivered > 0, "{tally:?}");
+    assert!(
+        tally.crashes > 0 && tally.adopted > 0 && tally.ruled_out > 0 && tally.delivered > 0,
+        "{tally:?}"
+    );
 }
 
 fn run_shared(seed: u64) -> oracle::Tally {
@@ -140,9 +143,11 @@ fn go_back(store: &Connection, image: &Path) {
         let mut statement = store.prepare(sql).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
-    let mut sql = "BEGIN IMMEDIATE; CREATE TEMP TABLE now_is AS SELECT timeline FROM main.installation;".to_owned();
+    let mut sql =
+        "BEGIN IMMEDIATE; CREATE TEMP TABLE now_is AS SELECT timeline FROM main.installation;".to_owned();
     for table in texts("SELECT name FROM image.sqlite_schema WHERE type = 'table'") {
-        let columns = texts(&format!("SELECT name FROM pragma_table_xinfo('{table}') WHERE hidden = 0")).join(", ");
+        let columns =
+            texts(&format!("SELECT name FROM pragma_table_xinfo('{table}') WHERE hidden = 0")).join(", ");
         sql.push_str(&format!(
             "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM image.{table};"
         ));
