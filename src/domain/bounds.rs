@@ -336,6 +336,14 @@ pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 pub const ATTEMPTS_IF_FAST: usize = 4;
 pub const FAST_ANSWER: Duration = Duration::from_millis(100);
 
+/// One that answers faster than [`INSTANT_ANSWER`] gets up to so many times as many, while half of [`ATTEMPTS_IN_FLIGHT`]
+/// are free for others: its attempts wait for their commits most of the time, and not for the receiver.
+pub const ATTEMPTS_IF_INSTANT: usize = 16;
+pub const INSTANT_ANSWER: Duration = Duration::from_millis(25);
+
+/// How long it keeps them after its last answer: longer than a commit, during which nothing may be in flight.
+pub const FAST_KEPT: Duration = Duration::from_secs(1);
+
 /// Origins and URLs whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, those
 /// whose circuit breaker is closed are forgotten.
 pub const RECEIVERS_REMEMBERED: usize = 10_000;

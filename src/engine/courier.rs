@@ -241,7 +241,7 @@ async fn attempt(
     permit: Permit,
     cancel: &CancelToken,
 ) -> Result<(), StoreError> {
-    let ClaimedDelivery { delivery_id, run_id, attempt, early, .. } = delivery;
+    let ClaimedDelivery { delivery_id, began, run_id, attempt, early, .. } = delivery;
     let turn = delivery.turn();
     crash_point("attempt_committed").await;
     let send = OutboundWebhook {
@@ -276,7 +276,7 @@ async fn attempt(
         log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
     }
     let is_early = early.is_some();
-    let finished = FinishedAttempt { delivery_id, attempt, at, report, verdict, is_early, back };
+    let finished = FinishedAttempt { delivery_id, attempt, began, at, report, verdict, is_early, back };
     courier.store.finish_attempt(finished).await?;
     crash_point("attempt_recorded").await;
     Ok(())

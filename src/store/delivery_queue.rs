@@ -134,6 +134,6 @@ pub(super) fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> 
     Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }
 
-pub(super) fn source_of(of_client: bool) -> CronSource {
+fn source_of(of_client: bool) -> CronSource {
     if of_client { CronSource::Api } else { CronSource::File }
 }

@@ -377,6 +377,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     let finished = |attempt, verdict| FinishedAttempt {
         delivery_id: first.delivery_id,
         attempt,
+        began: now,
         at: now,
         report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,

@@ -20,8 +20,8 @@ use jiff::Timestamp;
 
 use crate::domain::backoff::Wait;
 use crate::domain::bounds::{
-    ATTEMPTS_IF_FAST, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS,
-    FAST_ANSWER, RECEIVERS_REMEMBERED,
+    ATTEMPTS_IF_FAST, ATTEMPTS_IF_INSTANT, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL,
+    CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS, FAST_ANSWER, FAST_KEPT, INSTANT_ANSWER, RECEIVERS_REMEMBERED,
 };
 use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
@@ -37,11 +37,38 @@ const PROBE_FOR_OTHERS: Duration = Duration::from_millis(100);
 #[derive(Clone, Default)]
 pub struct OriginLimiter(Arc<Mutex<State>>);
 
-/// Receivers that are well and have nothing in flight need no entry.
+/// Receivers that are well, have nothing in flight and have not just answered fast need no entry.
 #[derive(Default)]
 struct State {
     origins: HashMap<Lane, Level>,
     urls: HashMap<(Lane, String), Level>,
+    in_flight: InFlight,
+}
+
+/// How many attempts are in flight at all origins together.
+#[derive(Clone, Copy, Default)]
+struct InFlight {
+    of_files: usize,
+    of_clients: usize,
+}
+
+impl InFlight {
+    fn all(self) -> usize {
+        self.of_files + self.of_clients
+    }
+
+    fn of(&mut self, source: CronSource) -> &mut usize {
+        match source {
+            CronSource::File => &mut self.of_files,
+            CronSource::Api => &mut self.of_clients,
+        }
+    }
+
+    /// Whether there is room for the many attempts of a receiver that answers at once.
+    fn has_room(self, source: CronSource) -> bool {
+        self.all() < ATTEMPTS_IN_FLIGHT / 2
+            && (source == CronSource::File || self.of_clients < CLIENT_ATTEMPTS_IN_FLIGHT / 2)
+    }
 }
 
 /// An origin, as it is reached by the URLs of files or by those of clients.
@@ -57,8 +84,9 @@ struct Level {
     in_flight: usize,
     /// Of an origin: how many of these are attempts at URLs that are known to fail.
     failing_in_flight: usize,
-    /// How many attempts more than usual it gets at once, because it answers fast.
+    /// How many attempts more than usual it gets at once, because it answers fast, and for how long.
     extra: usize,
+    extra_kept: Option<Wait>,
     /// Of an origin that is away because its URLs fail: until when the next probe is for a URL of which nothing bad is known.
     for_others: Option<Wait>,
     breaker: Breaker,
@@ -109,16 +137,14 @@ impl OriginLimiter {
     /// Returns a permit for a URL, unless it or its origin is at its limit, has an open breaker, or asked us to wait.
     pub(super) fn admit(&self, lane: &Lane, url: &str, now: Timestamp) -> Admission<Permit> {
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, in_flight } = &mut *state;
         let key = (lane.clone(), url.to_owned());
         make_room(origins, lane, now);
         make_room(urls, &key, now);
-        if lane.source == CronSource::Api {
-            let of_clients = origins.iter().filter(|(lane, _)| lane.source == CronSource::Api);
-            if of_clients.map(|(_, level)| level.in_flight).sum::<usize>() >= CLIENT_ATTEMPTS_IN_FLIGHT {
-                return Admission::ReceiverWaits;
-            }
+        if lane.source == CronSource::Api && in_flight.of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT {
+            return Admission::ReceiverWaits;
         }
+        let has_room = in_flight.has_room(lane.source);
         let origin = origins.entry(lane.clone()).or_default();
         let url = urls.entry(key.clone()).or_default();
         let is_failing = url.breaker.absence().is_some();
@@ -127,19 +153,20 @@ impl OriginLimiter {
             return Admission::UrlWaits;
         }
         let is_free = if url.failed_before(origin) {
-            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra
+            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra(ATTEMPTS_PER_ORIGIN, has_room, now)
         } else {
-            origin.admits(ATTEMPTS_PER_ORIGIN, now)
+            origin.admits(ATTEMPTS_PER_ORIGIN, has_room, now)
         };
         if !is_free {
             return Admission::ReceiverWaits;
         }
-        if !url.admits(ATTEMPTS_PER_URL, now) || is_failing && origin.prefers_others(now) {
+        if !url.admits(ATTEMPTS_PER_URL, has_room, now) || is_failing && origin.prefers_others(now) {
             return Admission::UrlWaits;
         }
         origin.in_flight += 1;
         origin.failing_in_flight += usize::from(is_failing);
         url.in_flight += 1;
+        *in_flight.of(lane.source) += 1;
         drop(state);
         let (lane, url) = key;
         let permit = Permit { origins: self.clone(), lane, url, was_failing: is_failing, began: now };
@@ -150,14 +177,14 @@ impl OriginLimiter {
     pub fn try_now(&self, now: Timestamp) {
         self.hurry(now);
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
         origins.values_mut().chain(urls.values_mut()).for_each(|level| level.asked_to_wait = None);
     }
 
     /// Lets a probe through to every receiver that is away.
     pub(super) fn hurry(&self, now: Timestamp) {
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
         origins
             .values_mut()
             .chain(urls.values_mut())
@@ -167,7 +194,9 @@ impl OriginLimiter {
     /// Returns receivers to which something should be sent before its turn, to see whether they are back.
     pub(super) fn early(&self, now: Timestamp) -> Vec<ReceiverAway> {
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
+        origins.retain(|_, level| !level.forget_extra(now));
+        urls.retain(|_, level| !level.forget_extra(now));
         let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
         let of_origins =
             away.filter_map(
@@ -194,7 +223,7 @@ impl OriginLimiter {
 
     /// Returns how many attempts are in flight at all origins together.
     pub(super) fn in_flight(&self) -> usize {
-        self.lock().origins.values().map(|level| level.in_flight).sum()
+        self.lock().in_flight.all()
     }
 
     /// Returns when the next receiver that admits nothing now will admit something, or should be asked early.
@@ -242,7 +271,7 @@ impl Permit {
         now: Timestamp,
     ) -> Changes {
         let mut state = self.origins.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
         let origin = origins.entry(self.lane.clone()).or_default();
         let url = urls.entry((self.lane.clone(), self.url.clone())).or_default();
         if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
@@ -270,8 +299,8 @@ impl Permit {
                 (if back == Change::None { of_origin } else { back }, of_url)
             }
             Shown::Well => {
-                url.answered(took, ATTEMPTS_PER_URL);
-                origin.answered(took, ATTEMPTS_PER_ORIGIN);
+                url.answered(took, ATTEMPTS_PER_URL, now);
+                origin.answered(took, ATTEMPTS_PER_ORIGIN, now);
                 let of_url = url.well(now, ATTEMPTS_PER_URL);
                 let of_origin = origin.well(now, ATTEMPTS_PER_ORIGIN);
                 if let Change::Back(absence) = &of_origin {
@@ -291,6 +320,7 @@ impl Drop for Permit {
         if let Some(origin) = state.origins.get_mut(&self.lane).filter(|_| self.was_failing) {
             origin.failing_in_flight = origin.failing_in_flight.saturating_sub(1);
         }
+        *state.in_flight.of(self.lane.source) -= 1;
         release(&mut state.origins, &self.lane);
         release(&mut state.urls, &(self.lane.clone(), std::mem::take(&mut self.url)));
     }
@@ -299,18 +329,37 @@ impl Drop for Permit {
 fn release<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, key: &Key) {
     let Some(level) = levels.get_mut(key) else { return };
     level.in_flight = level.in_flight.saturating_sub(1);
-    if level.in_flight == 0 && level.breaker.knows_nothing() && level.asked_to_wait.is_none() {
+    if level.is_idle() {
         levels.remove(key);
     }
 }
 
 impl Level {
-    fn admits(&mut self, most: usize, now: Timestamp) -> bool {
+    fn admits(&mut self, usual: usize, has_room: bool, now: Timestamp) -> bool {
         if self.asked_to_wait.is_some_and(|wait| wait.is_over(now)) {
             self.asked_to_wait = None;
         }
-        let extra = if self.breaker.knows_nothing() { self.extra } else { 0 };
-        self.in_flight < self.breaker.permits(most) + extra && !self.is_waiting(now)
+        let extra = if self.breaker.knows_nothing() { self.extra(usual, has_room, now) } else { 0 };
+        self.in_flight < self.breaker.permits(usual) + extra && !self.is_waiting(now)
+    }
+
+    fn extra(&self, usual: usize, has_room: bool, now: Timestamp) -> usize {
+        let most = if has_room { ATTEMPTS_IF_INSTANT } else { ATTEMPTS_IF_FAST };
+        self.extra_kept.filter(|kept| !kept.is_over(now)).map_or(0, |_| self.extra.min(usual * (most - 1)))
+    }
+
+    /// Forgets how fast it was if that is long ago, and returns whether it can be forgotten itself.
+    fn forget_extra(&mut self, now: Timestamp) -> bool {
+        if self.extra_kept.is_some_and(|kept| kept.is_over(now)) {
+            (self.extra, self.extra_kept) = (0, None);
+        }
+        self.is_idle()
+    }
+
+    /// Whether nothing is lost if it is forgotten. Few fast answers are soon given again.
+    fn is_idle(&self) -> bool {
+        let is_slow = self.extra < ATTEMPTS_PER_URL;
+        self.in_flight == 0 && is_slow && self.breaker.knows_nothing() && self.asked_to_wait.is_none()
     }
 
     /// Whether the probe of this origin that is due is for URLs of which nothing bad is known, if anything waits for them:
@@ -321,9 +370,14 @@ impl Level {
     }
 
     /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
-    fn answered(&mut self, took: Option<Duration>, usual: usize) {
-        let is_fast = took.is_some_and(|took| took < FAST_ANSWER);
-        self.extra = if is_fast { (self.extra + 1).min(usual * (ATTEMPTS_IF_FAST - 1)) } else { 0 };
+    fn answered(&mut self, took: Option<Duration>, usual: usize, now: Timestamp) {
+        let most = match took {
+            Some(took) if took < INSTANT_ANSWER => ATTEMPTS_IF_INSTANT,
+            Some(took) if took < FAST_ANSWER => ATTEMPTS_IF_FAST,
+            Some(_) | None => 1,
+        };
+        self.extra = (self.extra(usual, true, now) + 1).min(usual * (most - 1));
+        self.extra_kept = Some(Wait::begin(now, FAST_KEPT));
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {

@@ -214,8 +214,10 @@ CREATE TABLE deliveries (
     delivery_id TEXT NOT NULL UNIQUE,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
-    status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
-                                                'blocked', 'suppressed')),
+    -- A list with IN would be built anew at every write; so would one in the condition of an index.
+    status      TEXT NOT NULL CHECK (
+        status = 'delivered' OR status = 'sending' OR status = 'pending' OR status = 'failed' OR status = 'gone'
+        OR status = 'aborted' OR status = 'blocked' OR status = 'suppressed'),
     -- How many attempts have begun. The latest one has this number.
     attempts    INTEGER NOT NULL DEFAULT 0,
     -- How many of them do not count on the retry schedule: those before the latest replay, those that were withdrawn
@@ -223,6 +225,8 @@ CREATE TABLE deliveries (
     uncounted   INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while the delivery is claimed, and after it has ended.
     due_at      INTEGER,
+    -- When the attempt in flight began; NULL if none is.
+    sending_since INTEGER,
     reason_code TEXT,
     reason      TEXT,
     created_at  INTEGER NOT NULL,
@@ -248,7 +252,7 @@ CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at) WHERE due_a
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)
-    WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed');
+    WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending';
 
 -- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
 -- takes place, and is deleted when that run has ended.
@@ -258,14 +262,16 @@ CREATE TABLE owed_webhooks (
     body   BLOB NOT NULL
 ) STRICT;
 
+-- The attempts that have ended. One in flight is in the row of its delivery.
 CREATE TABLE attempts (
-    delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,
+    -- The `seq` of the delivery, so that attempts made at the same time are beside one another.
+    delivery    INTEGER NOT NULL REFERENCES deliveries (seq) ON DELETE CASCADE,
     attempt     INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
-    ended_at    INTEGER,
+    ended_at    INTEGER NOT NULL,
     -- The HTTP status, or NULL if the receiver did not answer.
     code        INTEGER,
-    -- What happened; NULL if the receiver accepted the webhook, and while the attempt is in flight.
+    -- What happened; NULL if the receiver accepted the webhook.
     detail      TEXT,
     -- The address and port that the receiver answered from.
     address     TEXT,
@@ -279,7 +285,7 @@ CREATE TABLE attempts (
     tls_ms      INTEGER,
     -- From the beginning of the attempt until the head of the answer had arrived.
     head_ms     INTEGER,
-    PRIMARY KEY (delivery_id, attempt)
+    PRIMARY KEY (delivery, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- The sections of the main file as they were when they were last understood, as written: no secret is in them.

@@ -79,7 +79,7 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
     tokio::join!(async { working.await.unwrap() }, looking);
     for source in ["file", "api", "client"] {
         for (address, is_public) in addresses {
-            let sql = "SELECT answer FROM attempts JOIN deliveries USING (delivery_id) WHERE url LIKE ?1 AND attempt = 1";
+            let sql = "SELECT answer FROM attempts JOIN deliveries ON delivery = seq WHERE url LIKE ?1 AND attempt = 1";
             let kept: Option<String> = connection
                 .query_row(sql, [format!("%{source}.example/{address}")], |row| row.get(0))
                 .unwrap();

@@ -82,6 +82,7 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     let finished = |back| FinishedAttempt {
         delivery_id: first,
         attempt: early.attempt,
+        began: early.began,
         at: at(21),
         report: report.clone(),
         verdict: Verdict::Again(at(300)),
