@@ -6,10 +6,11 @@ mod origin_limiter;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
@@ -78,7 +79,7 @@ impl SendControl {
     }
 }
 
-type Attempts = JoinSet<Result<(), StoreError>>;
+type Attempts = JoinSet<FinishedAttempt>;
 
 /// Delivers until it is stopped, then finishes the attempts in flight.
 pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
@@ -87,7 +88,8 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
         tracing::info!(count = recovered, "recovered deliveries");
     }
     courier.follow_settings().await?;
-    let mut attempts = Attempts::new();
+    // Those that ended while a pass was committed are recorded together, in the commit of the next pass.
+    let (mut attempts, mut finished) = (Attempts::new(), Vec::new());
     let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
     let mut steps = StepWatch::begin(&courier.clock);
     loop {
@@ -95,11 +97,16 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             // A probe may be further away than it was meant to be.
             control.origins.hurry(courier.clock.now());
         }
-        let next = pass(&courier, &mut control, &mut attempts).await?;
+        let (recorded, next) = tokio::join!(
+            record(&courier, std::mem::take(&mut finished)),
+            pass(&courier, &mut control, &mut attempts)
+        );
+        recorded?;
+        let next = next?;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(done) = attempts.join_next() => reap(done)?,
+            Some(ended) = attempts.join_next() => finished.extend(finished_attempt(ended)),
             () = courier.webhooks.changed() => {
                 control.withdraw_unsent();
                 courier.follow_settings().await?;
@@ -107,14 +114,14 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             () = courier.wakes.courier.notified() => {}
             () = courier.clock.sleep_until(next) => {}
         }
-        while let Some(done) = attempts.try_join_next() {
-            reap(done)?;
-        }
+        finished.extend(all_finished(&mut attempts));
     }
-    while let Some(done) = attempts.join_next().await {
-        reap(done)?;
+    while let Some(ended) = attempts.join_next().await {
+        finished.extend(finished_attempt(ended));
+        finished.extend(all_finished(&mut attempts));
+        record(&courier, std::mem::take(&mut finished)).await?;
     }
-    Ok(())
+    record(&courier, finished).await
 }
 
 impl Courier {
@@ -214,7 +221,7 @@ async fn pass(
         let (courier, cancel) = (courier.clone(), control.cancel.clone());
         attempts.spawn(async move { attempt(&courier, delivery, permit, &cancel).await });
     }
-    // Every attempt that ends wakes us.
+    // Every attempt that ends leads to a pass.
     if free == 0 {
         return Ok(next_check);
     }
@@ -240,8 +247,8 @@ async fn attempt(
     mut delivery: ClaimedDelivery,
     permit: Permit,
     cancel: &CancelToken,
-) -> Result<(), StoreError> {
-    let ClaimedDelivery { delivery_id, began, run_id, attempt, early, .. } = delivery;
+) -> FinishedAttempt {
+    let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
     let turn = delivery.turn();
     crash_point("attempt_committed").await;
     let send = OutboundWebhook {
@@ -267,19 +274,13 @@ async fn attempt(
         courier.outages.url_well(&delivery.url);
     }
     let back = courier.take_note(&delivery, changes, at, why);
-    // The next attempt can be claimed in the commit that records this one.
-    courier.wakes.courier.notify_one();
     // A value that is missing is looked up again and again, and the delivery has the reason.
     let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
     if let Some(detail) = report.result.detail().filter(|_| is_made) {
         let (url, cron_name) = (&delivery.url, delivery.cron_name.as_deref());
         log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
     }
-    let is_early = early.is_some();
-    let finished = FinishedAttempt { delivery_id, attempt, began, at, report, verdict, is_early, back };
-    courier.store.finish_attempt(finished).await?;
-    crash_point("attempt_recorded").await;
-    Ok(())
+    FinishedAttempt { delivery, at, report, verdict, back }
 }
 
 /// Returns whether an address with its port belongs to the internet.
@@ -323,19 +324,40 @@ fn broken() -> AttemptResult {
     AttemptResult::Refused { code: None, detail, retry_after: None, fault: Fault::Ours }
 }
 
-fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {
-    match done {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(problem)) if problem.concerns_one_operation() => {
-            tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
-            Ok(())
+/// Returns what has ended by now.
+fn all_finished(attempts: &mut Attempts) -> Vec<FinishedAttempt> {
+    std::iter::from_fn(|| attempts.try_join_next()).filter_map(finished_attempt).collect()
+}
+
+fn finished_attempt(ended: Result<FinishedAttempt, JoinError>) -> Option<FinishedAttempt> {
+    let broken = |panic: &JoinError| {
+        tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
+    };
+    ended.inspect_err(broken).ok()
+}
+
+/// Records what attempts came to, in one transaction. If that fails because of one of them, each gets its own.
+async fn record(courier: &Courier, finished: Vec<FinishedAttempt>) -> Result<(), StoreError> {
+    if finished.is_empty() {
+        return Ok(());
+    }
+    let finished = Arc::new(finished);
+    let together = courier.store.finish_attempts(Arc::clone(&finished)).await;
+    if let Err(problem) = together {
+        if !problem.concerns_one_operation() {
+            return Err(problem);
         }
-        Ok(Err(lost)) => Err(lost),
-        Err(panic) => {
-            tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
-            Ok(())
+        for attempt in finished.iter() {
+            match courier.store.finish_attempts(Arc::new(vec![attempt.clone()])).await {
+                Err(problem) if problem.concerns_one_operation() => {
+                    tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
+                }
+                result => result?,
+            }
         }
     }
+    crash_point("attempt_recorded").await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Claiming the deliveries that are due, and recording what their attempts came to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
@@ -11,6 +12,7 @@ use super::delivery_queue::{Admission, QueueHead, due};
 use super::receivers_away::{self, ReceiverAway};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
+use crate::domain::backoff;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{
     AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
@@ -26,9 +28,11 @@ const SUSPENDED: &str =
 /// A claimed delivery. Its next attempt has been counted already and must be made now.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
+    pub(super) seq: i64,
     pub delivery_id: DeliveryId,
+    pub(super) created_at: Timestamp,
     /// When it was claimed.
-    pub began: Timestamp,
+    pub(super) claimed_at: Timestamp,
     /// The run that the delivery reports.
     pub run_id: RunId,
     /// `None` if the run has no cron.
@@ -68,15 +72,11 @@ pub struct DeliveryClaim<Permit> {
 /// An attempt that has finished.
 #[derive(Clone, Debug)]
 pub struct FinishedAttempt {
-    pub delivery_id: DeliveryId,
-    pub attempt: u32,
-    pub began: Timestamp,
+    pub delivery: ClaimedDelivery,
     pub at: Timestamp,
     pub report: AttemptReport,
     /// What follows for the delivery.
     pub verdict: Verdict,
-    /// Whether it was made before its turn: then the retry schedule does not count it.
-    pub is_early: bool,
     /// The receivers that it has shown to be back. What waited because they were away is due now.
     pub back: Vec<ReceiverAway>,
 }
@@ -158,11 +158,14 @@ impl Store {
         Ok(claim)
     }
 
-    /// Records the result of an attempt and what follows from it. A URL that is gone is suspended.
-    pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
+    /// Records the results of attempts and what follows from them. A URL that is gone is suspended.
+    pub async fn finish_attempts(&self, finished: Arc<Vec<FinishedAttempt>>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            finish(tx, &finished)?;
-            finished.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, finished.at))
+            for attempt in finished.iter() {
+                finish(tx, attempt)?;
+                attempt.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, attempt.at))?;
+            }
+            Ok(())
         })
         .await
     }
@@ -194,17 +197,19 @@ fn take(
     }
     let mut statement = tx.prepare_cached(
         "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
-         WHERE runs.run_id = deliveries.run_id), body FROM deliveries WHERE seq = ?1",
+         WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1",
     )?;
     let mut rows = statement.query([head.row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(ClaimedDelivery {
+        seq: head.row,
         delivery_id: parsed(row, 0)?,
-        began: now,
+        created_at: timestamp(row.get(5)?, "created_at")?,
+        claimed_at: now,
         run_id: parsed(row, 1)?,
         cron_name: row.get(4)?,
         url: head.url.clone(),
-        body: row.get(5)?,
+        body: row.get(6)?,
         attempt: row.get(2)?,
         uncounted: row.get(3)?,
         source: head.source,
@@ -252,53 +257,52 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
     let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
     let ended_at = due_at.is_none().then(|| millis(finished.at));
+    let ClaimedDelivery { seq, delivery_id, attempt, url, .. } = &finished.delivery;
     let not_made = matches!(result, AttemptResult::NoValue { .. });
-    let uncounted = finished.is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
-    let delivery: Option<(i64, i64, String)> = tx
+    // The retry schedule does not count an attempt that was made before its turn.
+    let is_early = finished.delivery.early.is_some();
+    let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
+    let decided = tx
         .prepare_cached(
-            "SELECT seq, created_at, url FROM deliveries \
-             WHERE delivery_id = ?1 AND attempts = ?2 AND status = 'sending'",
+            "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, reason_code = ?5, reason = ?6, \
+             ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
+             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending'",
         )?
-        .query_row((finished.delivery_id.to_string(), finished.attempt), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
+        .execute((
+            seq,
+            attempt,
+            status.as_str(),
+            due_at.map(millis),
+            code,
+            message,
+            ended_at,
+            uncounted,
+            not_made,
+        ))?;
     // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
-    let Some((seq, created_at, url)) = delivery else { return Ok(()) };
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = ?2, due_at = ?3, sending_since = NULL, reason_code = ?4, reason = ?5, \
-         ended_at = ?6, uncounted = uncounted + ?7, attempts = attempts - ?8 WHERE seq = ?1",
-    )?
-    .execute((
-        seq,
-        status.as_str(),
-        due_at.map(millis),
-        code,
-        message,
-        ended_at,
-        uncounted,
-        not_made,
-    ))?;
+    if decided == 0 {
+        return Ok(());
+    }
     if !not_made {
-        save_attempt(tx, seq, finished)?;
+        save_attempt(tx, finished)?;
         tx.count(Counted::Attempted { code: result.code() });
     }
-    if let Some(ended_at) = ended_at {
-        let took = Duration::from_millis(u64::try_from(ended_at - created_at).unwrap_or(0));
+    if due_at.is_none() {
+        let took = backoff::between(finished.delivery.created_at, finished.at);
         tx.count(Counted::Delivered { status, took });
     }
     match &finished.verdict {
         Verdict::Ended(Ending::Gone, detail) => {
-            let (delivery_id, detail) = (finished.delivery_id, detail.clone());
+            let (url, detail, delivery_id) = (url.clone(), detail.clone(), *delivery_id);
             suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
         }
         // Another attempt may have suspended the URL in the meantime.
-        Verdict::Again(_) => suspended::end_waiting_to(tx, &url, finished.at),
+        Verdict::Again(_) => suspended::end_waiting_to(tx, url, finished.at),
         Verdict::Delivered | Verdict::Ended(..) => Ok(()),
     }
 }
 
-fn save_attempt(tx: &Tx<'_>, delivery: i64, finished: &FinishedAttempt) -> Result<(), StoreError> {
+fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     // The receiver's clock is only for `webhook doctor`.
     let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
     let milliseconds =
@@ -308,9 +312,9 @@ fn save_attempt(tx: &Tx<'_>, delivery: i64, finished: &FinishedAttempt) -> Resul
          connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute((
-        delivery,
-        finished.attempt,
-        millis(finished.began),
+        finished.delivery.seq,
+        finished.delivery.attempt,
+        millis(finished.delivery.claimed_at),
         millis(finished.at),
         result.code(),
         result.detail(),

@@ -48,6 +48,7 @@ pub(super) fn prepare(
         .header(header::USER_AGENT, USER_AGENT)
         .body(Bytes::from(webhook.body))
         .map_err(|_| "the URL has characters that are not allowed in a request line".to_owned())?;
+    request.headers_mut().reserve(8 + settings.headers.len());
     for (name, template) in &settings.headers {
         let filled = environment.fill(&template.0).map_err(|error| format!("header {name}: {error}"))?;
         insert(&mut request, name, filled.expose())?;

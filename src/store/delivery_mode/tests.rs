@@ -77,19 +77,10 @@ impl Fixture {
     }
 
     async fn finish(&self, delivery: &ClaimedDelivery, now: i64, verdict: Verdict) {
-        let ClaimedDelivery { delivery_id, attempt, began, .. } = *delivery;
         let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
-        let finished = FinishedAttempt {
-            delivery_id,
-            attempt,
-            began,
-            at: at(now),
-            report,
-            verdict,
-            is_early: false,
-            back: Vec::new(),
-        };
-        self.store.finish_attempt(finished).await.unwrap();
+        let delivery = delivery.clone();
+        let finished = FinishedAttempt { delivery, at: at(now), report, verdict, back: Vec::new() };
+        self.store.finish_attempts(std::sync::Arc::new(vec![finished])).await.unwrap();
     }
 
     async fn replay(&self, choice: ReplayChoice, limit: u32) -> Result<Replay, StoreError> {
