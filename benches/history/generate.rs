@@ -73,8 +73,8 @@ fn runs(connection: &Connection, shape: &Shape) -> Result<()> {
          :backend_run_id, :sent_at, :status, :reason, :outcome_values, :ended_at, :ended_at)",
     )?;
     let mut delivery = connection.prepare(
-        "INSERT INTO deliveries (delivery_id, run_id, url, status, attempts, created_at, ended_at, body) \
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5 + 30, ?6)",
+        "INSERT INTO deliveries (delivery_id, run_id, url, receiver, status, attempts, created_at, ended_at, body) \
+         VALUES (?1, ?2, ?3, substr(?3, 1, instr(?3, '.com/') + 4), ?4, 1, ?5, ?5 + 30, ?6)",
     )?;
     let mut attempt = connection.prepare(
         "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, head_ms) VALUES (?1, 1, ?2, ?2 + 30, 204, 29)",

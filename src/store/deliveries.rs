@@ -328,16 +328,20 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
     Ok(())
 }
 
+/// The column `receiver`.
+pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
+     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
+
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let inserted = tx.prepare_cached(
+    let inserted = tx.prepare_cached(&format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client) \
-         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, \
-         (SELECT cron_source IS NOT 'file' FROM runs WHERE run_id = :run_id)) \
-         ON CONFLICT DO NOTHING",
-    )?
+         reason_code, reason, of_client, receiver) \
+         SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
+         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         WHERE true ON CONFLICT DO NOTHING",
+    ))?
     .execute(named_params! {
         ":delivery_id": delivery.delivery_id.to_string(),
         ":run_id": delivery.run_id.to_string(),

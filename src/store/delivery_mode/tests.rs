@@ -15,8 +15,8 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::tests::open_store;
 use crate::store::{
-    Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, Reader, Replay,
-    ReplayChoice, ReplayOrder,
+    Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, RECEIVER, Reader,
+    Replay, ReplayChoice, ReplayOrder,
 };
 
 const A: &str = "https://a.example/hook?token=${{ env.TOKEN }}";
@@ -59,9 +59,9 @@ impl Fixture {
                 "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
                  scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
                  VALUES ('{run_id}', 'c', 'digest', 'file', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
-                 INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
+                 INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, receiver) \
                  VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
-                 {millis}, {millis});"
+                 {millis}, {millis}, ''); UPDATE deliveries SET receiver = {RECEIVER};"
             ))
             .unwrap();
         delivery_id

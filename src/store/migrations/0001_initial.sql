@@ -235,12 +235,8 @@ CREATE TABLE deliveries (
     of_client   INTEGER NOT NULL DEFAULT 0 CHECK (of_client IN (0, 1)),
     -- The URL up to and including the first slash after its host, with placeholders as written, apart for clients
     -- and for files. Deliveries with the same text here wait for the same permits. So if one of them gets none, the
-    -- others need not be considered.
-    receiver    TEXT NOT NULL GENERATED ALWAYS AS (
-        iif(of_client, 'client ', '') ||
-        CASE instr(url, '://') WHEN 0 THEN url ELSE
-        substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
-    ) STORED,
+    -- others need not be considered. A generated column would be computed at every write.
+    receiver    TEXT NOT NULL,
     -- The exact bytes that every attempt sends. This column is the last, so that SQLite can read the others
     -- without it.
     body        BLOB NOT NULL,

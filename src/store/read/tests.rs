@@ -76,8 +76,8 @@ impl Fixture {
 
     fn add_delivery(&self, run_id: RunId, status: DeliveryStatus) {
         let delivery_id = DeliveryId::of_run(run_id, "http://a/");
-        let sql = "INSERT OR REPLACE INTO deliveries (delivery_id, run_id, url, body, status, created_at) \
-                   VALUES (?1, ?2, 'http://a/', x'', ?3, (SELECT scheduled_for FROM runs WHERE run_id = ?2))";
+        let sql = "INSERT OR REPLACE INTO deliveries (delivery_id, run_id, url, receiver, body, status, created_at) \
+                   VALUES (?1, ?2, 'http://a/', 'http://a/', x'', ?3, (SELECT scheduled_for FROM runs WHERE run_id = ?2))";
         self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str())).unwrap();
     }
 
