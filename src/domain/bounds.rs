@@ -320,6 +320,9 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 256;
 
+/// Of these, so many are claimed in one transaction at most: they are sent while the next ones are being claimed.
+pub const CLAIMED_AT_ONCE: usize = 64;
+
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
 
@@ -332,14 +335,15 @@ pub const ATTEMPTS_PER_URL: usize = 4;
 /// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
 pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 
-/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many: it gives each back at once.
-pub const ATTEMPTS_IF_FAST: usize = 4;
-pub const FAST_ANSWER: Duration = Duration::from_millis(100);
+/// A receiver gets as many times as many as it answers faster than this: it gives each back at once, and each waits for
+/// commits as well.
+pub const FAST_ANSWER: Duration = Duration::from_millis(400);
 
-/// One that answers faster than [`INSTANT_ANSWER`] gets up to so many times as many, while half of [`ATTEMPTS_IN_FLIGHT`]
-/// are free for others: its attempts wait for their commits most of the time, and not for the receiver.
-pub const ATTEMPTS_IF_INSTANT: usize = 16;
-pub const INSTANT_ANSWER: Duration = Duration::from_millis(25);
+/// So many times as many at most.
+pub const ATTEMPTS_IF_FAST: usize = 16;
+
+/// So many times as many at most while half of all attempts are in flight, so that there are some for others.
+pub const ATTEMPTS_IF_BUSY: usize = 4;
 
 /// How long it keeps them after its last answer: longer than a commit, during which nothing may be in flight.
 pub const FAST_KEPT: Duration = Duration::from_secs(1);

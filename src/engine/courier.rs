@@ -18,7 +18,7 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, CLAIMED_AT_ONCE, IDLE_RECEIVERS_CHECKED_EVERY};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
@@ -176,7 +176,7 @@ impl Courier {
     ) -> Vec<ReceiverAway> {
         let (mut back, delivery_id) = (Vec::new(), delivery.delivery_id);
         for (scope, change) in changes {
-            let name = match scope {
+            let name = || match scope {
                 Scope::Origin => receiver(&delivery.url),
                 Scope::Url => redacted(&delivery.url),
             };
@@ -184,10 +184,10 @@ impl Courier {
                 Change::None => {}
                 Change::Away(absence, asked_at) => {
                     let failure = ReceiverFailure { scope, absence, asked_at, why: why.to_owned() };
-                    self.outages.receiver_failed(&name, delivery.source, failure, at);
+                    self.outages.receiver_failed(&name(), delivery.source, failure, at);
                 }
                 Change::Back(absence) => {
-                    self.outages.receiver_well(&name, at);
+                    self.outages.receiver_well(&name(), at);
                     back.push(ReceiverAway { scope, delivery_id, since: absence.since });
                 }
             }
@@ -212,18 +212,23 @@ async fn pass(
         return Ok(next_check);
     }
     // Even when nothing more can be sent, a hold must be noticed.
-    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
+    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight()).min(CLAIMED_AT_ONCE);
     let admit = admission(courier, &control.origins, now);
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
-    let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
+    let begun = claim.deliveries.len();
+    let next_by_rate = control.record(&claim.mode, begun, now);
+    let shared = Arc::new(courier.clone());
     for (delivery, permit) in claim.deliveries {
-        let (courier, cancel) = (courier.clone(), control.cancel.clone());
+        let (courier, cancel) = (Arc::clone(&shared), control.cancel.clone());
         attempts.spawn(async move { attempt(&courier, delivery, permit, &cancel).await });
     }
     // Every attempt that ends leads to a pass.
     if free == 0 {
         return Ok(next_check);
+    }
+    if begun == CLAIMED_AT_ONCE {
+        return Ok(Some(now));
     }
     let next_opening = control.origins.next_opening(now);
     Ok([claim.next_due_at, next_opening, next_by_rate, next_check].into_iter().flatten().min())
@@ -235,10 +240,13 @@ fn admission(
     origins: &OriginLimiter,
     now: Timestamp,
 ) -> impl FnMut(&str, CronSource) -> Admission<Permit> + Send + use<> {
-    let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
+    let (sender, origins, mut known) =
+        (courier.sender.clone(), origins.clone(), HashMap::<String, Origin>::new());
     move |url, source| {
-        let origin: &Origin = known.entry(url.to_owned()).or_insert_with(|| sender.origin(url));
-        origins.admit(&Lane { origin: origin.clone(), source }, url, now)
+        if !known.contains_key(url) {
+            known.insert(url.to_owned(), sender.origin(url));
+        }
+        origins.admit(&Lane { origin: known[url].clone(), source }, url, now)
     }
 }
 

@@ -45,11 +45,11 @@ impl CancelToken {
 /// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`,
 /// because a host may come from a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+pub struct Origin(Arc<str>);
 
 impl Origin {
     pub fn new(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.into())
     }
 }
 
@@ -76,7 +76,7 @@ impl Sender {
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
-        Origin(parsed.map_or_else(|| url.to_owned(), |url| url.origin().ascii_serialization()))
+        Origin(parsed.map_or_else(|| url.into(), |url| url.origin().ascii_serialization().into()))
     }
 
     /// Makes one attempt. It never retries, and its report holds no secret.

@@ -20,8 +20,8 @@ use jiff::Timestamp;
 
 use crate::domain::backoff::Wait;
 use crate::domain::bounds::{
-    ATTEMPTS_IF_FAST, ATTEMPTS_IF_INSTANT, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL,
-    CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS, FAST_ANSWER, FAST_KEPT, INSTANT_ANSWER, RECEIVERS_REMEMBERED,
+    ATTEMPTS_IF_BUSY, ATTEMPTS_IF_FAST, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL,
+    CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS, FAST_ANSWER, FAST_KEPT, RECEIVERS_REMEMBERED,
 };
 use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
@@ -41,7 +41,7 @@ pub struct OriginLimiter(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     origins: HashMap<Lane, Level>,
-    urls: HashMap<(Lane, String), Level>,
+    urls: HashMap<(Lane, Arc<str>), Level>,
     in_flight: InFlight,
 }
 
@@ -64,7 +64,7 @@ impl InFlight {
         }
     }
 
-    /// Whether there is room for the many attempts of a receiver that answers at once.
+    /// Whether a receiver that answers fast may have as many as it can.
     fn has_room(self, source: CronSource) -> bool {
         self.all() < ATTEMPTS_IN_FLIGHT / 2
             && (source == CronSource::File || self.of_clients < CLIENT_ATTEMPTS_IN_FLIGHT / 2)
@@ -110,7 +110,7 @@ enum Cause {
 pub(super) struct Permit {
     origins: OriginLimiter,
     lane: Lane,
-    url: String,
+    url: Arc<str>,
     was_failing: bool,
     began: Timestamp,
 }
@@ -138,7 +138,7 @@ impl OriginLimiter {
     pub(super) fn admit(&self, lane: &Lane, url: &str, now: Timestamp) -> Admission<Permit> {
         let mut state = self.lock();
         let State { origins, urls, in_flight } = &mut *state;
-        let key = (lane.clone(), url.to_owned());
+        let key = (lane.clone(), Arc::from(url));
         make_room(origins, lane, now);
         make_room(urls, &key, now);
         if lane.source == CronSource::Api && in_flight.of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT {
@@ -273,7 +273,7 @@ impl Permit {
         let mut state = self.origins.lock();
         let State { origins, urls, .. } = &mut *state;
         let origin = origins.entry(self.lane.clone()).or_default();
-        let url = urls.entry((self.lane.clone(), self.url.clone())).or_default();
+        let url = urls.entry((self.lane.clone(), Arc::clone(&self.url))).or_default();
         if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
             url.asked_to_wait = url.asked_to_wait.max(Some(Wait::begin(now, *asked)));
         }
@@ -322,7 +322,7 @@ impl Drop for Permit {
         }
         *state.in_flight.of(self.lane.source) -= 1;
         release(&mut state.origins, &self.lane);
-        release(&mut state.urls, &(self.lane.clone(), std::mem::take(&mut self.url)));
+        release(&mut state.urls, &(self.lane.clone(), Arc::clone(&self.url)));
     }
 }
 
@@ -344,7 +344,7 @@ impl Level {
     }
 
     fn extra(&self, usual: usize, has_room: bool, now: Timestamp) -> usize {
-        let most = if has_room { ATTEMPTS_IF_INSTANT } else { ATTEMPTS_IF_FAST };
+        let most = if has_room { ATTEMPTS_IF_FAST } else { ATTEMPTS_IF_BUSY };
         self.extra_kept.filter(|kept| !kept.is_over(now)).map_or(0, |_| self.extra.min(usual * (most - 1)))
     }
 
@@ -369,14 +369,11 @@ impl Level {
         is_due && !self.for_others.get_or_insert_with(|| Wait::begin(now, PROBE_FOR_OTHERS)).is_over(now)
     }
 
-    /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
+    /// Gives it one more attempt at once, up to as many times the usual as it answered faster than [`FAST_ANSWER`].
     fn answered(&mut self, took: Option<Duration>, usual: usize, now: Timestamp) {
-        let most = match took {
-            Some(took) if took < INSTANT_ANSWER => ATTEMPTS_IF_INSTANT,
-            Some(took) if took < FAST_ANSWER => ATTEMPTS_IF_FAST,
-            Some(_) | None => 1,
-        };
-        self.extra = (self.extra(usual, true, now) + 1).min(usual * (most - 1));
+        let times = took.map_or(1, |took| FAST_ANSWER.as_micros() / took.as_micros().max(1));
+        let times = usize::try_from(times).unwrap_or(usize::MAX).clamp(1, ATTEMPTS_IF_FAST);
+        self.extra = (self.extra(usual, true, now) + 1).min(usual * (times - 1));
         self.extra_kept = Some(Wait::begin(now, FAST_KEPT));
     }
 
