@@ -319,10 +319,6 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 256;
-
-/// Of these, so many are claimed in one transaction at most: they are sent while the next ones are being claimed.
-pub const CLAIMED_AT_ONCE: usize = 64;
-
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
 
@@ -331,22 +327,13 @@ pub const URLS_PER_PASS: usize = 256;
 
 /// Webhook attempts in flight to one URL at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_URL: usize = 4;
-
 /// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
 pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 
-/// A receiver gets as many times as many as it answers faster than this: it gives each back at once, and each waits for
-/// commits as well.
+/// A receiver gets as many times as many as it answers faster than this: it gives each back at once, and they wait for
+/// commits. So many times at most, and a quarter of that while half of all are in flight, so that others get theirs.
 pub const FAST_ANSWER: Duration = Duration::from_millis(400);
-
-/// So many times as many at most.
 pub const ATTEMPTS_IF_FAST: usize = 16;
-
-/// So many times as many at most while half of all attempts are in flight, so that there are some for others.
-pub const ATTEMPTS_IF_BUSY: usize = 4;
-
-/// How long it keeps them after its last answer: longer than a commit, during which nothing may be in flight.
-pub const FAST_KEPT: Duration = Duration::from_secs(1);
 
 /// Origins and URLs whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, those
 /// whose circuit breaker is closed are forgotten.
@@ -386,8 +373,8 @@ pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
 /// A receiver's clock that is off by this much is worth a warning: it may drift on until it refuses signatures.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 
-/// Connections that `webhook listen` has open at once; the courier opens eight.
-pub const LISTEN_CONNECTIONS: usize = 32;
+/// Connections that `webhook listen` has open at once: as many as the courier opens to a receiver that answers fast.
+pub const LISTEN_CONNECTIONS: usize = ATTEMPTS_PER_ORIGIN * ATTEMPTS_IF_FAST;
 
 /// The largest body that `webhook listen` reads: no webhook of ours is larger.
 pub const LISTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

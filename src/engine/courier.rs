@@ -18,12 +18,11 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, CLAIMED_AT_ONCE, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
-use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
@@ -89,7 +88,7 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
     }
     courier.follow_settings().await?;
     // Those that ended while a pass was committed are recorded together, in the commit of the next pass.
-    let (mut attempts, mut finished) = (Attempts::new(), Vec::new());
+    let (mut attempts, mut ended) = (Attempts::new(), Vec::new());
     let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
     let mut steps = StepWatch::begin(&courier.clock);
     loop {
@@ -98,7 +97,7 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             control.origins.hurry(courier.clock.now());
         }
         let (recorded, next) = tokio::join!(
-            record(&courier, std::mem::take(&mut finished)),
+            record(&courier, std::mem::take(&mut ended)),
             pass(&courier, &mut control, &mut attempts)
         );
         recorded?;
@@ -106,7 +105,7 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = attempts.join_next() => finished.extend(finished_attempt(ended)),
+            Some(done) = attempts.join_next() => ended.push(done),
             () = courier.webhooks.changed() => {
                 control.withdraw_unsent();
                 courier.follow_settings().await?;
@@ -114,14 +113,14 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             () = courier.wakes.courier.notified() => {}
             () = courier.clock.sleep_until(next) => {}
         }
-        finished.extend(all_finished(&mut attempts));
+        ended.extend(std::iter::from_fn(|| attempts.try_join_next()));
     }
-    while let Some(ended) = attempts.join_next().await {
-        finished.extend(finished_attempt(ended));
-        finished.extend(all_finished(&mut attempts));
-        record(&courier, std::mem::take(&mut finished)).await?;
+    record(&courier, ended).await?;
+    while let Some(done) = attempts.join_next().await {
+        let others = std::iter::from_fn(|| attempts.try_join_next());
+        record(&courier, std::iter::once(done).chain(others).collect()).await?;
     }
-    record(&courier, finished).await
+    Ok(())
 }
 
 impl Courier {
@@ -212,12 +211,11 @@ async fn pass(
         return Ok(next_check);
     }
     // Even when nothing more can be sent, a hold must be noticed.
-    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight()).min(CLAIMED_AT_ONCE);
+    let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
     let admit = admission(courier, &control.origins, now);
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
-    let begun = claim.deliveries.len();
-    let next_by_rate = control.record(&claim.mode, begun, now);
+    let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
     let shared = Arc::new(courier.clone());
     for (delivery, permit) in claim.deliveries {
         let (courier, cancel) = (Arc::clone(&shared), control.cancel.clone());
@@ -226,9 +224,6 @@ async fn pass(
     // Every attempt that ends leads to a pass.
     if free == 0 {
         return Ok(next_check);
-    }
-    if begun == CLAIMED_AT_ONCE {
-        return Ok(Some(now));
     }
     let next_opening = control.origins.next_opening(now);
     Ok([claim.next_due_at, next_opening, next_by_rate, next_check].into_iter().flatten().min())
@@ -240,13 +235,10 @@ fn admission(
     origins: &OriginLimiter,
     now: Timestamp,
 ) -> impl FnMut(&str, CronSource) -> Admission<Permit> + Send + use<> {
-    let (sender, origins, mut known) =
-        (courier.sender.clone(), origins.clone(), HashMap::<String, Origin>::new());
+    let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     move |url, source| {
-        if !known.contains_key(url) {
-            known.insert(url.to_owned(), sender.origin(url));
-        }
-        origins.admit(&Lane { origin: known[url].clone(), source }, url, now)
+        let origin: &Origin = known.entry(url.to_owned()).or_insert_with(|| sender.origin(url));
+        origins.admit(&Lane { origin: origin.clone(), source }, url, now)
     }
 }
 
@@ -256,8 +248,7 @@ async fn attempt(
     permit: Permit,
     cancel: &CancelToken,
 ) -> FinishedAttempt {
-    let ClaimedDelivery { delivery_id, run_id, attempt, .. } = delivery;
-    let turn = delivery.turn();
+    let (delivery_id, run_id, turn) = (delivery.delivery_id, delivery.run_id, delivery.turn());
     crash_point("attempt_committed").await;
     let send = OutboundWebhook {
         webhook_id: webhook_id(run_id),
@@ -282,13 +273,9 @@ async fn attempt(
         courier.outages.url_well(&delivery.url);
     }
     let back = courier.take_note(&delivery, changes, at, why);
-    // A value that is missing is looked up again and again, and the delivery has the reason.
-    let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
-    if let Some(detail) = report.result.detail().filter(|_| is_made) {
-        let (url, cron_name) = (&delivery.url, delivery.cron_name.as_deref());
-        log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
-    }
-    FinishedAttempt { delivery, at, report, verdict, back }
+    let finished = FinishedAttempt { delivery, at, report, verdict, back };
+    log_failure(&finished);
+    finished
 }
 
 /// Returns whether an address with its port belongs to the internet.
@@ -297,18 +284,16 @@ fn is_public(address: &str) -> bool {
 }
 
 fn log_failure(
-    url: &str,
-    cron_name: Option<&str>,
-    run_id: RunId,
-    attempt: u32,
-    result: &AttemptResult,
-    detail: &str,
-    verdict: &Verdict,
+    FinishedAttempt { delivery, report: AttemptReport { result, .. }, verdict, .. }: &FinishedAttempt,
 ) {
-    let (url, cron) = (redacted(url), called(cron_name));
+    let Some(detail) = result.detail() else { return };
+    let ClaimedDelivery { run_id, attempt, .. } = delivery;
+    let (url, cron) = (redacted(&delivery.url), called(delivery.cron_name.as_deref()));
     // One receiver that fails in one way fails for all webhooks.
     let hourly = format!("{url} {:?}", result.code());
     match verdict {
+        // It is looked up again and again, and the delivery has the reason.
+        _ if matches!(result, AttemptResult::NoValue { .. }) => {}
         // The outage of the receiver is the warning.
         Verdict::Again(next_attempt) if matches!(result.shown(), Shown::UrlIll | Shown::OriginIll) => {
             tracing::info!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
@@ -332,39 +317,31 @@ fn broken() -> AttemptResult {
     AttemptResult::Refused { code: None, detail, retry_after: None, fault: Fault::Ours }
 }
 
-/// Returns what has ended by now.
-fn all_finished(attempts: &mut Attempts) -> Vec<FinishedAttempt> {
-    std::iter::from_fn(|| attempts.try_join_next()).filter_map(finished_attempt).collect()
-}
-
-fn finished_attempt(ended: Result<FinishedAttempt, JoinError>) -> Option<FinishedAttempt> {
-    let broken = |panic: &JoinError| {
-        tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
-    };
-    ended.inspect_err(broken).ok()
-}
-
 /// Records what attempts came to, in one transaction. If that fails because of one of them, each gets its own.
-async fn record(courier: &Courier, finished: Vec<FinishedAttempt>) -> Result<(), StoreError> {
+async fn record(courier: &Courier, ended: Vec<Result<FinishedAttempt, JoinError>>) -> Result<(), StoreError> {
+    let finished = ended.into_iter().filter_map(|ended| match ended {
+        Ok(finished) => Some(finished),
+        Err(panic) => {
+            tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
+            None
+        }
+    });
+    let finished: Arc<Vec<FinishedAttempt>> = Arc::new(finished.collect());
     if finished.is_empty() {
         return Ok(());
     }
-    let finished = Arc::new(finished);
-    let together = courier.store.finish_attempts(Arc::clone(&finished)).await;
-    if let Err(problem) = together {
-        if !problem.concerns_one_operation() {
-            return Err(problem);
+    match courier.store.finish_attempts(Arc::clone(&finished)).await {
+        Ok(()) => crash_point("attempt_recorded").await,
+        Err(problem) if !problem.concerns_one_operation() => return Err(problem),
+        Err(problem) if finished.len() == 1 => {
+            tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
         }
-        for attempt in finished.iter() {
-            match courier.store.finish_attempts(Arc::new(vec![attempt.clone()])).await {
-                Err(problem) if problem.concerns_one_operation() => {
-                    tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
-                }
-                result => result?,
+        Err(_) => {
+            for attempt in finished.iter() {
+                Box::pin(record(courier, vec![Ok(attempt.clone())])).await?;
             }
         }
     }
-    crash_point("attempt_recorded").await;
     Ok(())
 }
 

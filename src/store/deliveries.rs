@@ -203,10 +203,10 @@ fn take(
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(ClaimedDelivery {
         seq: head.row,
-        delivery_id: parsed(row, 0)?,
+        delivery_id: parsed(row, "delivery_id")?,
         created_at: timestamp(row.get(5)?, "created_at")?,
         claimed_at: now,
-        run_id: parsed(row, 1)?,
+        run_id: parsed(row, "run_id")?,
         cron_name: row.get(4)?,
         url: head.url.clone(),
         body: row.get(6)?,

@@ -1,11 +1,10 @@
 //! Converts rows to domain types and back. A row that cannot be read back is an error, never a default.
 
-use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, RowIndex, Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 
 use super::StoreError;
@@ -25,12 +24,9 @@ pub(super) fn millis(at: Timestamp) -> i64 {
 }
 
 /// Parses a text column.
-pub(super) fn parsed<T: FromStr>(
-    row: &Row<'_>,
-    column: impl RowIndex + Copy + Display,
-) -> Result<T, StoreError>
+pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> Result<T, StoreError>
 where
-    T::Err: Display,
+    T::Err: std::fmt::Display,
 {
     // Parsed without a copy: a claim reads a dozen of these for every run of a burst.
     match row.get_ref(column)?.as_str() {
@@ -42,7 +38,7 @@ where
 /// Parses a text column that may be NULL.
 pub(super) fn parsed_option<T: FromStr>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError>
 where
-    T::Err: Display,
+    T::Err: std::fmt::Display,
 {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
@@ -77,7 +73,7 @@ pub(super) fn error_json(error: &RunError) -> Value {
     serde_json::json!({ "error": error.error, "message": error.message })
 }
 
-fn bad(column: impl Display, problem: &str) -> StoreError {
+fn bad(column: &str, problem: &str) -> StoreError {
     StoreError::BadRow(format!("the store holds a bad `{column}`: {problem}"))
 }
 
@@ -106,7 +102,7 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
 /// Reads `reason_code` and `reason`. Without a code there is no reason.
 pub(super) fn reason_from_row<Code: FromStr>(row: &Row<'_>) -> Result<Option<Reason<Code>>, StoreError>
 where
-    Code::Err: Display,
+    Code::Err: std::fmt::Display,
 {
     let Some(code) = parsed_option(row, "reason_code")? else { return Ok(None) };
     Ok(Some(Reason { code, message: row.get("reason")? }))

@@ -40,7 +40,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, if there is room for it and the receiver has not closed it: a few for each
-    /// origin, and as many as there are attempts in all.
+    /// origin, and many in all.
     pub(super) fn keep(&self, origin: &str, mut connection: Connection) {
         if !connection.is_open() {
             return;
@@ -48,7 +48,7 @@ impl Pool {
         let mut connections = lock(&self.0);
         let in_all = connections.by_origin.values().map(Vec::len).sum::<usize>();
         let idle = connections.by_origin.entry(origin.to_owned()).or_default();
-        if idle.len() < ATTEMPTS_PER_ORIGIN || in_all < ATTEMPTS_IN_FLIGHT {
+        if idle.len() < ATTEMPTS_PER_ORIGIN || in_all < ATTEMPTS_IN_FLIGHT / 2 {
             idle.push((Instant::now(), connection));
         }
         if !std::mem::replace(&mut connections.is_swept, true) {

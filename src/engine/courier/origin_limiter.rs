@@ -20,8 +20,8 @@ use jiff::Timestamp;
 
 use crate::domain::backoff::Wait;
 use crate::domain::bounds::{
-    ATTEMPTS_IF_BUSY, ATTEMPTS_IF_FAST, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL,
-    CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS, FAST_ANSWER, FAST_KEPT, RECEIVERS_REMEMBERED,
+    ATTEMPTS_IF_FAST, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT,
+    EARLY_PER_PASS, FAST_ANSWER, RECEIVERS_REMEMBERED,
 };
 use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
@@ -33,6 +33,9 @@ use crate::webhook::Origin;
 /// How long a probe of an origin that is due waits for a URL of which nothing bad is known.
 const PROBE_FOR_OTHERS: Duration = Duration::from_millis(100);
 
+/// How long a receiver keeps its further attempts while none is in flight: longer than a commit.
+const EXTRA_KEPT: Duration = Duration::from_secs(1);
+
 /// The state of all receivers. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct OriginLimiter(Arc<Mutex<State>>);
@@ -42,33 +45,9 @@ pub struct OriginLimiter(Arc<Mutex<State>>);
 struct State {
     origins: HashMap<Lane, Level>,
     urls: HashMap<(Lane, Arc<str>), Level>,
-    in_flight: InFlight,
-}
-
-/// How many attempts are in flight at all origins together.
-#[derive(Clone, Copy, Default)]
-struct InFlight {
-    of_files: usize,
+    /// How many attempts are in flight at all origins together, and how many of these are for clients.
+    in_flight: usize,
     of_clients: usize,
-}
-
-impl InFlight {
-    fn all(self) -> usize {
-        self.of_files + self.of_clients
-    }
-
-    fn of(&mut self, source: CronSource) -> &mut usize {
-        match source {
-            CronSource::File => &mut self.of_files,
-            CronSource::Api => &mut self.of_clients,
-        }
-    }
-
-    /// Whether a receiver that answers fast may have as many as it can.
-    fn has_room(self, source: CronSource) -> bool {
-        self.all() < ATTEMPTS_IN_FLIGHT / 2
-            && (source == CronSource::File || self.of_clients < CLIENT_ATTEMPTS_IN_FLIGHT / 2)
-    }
 }
 
 /// An origin, as it is reached by the URLs of files or by those of clients.
@@ -137,14 +116,16 @@ impl OriginLimiter {
     /// Returns a permit for a URL, unless it or its origin is at its limit, has an open breaker, or asked us to wait.
     pub(super) fn admit(&self, lane: &Lane, url: &str, now: Timestamp) -> Admission<Permit> {
         let mut state = self.lock();
-        let State { origins, urls, in_flight } = &mut *state;
+        let State { origins, urls, in_flight, of_clients } = &mut *state;
         let key = (lane.clone(), Arc::from(url));
         make_room(origins, lane, now);
         make_room(urls, &key, now);
-        if lane.source == CronSource::Api && in_flight.of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT {
+        let for_client = lane.source == CronSource::Api;
+        if for_client && *of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT {
             return Admission::ReceiverWaits;
         }
-        let has_room = in_flight.has_room(lane.source);
+        let has_room = *in_flight < ATTEMPTS_IN_FLIGHT / 2
+            && !(for_client && *of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT / 2);
         let origin = origins.entry(lane.clone()).or_default();
         let url = urls.entry(key.clone()).or_default();
         let is_failing = url.breaker.absence().is_some();
@@ -166,7 +147,8 @@ impl OriginLimiter {
         origin.in_flight += 1;
         origin.failing_in_flight += usize::from(is_failing);
         url.in_flight += 1;
-        *in_flight.of(lane.source) += 1;
+        *in_flight += 1;
+        *of_clients += usize::from(for_client);
         drop(state);
         let (lane, url) = key;
         let permit = Permit { origins: self.clone(), lane, url, was_failing: is_failing, began: now };
@@ -191,12 +173,13 @@ impl OriginLimiter {
             .for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
     }
 
-    /// Returns receivers to which something should be sent before its turn, to see whether they are back.
+    /// Returns receivers to which something should be sent before its turn, to see whether they are back. Those of which
+    /// nothing need be known are forgotten.
     pub(super) fn early(&self, now: Timestamp) -> Vec<ReceiverAway> {
         let mut state = self.lock();
         let State { origins, urls, .. } = &mut *state;
-        origins.retain(|_, level| !level.forget_extra(now));
-        urls.retain(|_, level| !level.forget_extra(now));
+        origins.retain(|_, level| !level.is_idle(now));
+        urls.retain(|_, level| !level.is_idle(now));
         let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
         let of_origins =
             away.filter_map(
@@ -223,7 +206,7 @@ impl OriginLimiter {
 
     /// Returns how many attempts are in flight at all origins together.
     pub(super) fn in_flight(&self) -> usize {
-        self.lock().in_flight.all()
+        self.lock().in_flight
     }
 
     /// Returns when the next receiver that admits nothing now will admit something, or should be asked early.
@@ -320,17 +303,13 @@ impl Drop for Permit {
         if let Some(origin) = state.origins.get_mut(&self.lane).filter(|_| self.was_failing) {
             origin.failing_in_flight = origin.failing_in_flight.saturating_sub(1);
         }
-        *state.in_flight.of(self.lane.source) -= 1;
-        release(&mut state.origins, &self.lane);
-        release(&mut state.urls, &(self.lane.clone(), Arc::clone(&self.url)));
-    }
-}
-
-fn release<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, key: &Key) {
-    let Some(level) = levels.get_mut(key) else { return };
-    level.in_flight = level.in_flight.saturating_sub(1);
-    if level.is_idle() {
-        levels.remove(key);
+        state.in_flight -= 1;
+        state.of_clients -= usize::from(self.lane.source == CronSource::Api);
+        let key = (self.lane.clone(), Arc::clone(&self.url));
+        let State { origins, urls, .. } = &mut *state;
+        for level in origins.get_mut(&self.lane).into_iter().chain(urls.get_mut(&key)) {
+            level.in_flight = level.in_flight.saturating_sub(1);
+        }
     }
 }
 
@@ -344,22 +323,14 @@ impl Level {
     }
 
     fn extra(&self, usual: usize, has_room: bool, now: Timestamp) -> usize {
-        let most = if has_room { ATTEMPTS_IF_FAST } else { ATTEMPTS_IF_BUSY };
+        let most = if has_room { ATTEMPTS_IF_FAST } else { ATTEMPTS_IF_FAST / 4 };
         self.extra_kept.filter(|kept| !kept.is_over(now)).map_or(0, |_| self.extra.min(usual * (most - 1)))
     }
 
-    /// Forgets how fast it was if that is long ago, and returns whether it can be forgotten itself.
-    fn forget_extra(&mut self, now: Timestamp) -> bool {
-        if self.extra_kept.is_some_and(|kept| kept.is_over(now)) {
-            (self.extra, self.extra_kept) = (0, None);
-        }
-        self.is_idle()
-    }
-
     /// Whether nothing is lost if it is forgotten. Few fast answers are soon given again.
-    fn is_idle(&self) -> bool {
-        let is_slow = self.extra < ATTEMPTS_PER_URL;
-        self.in_flight == 0 && is_slow && self.breaker.knows_nothing() && self.asked_to_wait.is_none()
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let is_fast = self.extra(1, true, now) > 0 && self.extra >= ATTEMPTS_PER_URL;
+        self.in_flight == 0 && !is_fast && self.breaker.knows_nothing() && self.asked_to_wait.is_none()
     }
 
     /// Whether the probe of this origin that is due is for URLs of which nothing bad is known, if anything waits for them:
@@ -374,7 +345,7 @@ impl Level {
         let times = took.map_or(1, |took| FAST_ANSWER.as_micros() / took.as_micros().max(1));
         let times = usize::try_from(times).unwrap_or(usize::MAX).clamp(1, ATTEMPTS_IF_FAST);
         self.extra = (self.extra(usual, true, now) + 1).min(usual * (times - 1));
-        self.extra_kept = Some(Wait::begin(now, FAST_KEPT));
+        self.extra_kept = Some(Wait::begin(now, EXTRA_KEPT));
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {

@@ -89,6 +89,7 @@ fn a_url_has_four_permits_and_leaves_as_many_of_its_origin_to_others() {
     assert_eq!(waits(&origins, "f", at(0)), "the origin waits");
     drop((taken, others));
     assert_eq!(permits(&origins, "f", at(0)).len(), 4);
+    assert!(origins.early(at(0)).is_empty());
     assert_eq!(origins.remembered(), 0, "what is idle and well is forgotten");
 }
 
