@@ -55,7 +55,7 @@ impl Store {
                 .execute([millis(now)])?;
             // Those that were about to be looked at are as old.
             tx.prepare_cached(
-                "UPDATE runs SET recovered_at = ?1 WHERE phase IN ('unconfirmed', 'running') AND act_at <= ?1",
+                "UPDATE runs SET recovered_at = ?1 WHERE (phase = 'unconfirmed' OR phase = 'running') AND act_at <= ?1",
             )?
             .execute([millis(now)])?;
             Ok(recovered)
@@ -159,7 +159,8 @@ fn claim_checks(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let condition = "act_at <= :now AND phase IN ('unconfirmed', 'running') ORDER BY act_at LIMIT :limit";
+    let condition =
+        "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at LIMIT :limit";
     claim_unchanged(tx, cache, condition, named_params! { ":now": millis(now), ":limit": count(limit) })
 }
 
@@ -171,8 +172,9 @@ fn claim_unchanged(
     values: &[(&str, &dyn ToSql)],
 ) -> Result<Vec<ClaimedRun>, StoreError> {
     let claimed = select(tx, cache, condition, values)?;
+    let mut claim = tx.prepare_cached("UPDATE runs SET act_at = NULL WHERE run_id = ?1")?;
     for claimed in &claimed {
-        save_run(tx, &claimed.run, None)?;
+        claim.execute([claimed.run.run_id.to_string()])?;
     }
     Ok(claimed)
 }

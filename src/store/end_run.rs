@@ -9,7 +9,7 @@ use super::deliveries::insert_delivery;
 use super::edits::revise_waiting;
 use super::owed_webhooks::{self, Owed};
 use super::retry::insert_next;
-use super::rows::{run, save_run};
+use super::rows::{OutcomeTexts, run, save_end};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use super::waits_for::count_deadline_from;
 use super::{Store, StoreError};
@@ -59,15 +59,17 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] if the run has ended already.
-    pub async fn end_run(&self, ending: RunEnding) -> Result<AfterEnd, StoreError> {
+    pub async fn end_run(&self, mut ending: RunEnding) -> Result<AfterEnd, StoreError> {
         let cache = self.definitions.clone();
+        // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
+        let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
             .write(move |tx| {
                 let mut run = run(tx, ending.run_id)?;
                 let now = ending.outcome.learnt_at;
                 let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
-                save_run(tx, &run, None)?;
+                save_end(tx, ending.run_id, &ending.outcome, &texts)?;
                 tx.count_end(&run);
                 if let Some(event) = &ending.event {
                     insert_event(tx, ending.run_id, event)?;

@@ -147,7 +147,7 @@ impl DeliveryRow {
 fn row_columns() -> String {
     let columns = RUN_COLUMNS
         .replace("outcome_values, outcome_interrupts", "NULL AS outcome_values, NULL AS outcome_interrupts");
-    format!("seq, {columns}, occurrences, last_scheduled_for, {}", waits_for::column())
+    format!("{columns}, seq, occurrences, last_scheduled_for, {}", waits_for::column())
 }
 
 /// Reads a count. SQLite has only signed numbers.

@@ -110,7 +110,7 @@ impl Room {
         let held = |source: CronSource| -> Result<usize, StoreError> {
             let held: i64 = tx
                 .prepare_cached(
-                    "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running') AND cron_source = ?1",
+                    "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = ?1",
                 )?
                 .query_row([source.as_str()], |row| row.get(0))?;
             Ok(usize::try_from(held).unwrap_or(usize::MAX))

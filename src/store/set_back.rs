@@ -32,7 +32,7 @@ const CLAMPED: [&str; 11] = [
     "DELETE FROM outages WHERE since > :now",
     "UPDATE outages SET until = :now WHERE until > :now",
     "UPDATE runs SET sent_at = min(sent_at, :now), started_at = min(started_at, :now) \
-     WHERE phase IN ('sending', 'unconfirmed', 'running') AND (sent_at > :now OR started_at > :now)",
+     WHERE sent_at IS NOT NULL AND ended_at IS NULL AND (sent_at > :now OR started_at > :now)",
     "UPDATE runs SET first_started_at = :now WHERE phase <> 'ended' AND first_started_at > :now",
     "UPDATE delivery_mode SET released_at = :now WHERE released_at > :now",
 ];

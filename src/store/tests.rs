@@ -423,7 +423,8 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT run_id FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL",
         "SELECT min(act_at) FROM runs WHERE act_at > 1",
         "SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > 1",
-        "SELECT count(*) FROM runs WHERE phase IN ('sending', 'unconfirmed', 'running')",
+        "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'file'",
+        "UPDATE runs SET sent_at = 1 WHERE sent_at IS NOT NULL AND ended_at IS NULL AND (sent_at > 1 OR started_at > 1)",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase = 'pending' AND phase <> 'ended' AND act_at IS NOT NULL \
          AND cancelling IS NULL",
@@ -438,4 +439,9 @@ async fn the_queries_of_every_second_use_indexes() {
             database.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get("detail")).unwrap();
         assert!(plan.contains("INDEX"), "{sql}: {plan}");
     }
+    // Those that are due and wait to be sent are not looked through.
+    let checks = "SELECT run_id FROM runs WHERE act_at <= 1 AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at";
+    let plan: String =
+        database.query_row(&format!("EXPLAIN QUERY PLAN {checks}"), [], |row| row.get("detail")).unwrap();
+    assert!(plan.contains("INDEX runs_to_check"), "{plan}");
 }

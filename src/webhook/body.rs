@@ -20,7 +20,7 @@ pub struct EndedRun<'a> {
     pub backend_run: Option<&'a BackendRun>,
     pub outcome: &'a Outcome,
     /// The run's JSON as the backend returned it, if it did.
-    pub report: Option<&'a Value>,
+    pub report: Option<Value>,
     /// agentcron's own fields for `metadata`, such as the cron's name.
     pub identity: Map<String, Value>,
     /// The receiver's URL; the body shows it without its query.
@@ -29,8 +29,9 @@ pub struct EndedRun<'a> {
 }
 
 /// Returns the body, the same bytes for every attempt to deliver it.
-pub fn body(ended: &EndedRun<'_>, settings: &WebhooksConfig) -> Vec<u8> {
-    let mut body = server_fields(ended);
+pub fn body(mut ended: EndedRun<'_>, settings: &WebhooksConfig) -> Vec<u8> {
+    let report = ended.report.take();
+    let mut body = server_fields(&ended, report);
     own_fields(ended, &mut body);
     within(settings.body_bytes_max, settings.allowed_fields.as_deref(), body)
 }
@@ -60,9 +61,9 @@ fn within(bytes_max: usize, allowed_fields: Option<&[String]>, mut body: Map<Str
 
 /// Returns the fields that the backend reports about the run. Those that it did not report are filled with
 /// the values that it would have had.
-fn server_fields(ended: &EndedRun<'_>) -> Map<String, Value> {
-    let mut body = match ended.report {
-        Some(Value::Object(run)) => run.clone(),
+fn server_fields(ended: &EndedRun<'_>, report: Option<Value>) -> Map<String, Value> {
+    let mut body = match report {
+        Some(Value::Object(run)) => run,
         _ => Map::new(),
     };
     let run_id = ended.backend_run.map_or(ended.run.run_id.0, |backend_run| backend_run.backend_run_id.0);
@@ -87,10 +88,10 @@ fn server_fields(ended: &EndedRun<'_>) -> Map<String, Value> {
     body
 }
 
-fn own_fields(ended: &EndedRun<'_>, body: &mut Map<String, Value>) {
+fn own_fields(ended: EndedRun<'_>, body: &mut Map<String, Value>) {
     let outcome = ended.outcome;
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
-        metadata.extend(ended.identity.clone());
+        metadata.extend(ended.identity);
         metadata.insert("agentcron_trigger".to_owned(), json!(ended.run.trigger.as_str()));
         metadata.insert("agentcron_status".to_owned(), json!(outcome.status.as_str()));
         if let Some(reason) = &outcome.reason {

@@ -97,7 +97,7 @@ impl SampleWebhook<'_> {
             url: self.url,
             sent_at: self.at,
         };
-        body(&ended, settings)
+        body(ended, settings)
     }
 }
 

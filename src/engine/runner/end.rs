@@ -19,12 +19,13 @@ use crate::store::{AfterEnd, FailureLimit, RunEnding, StoreError};
 use crate::webhook::{self, EndedRun};
 
 /// What a webhook reports of the end of a run.
+#[derive(Clone)]
 struct EndReport<'a> {
     /// `None` if the backend never had the run.
     backend_run: Option<&'a BackendRun>,
     outcome: &'a Outcome,
     /// The run as the backend reports it.
-    report: Option<&'a Value>,
+    report: Option<Value>,
 }
 
 /// Ends a run that the backend had. `report` is the run as the backend reports it.
@@ -32,18 +33,17 @@ pub(super) async fn ended(
     task: &RunTask<'_>,
     backend_run: &BackendRun,
     mut outcome: Outcome,
-    report: Option<&Value>,
+    mut report: Option<Value>,
 ) -> Result<(), StoreError> {
     let runner = task.runner;
     let discard = match task.claimed.spec.request().target {
         Target::Stateless(OnRunCompleted::Delete) => Some(backend_run.thread_id),
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
-    let mut report = report.cloned();
     redact_secrets(task, &mut outcome, &mut report);
-    let end = EndReport { backend_run: Some(backend_run), outcome: &outcome, report: report.as_ref() };
-    let delivery = delivery(task, &end, None);
+    let end = EndReport { backend_run: Some(backend_run), outcome: &outcome, report };
     let failure_limit = failure_limit(task, &end);
+    let delivery = delivery(task, end, None);
     drop_large_values(&mut outcome, runner.settings.values_bytes_max);
     let run_id = task.claimed.run.run_id;
     commit(runner, RunEnding { run_id, outcome, delivery, discard, event: None, failure_limit }).await
@@ -99,6 +99,7 @@ pub(super) async fn never_started(
     let run = &task.claimed.run;
     let outcome = Outcome::without_backend(status, reason, task.runner.clock.now());
     let end = EndReport { backend_run: None, outcome: &outcome, report: None };
+    let failure_limit = failure_limit(task, &end);
     let delivery = match (status, &task.claimed.spec) {
         (Status::Skipped | Status::Missed, _) => None,
         // The client has received an error, and the agent server sends no webhook for a run that it did not
@@ -107,9 +108,8 @@ pub(super) async fn never_started(
         (
             Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled,
             RunSpec::Cron(_),
-        ) => delivery(task, &end, None),
+        ) => delivery(task, end, None),
     };
-    let failure_limit = failure_limit(task, &end);
     let run_id = run.run_id;
     let ending = RunEnding { run_id, outcome, delivery, discard: None, event: None, failure_limit };
     commit(task.runner, ending).await
@@ -205,7 +205,7 @@ fn failure_limit(task: &RunTask<'_>, end: &EndReport<'_>) -> Option<FailureLimit
         CronHealth::Works | CronHealth::Unknown => return None,
     }
     let message = pause_message(limit);
-    Some(FailureLimit { limit, delivery: delivery(task, end, Some(&message)) })
+    Some(FailureLimit { limit, delivery: delivery(task, end.clone(), Some(&message)) })
 }
 
 /// Returns the URL as it is stored. What a client wrote is escaped, so that it is never taken for a
@@ -217,7 +217,7 @@ fn webhook_url(spec: &RunSpec) -> Option<String> {
 
 /// Returns the delivery of a run, or `None` if it has no webhook. `pauses` says why this end pauses the cron,
 /// if it does.
-fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Option<NewDelivery> {
+fn delivery(task: &RunTask<'_>, end: EndReport<'_>, pauses: Option<&str>) -> Option<NewDelivery> {
     let (runner, claimed) = (task.runner, task.claimed);
     let url = &webhook_url(&claimed.spec)?;
     let run_id = claimed.run.run_id;
@@ -228,7 +228,7 @@ fn delivery(task: &RunTask<'_>, end: &EndReport<'_>, pauses: Option<&str>) -> Op
     }
     let settings = runner.settings.webhooks.now();
     let body = webhook::body(
-        &EndedRun {
+        EndedRun {
             run: &claimed.run,
             request: claimed.spec.request(),
             thread_id: end

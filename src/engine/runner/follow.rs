@@ -268,7 +268,7 @@ async fn check(task: &RunTask<'_>, state: &mut FollowState) -> Result<Checked, S
         );
         let reason = Reason::new(cause.reason_code(), message);
         let outcome = Outcome::without_backend(cause.status(), reason, runner.clock.now());
-        end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
+        end::ended(task, &state.backend_run, outcome, Some(report.run)).await?;
         return Ok(Checked::Ended);
     }
     // It is in progress, even if an end was reported: a replica may lag behind.
@@ -462,6 +462,6 @@ async fn finish(
         ended_at,
         learnt_at,
     };
-    end::ended(task, &state.backend_run, outcome, Some(&report.run)).await?;
+    end::ended(task, &state.backend_run, outcome, Some(report.run)).await?;
     Ok(Checked::Ended)
 }

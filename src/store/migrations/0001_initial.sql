@@ -130,7 +130,9 @@ CREATE TABLE runs (
     exclusive      INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
     -- Of the waiting runs of one source, those with the lowest turn are sent first (`turns`).
     turn           INTEGER NOT NULL DEFAULT 0,
-    phase          TEXT NOT NULL CHECK (phase IN ('pending', 'sending', 'unconfirmed', 'running', 'ended')),
+    -- Written with OR, here and in indexes, because SQLite makes a temporary table of a longer list at every write.
+    phase          TEXT NOT NULL CHECK (phase = 'pending' OR phase = 'sending' OR phase = 'unconfirmed' OR phase = 'running'
+                                        OR phase = 'ended'),
     -- The number of the latest start, counted from 1. A start is sent again under the same number if it
     -- certainly did not reach the agent server.
     start_number   INTEGER NOT NULL,
@@ -142,6 +144,7 @@ CREATE TABLE runs (
     act_at         INTEGER,
     -- When the daemon recovered it from a former one, while it may be on the agent server and has not been looked at since.
     recovered_at   INTEGER,
+    -- When the latest start was sent; NULL while the run waits to be sent.
     sent_at        INTEGER,
     thread_id      TEXT,
     backend_run_id TEXT,
@@ -164,6 +167,7 @@ CREATE TABLE runs (
     outcome_values TEXT CHECK (outcome_values IS NULL OR json_valid(outcome_values)),
     outcome_interrupts TEXT CHECK (outcome_interrupts IS NULL OR json_valid(outcome_interrupts)),
     CHECK ((phase = 'ended') = (status IS NOT NULL AND ended_at IS NOT NULL)),
+    CHECK (phase = 'ended' OR (phase = 'pending') = (sent_at IS NULL)),
     CHECK ((cron_id IS NULL) = (cron_name IS NULL) AND (cron_id IS NULL) = (definition_id IS NULL)
            AND (cron_id IS NULL) = (cron_source IS NULL)),
     UNIQUE (cron_id, scheduled_for, retry),
@@ -172,7 +176,9 @@ CREATE TABLE runs (
 CREATE INDEX runs_to_act_on ON runs (act_at) WHERE act_at IS NOT NULL;
 CREATE INDEX runs_retried ON runs (cron_id) WHERE phase = 'pending' AND retry > 0;
 CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
-CREATE INDEX runs_on_backend ON runs (cron_source) WHERE phase IN ('sending', 'unconfirmed', 'running');
+CREATE INDEX runs_to_check ON runs (act_at) WHERE act_at IS NOT NULL AND (phase = 'unconfirmed' OR phase = 'running');
+-- In words that do not change when the agent server accepts a run.
+CREATE INDEX runs_on_backend ON runs (cron_source) WHERE sent_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pending';
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';

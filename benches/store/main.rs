@@ -1,0 +1,272 @@
+//! What does a life cost the store, from the plan of its run to the record of its webhook? This makes the operations that the
+//! daemon makes, in the order in which it makes them, so many at once as a burst does, and prints the processor time of each.
+//! Nothing is sent. Beside it, plain inserts of the same bytes into a file with one index show what SQLite itself costs here.
+//!
+//! `cargo bench --bench store` prints everything; `-- --crons 20000 --repeat 5` changes how much is measured.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+
+#[path = "../shared/machine.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
+mod machine;
+#[path = "../shared/process.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
+mod process;
+#[path = "../shared/spread.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
+mod spread;
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use agentcron::clock::Clock;
+use agentcron::config::{self, Environment};
+use agentcron::domain::delivery::{
+    AttemptReport, AttemptResult, DeliveryStatus, NewDelivery, Phases, Verdict,
+};
+use agentcron::domain::delivery_mode::RateLimit;
+use agentcron::domain::ids::{BackendRunId, DeliveryId, InstallationId, ThreadId};
+use agentcron::domain::run::{Outcome, RunChange, Status};
+use agentcron::store::{
+    Admission, ClaimLimits, ClaimedRun, Execution, FinishedAttempt, RunEnding, Step, Store, StoreError,
+};
+use anyhow::Result;
+use clap::Parser;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use serde_json::json;
+
+use machine::now;
+use process::CpuTime;
+use spread::median;
+
+#[derive(Parser)]
+#[command(name = "store", about = "Measures what a life costs the store")]
+struct Arguments {
+    /// The number of lives.
+    #[arg(long, default_value_t = 10_000)]
+    crons: usize,
+    /// The number of measurements; medians are printed.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// `cargo bench` passes this; it has no effect.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// How many operations wait for the writer at the same time: as many as a burst has in flight.
+const AT_ONCE: usize = 128;
+const URL: &str = "http://127.0.0.1:8080/hooks/digest";
+
+/// The operations of a life, and plain inserts.
+const PARTS: [&str; 6] = [
+    "plan and claim",
+    "accept",
+    "end",
+    "claim a webhook",
+    "finish its attempt",
+    "plain insert, for comparison",
+];
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    machine::print()?;
+    let mut measured: Vec<[Duration; PARTS.len()]> = Vec::new();
+    for _ in 0..arguments.repeat.max(1) {
+        measured.push(measure(arguments.crons)?);
+    }
+    println!(
+        "{} lives, {AT_ONCE} at once; processor time, medians of {}:",
+        arguments.crons, arguments.repeat
+    );
+    let mut life = 0.0;
+    for (part, name) in PARTS.iter().enumerate() {
+        let micros = measured.iter().map(|parts| parts[part].as_secs_f64() * 1e6).collect();
+        let each = median(micros).unwrap_or(f64::NAN);
+        println!("{each:>8.1} µs  {name}");
+        if part < PARTS.len() - 1 {
+            life += each;
+        }
+    }
+    println!("{life:>8.1} µs  a life");
+    Ok(())
+}
+
+/// Returns the processor time that each part took for one life.
+fn measure(count: usize) -> Result<[Duration; PARTS.len()]> {
+    let folder = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let store = open(folder.path())?;
+    let at = Timestamp::from_second(now().as_second())?;
+    let mut meter = Meter { count, parts: Vec::new() };
+    runtime.block_on(async {
+        store.sync_file_crons(at, crons(folder.path(), count, at)?).await?;
+        let due = at + Duration::from_secs(60);
+        meter.begin()?;
+        let mut claimed: Vec<ClaimedRun> = Vec::new();
+        while claimed.len() < count {
+            let limits = ClaimLimits { starts: AT_ONCE, in_flight: 0, running_max: 10 * count };
+            let claim = store.claim_starts(due, limits).await?;
+            anyhow::ensure!(!claim.starts.is_empty(), "only {} of {count} runs were planned", claimed.len());
+            claimed.extend(claim.starts);
+        }
+        meter.end()?;
+        let thread_id = ThreadId(uuid::Uuid::from_u64_pair(1, 2));
+        meter.begin()?;
+        many(&claimed, |claimed| {
+            let backend_run_id = BackendRunId(claimed.run.run_id.0);
+            let change = RunChange::Accept { thread_id, backend_run_id, at: due };
+            store.step_run(Step::of(claimed.run.run_id, change))
+        })
+        .await?;
+        meter.end()?;
+        meter.begin()?;
+        many(&claimed, |claimed| store.end_run(ending(claimed, due))).await?;
+        meter.end()?;
+        meter.begin()?;
+        let mut deliveries = Vec::new();
+        while deliveries.len() < count {
+            let admit = |_: &str, _| Admission::Admitted(());
+            let claim = store.claim_deliveries(due, AT_ONCE, RateLimit::default(), Vec::new(), admit).await?;
+            anyhow::ensure!(!claim.deliveries.is_empty(), "only {} webhooks are due", deliveries.len());
+            deliveries.extend(claim.deliveries.into_iter().map(|(delivery, ())| delivery));
+        }
+        meter.end()?;
+        meter.begin()?;
+        many(&deliveries, |delivery| {
+            store.finish_attempt(FinishedAttempt {
+                delivery_id: delivery.delivery_id,
+                attempt: delivery.attempt,
+                at: due,
+                report: report(),
+                verdict: Verdict::Delivered,
+                is_early: false,
+                back: Vec::new(),
+            })
+        })
+        .await?;
+        meter.end()?;
+        meter.begin()?;
+        insert_plainly(folder.path(), count)?;
+        meter.end()
+    })?;
+    Ok(std::array::from_fn(|part| meter.parts[part].1))
+}
+
+/// Makes an operation for each, so many at once.
+async fn many<'a, T, Output, Working>(
+    all: &'a [T],
+    operation: impl Fn(&'a T) -> Working,
+) -> Result<(), StoreError>
+where
+    Working: Future<Output = Result<Output, StoreError>>,
+{
+    for chunk in all.chunks(AT_ONCE) {
+        try_join_all(chunk.iter().map(&operation)).await?;
+    }
+    Ok(())
+}
+
+/// The processor time of this process, part by part.
+struct Meter {
+    count: usize,
+    parts: Vec<(CpuTime, Duration)>,
+}
+
+impl Meter {
+    fn begin(&mut self) -> Result<()> {
+        self.parts.push((CpuTime::of(std::process::id())?, Duration::ZERO));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let now = CpuTime::of(std::process::id())?;
+        if let Some((since, took)) = self.parts.last_mut() {
+            *took = now.since(since).div_f64(self.count.max(1) as f64);
+        }
+        Ok(())
+    }
+}
+
+fn open(folder: &Path) -> Result<Store> {
+    Ok(Store::open(
+        &folder.join("agentcron.db"),
+        Execution::WriterThread,
+        InstallationId::default(),
+        Clock::system(),
+    )?)
+}
+
+/// Returns crons that are all due in the minute after `at`.
+fn crons(folder: &Path, count: usize, at: Timestamp) -> Result<Vec<std::sync::Arc<config::CronDefinition>>> {
+    let schedule = (at + Duration::from_secs(60)).strftime("%-M %-H %-d %-m *").to_string();
+    let mut text = "[backend]\nurl = \"http://127.0.0.1:8080\"\n[webhooks.url]\ndisable_loopback = false\n\
+                    [defaults]\ntimezone = \"UTC\"\non_run_completed = \"keep\"\n"
+        .to_owned();
+    for number in 0..count {
+        writeln!(
+            text,
+            "[cron.digest-{number}]\nschedule = \"{schedule}\"\nassistant_id = \"agent\"\nwebhook = \"{URL}\"\n\
+             input = {{ messages = [{{ role = \"user\", content = \"Summarise the channel in five lines.\" }}] }}"
+        )?;
+    }
+    let file = folder.join("agentcron.toml");
+    std::fs::write(&file, text)?;
+    Ok(config::load(&file, &Environment::of_map([]))?.crons)
+}
+
+fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
+    let run_id = claimed.run.run_id;
+    let outcome = Outcome {
+        status: Status::Success,
+        reason: None,
+        error: None,
+        values: Some(json!({ "messages": [{ "type": "ai", "content": "Nothing happened." }] })),
+        interrupts: None,
+        ended_at: at,
+        learnt_at: at,
+    };
+    let delivery = NewDelivery {
+        delivery_id: DeliveryId::of_run(run_id, URL),
+        run_id,
+        url: URL.to_owned(),
+        body: body(),
+        status: DeliveryStatus::Pending,
+    };
+    RunEnding { run_id, outcome, delivery: Some(delivery), discard: None, event: None, failure_limit: None }
+}
+
+fn body() -> Vec<u8> {
+    vec![b'x'; 1_024]
+}
+
+fn report() -> AttemptReport {
+    AttemptReport {
+        result: AttemptResult::Accepted { code: 204 },
+        address: Some("127.0.0.1:8080".to_owned()),
+        phases: Phases { head: Some(Duration::from_millis(1)), ..Phases::default() },
+        answer: None,
+        receiver_clock: None,
+    }
+}
+
+/// Inserts rows of the size of a life, as many in a transaction as operations are made at once.
+fn insert_plainly(folder: &Path, count: usize) -> Result<()> {
+    let mut connection = Connection::open(folder.join("plain.db"))?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+         CREATE TABLE lives (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL) STRICT",
+    )?;
+    for first in (0..count).step_by(AT_ONCE) {
+        let tx = connection.transaction()?;
+        let mut insert = tx.prepare_cached("INSERT INTO lives (id, body) VALUES (?1, ?2)")?;
+        for number in first..count.min(first + AT_ONCE) {
+            insert.execute((uuid::Uuid::from_u64_pair(number as u64, 0).to_string(), body()))?;
+        }
+        drop(insert);
+        tx.commit()?;
+    }
+    Ok(())
+}
