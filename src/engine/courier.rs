@@ -26,9 +26,7 @@ use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
-use crate::webhook::{
-    CancelToken, LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id,
-};
+use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Change, Changes, Lane, Permit};
 
@@ -51,7 +49,7 @@ struct SendControl {
     origins: OriginLimiter,
     rate_limit: RateLimit,
     /// Withdraws the attempts in flight.
-    cancel: CancelToken,
+    cancel: CancellationToken,
     /// When it was checked last whether anything waits for the receivers that are away.
     checked_at: Timestamp,
 }
@@ -246,7 +244,7 @@ async fn attempt(
     courier: &Courier,
     mut delivery: ClaimedDelivery,
     permit: Permit,
-    cancel: &CancelToken,
+    cancel: &CancellationToken,
 ) -> FinishedAttempt {
     let (delivery_id, run_id, turn) = (delivery.delivery_id, delivery.run_id, delivery.turn());
     crash_point("attempt_committed").await;

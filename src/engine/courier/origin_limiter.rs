@@ -50,6 +50,12 @@ struct State {
     of_clients: usize,
 }
 
+impl State {
+    fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
+        self.origins.values_mut().chain(self.urls.values_mut())
+    }
+}
+
 /// An origin, as it is reached by the URLs of files or by those of clients.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Lane {
@@ -109,8 +115,7 @@ pub(super) enum Change {
 impl OriginLimiter {
     /// Returns how many origins and URLs have an open circuit breaker.
     pub fn open_breakers(&self) -> usize {
-        let state = self.lock();
-        state.origins.values().chain(state.urls.values()).filter(|level| level.breaker.is_open()).count()
+        self.lock().levels().filter(|level| level.breaker.is_open()).count()
     }
 
     /// Returns a permit for a URL, unless it or its origin is at its limit, has an open breaker, or asked us to wait.
@@ -158,19 +163,12 @@ impl OriginLimiter {
     /// Lets something through to every receiver at once, whatever it asked for, because a person says that it is repaired.
     pub fn try_now(&self, now: Timestamp) {
         self.hurry(now);
-        let mut state = self.lock();
-        let State { origins, urls, .. } = &mut *state;
-        origins.values_mut().chain(urls.values_mut()).for_each(|level| level.asked_to_wait = None);
+        self.lock().levels().for_each(|level| level.asked_to_wait = None);
     }
 
     /// Lets a probe through to every receiver that is away.
     pub(super) fn hurry(&self, now: Timestamp) {
-        let mut state = self.lock();
-        let State { origins, urls, .. } = &mut *state;
-        origins
-            .values_mut()
-            .chain(urls.values_mut())
-            .for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
+        self.lock().levels().for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
     }
 
     /// Returns receivers to which something should be sent before its turn, to see whether they are back. Those of which
@@ -181,11 +179,9 @@ impl OriginLimiter {
         origins.retain(|_, level| !level.is_idle(now));
         urls.retain(|_, level| !level.is_idle(now));
         let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
-        let of_origins =
-            away.filter_map(
-                |level| if level.prefers_others(now) { None } else { level.early(Scope::Origin, now) },
-            );
-        let of_origins: Vec<ReceiverAway> = of_origins.take(EARLY_PER_PASS).collect();
+        let asked = away.filter_map(|level| (!level.prefers_others(now)).then_some(level));
+        let of_origins = asked.filter_map(|level| level.early(Scope::Origin, now)).take(EARLY_PER_PASS);
+        let of_origins: Vec<ReceiverAway> = of_origins.collect();
         let asked = urls.iter_mut().filter(|((lane, _), level)| {
             let origin = origins.get(lane);
             level.in_flight == 0 && origin.is_none_or(|origin| origin.cause == Cause::None)
@@ -211,14 +207,11 @@ impl OriginLimiter {
 
     /// Returns when the next receiver that admits nothing now will admit something, or should be asked early.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        let state = self.lock();
-        let levels = state.origins.values().chain(state.urls.values());
-        levels
-            .filter_map(|level| {
-                let for_others = level.for_others.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
-                [level.waits_until(now), level.breaker.early_at(now), for_others].into_iter().flatten().min()
-            })
-            .min()
+        let opening = |level: &mut Level| {
+            let for_others = level.for_others.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
+            [level.waits_until(now), level.breaker.early_at(now), for_others].into_iter().flatten().min()
+        };
+        self.lock().levels().filter_map(opening).min()
     }
 
     #[cfg(test)]
