@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use agentcron::clock::Clock;
+use agentcron::domain::calendar::Calendar;
 use agentcron::domain::ids::InstallationId;
 use agentcron::store::{Execution, Store};
 use anyhow::Result;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 use super::machine::now;
 use super::shape::{Shape, delivery_status, mix};
 
-const HOUR: i64 = 3_600_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
 /// So many origins receive the webhooks.
 const ORIGINS: u32 = 20;
 
@@ -51,15 +53,20 @@ fn drop_indexes(connection: &Connection) -> Result<Vec<String>> {
 fn crons(connection: &Connection, shape: &Shape) -> Result<()> {
     let mut definition = connection.prepare("INSERT INTO definitions VALUES (?1, ?2, ?3, 0)")?;
     let mut cron = connection.prepare(
-        "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
-         VALUES (?1, ?2, 'file', 'agentcron.toml:1:2', ?3, ?4, 0, 0)",
+        "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, next_at, created_at, updated_at) \
+         VALUES (?1, ?2, 'file', 'agentcron.toml:1:2', ?3, ?4, ?5, 0, 0)",
     )?;
+    // A daemon has planned them.
+    connection.execute("INSERT INTO zone_rules VALUES ('UTC', ?1)", [Calendar::rules_of_zone("UTC")])?;
+    let now = now().as_millisecond();
     for number in 0..shape.crons {
         let (cron_id, definition_id) = (id("cron", number), id("definition", number));
         let fields =
             format!(r#"{{"schedule":"{} * * * *","timezone":"UTC","assistant_id":"agent"}}"#, number % 60);
         definition.execute((&definition_id, &cron_id, fields))?;
-        cron.execute((&cron_id, name_of(number), &definition_id, now().as_millisecond()))?;
+        let at = now - now % HOUR + i64::from(number % 60) * MINUTE;
+        let next_at = if at > now { at } else { at + HOUR };
+        cron.execute((&cron_id, name_of(number), &definition_id, now, next_at))?;
     }
     Ok(())
 }

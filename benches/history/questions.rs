@@ -76,7 +76,7 @@ fn status(database: &Path, at: Timestamp) -> Vec<Question> {
             Ok(serde_json::to_string(&report).map_or(0, |_| 1))
         }),
         question("  its counts of 24 hours", move |reader| reader.overview(since).map(|_| 1)),
-        question("  its crons", |reader| Ok(reader.crons_without_runs()?.len())),
+        question("  its crons", |reader| Ok(reader.cron_heads()?.len())),
         question("  the instants decided already", move |reader| reader.decided(at).map(|_| 1)),
         question("  its queue of webhooks", |reader| reader.webhook_queue().map(|_| 1)),
         question("  its outages", move |reader| Ok(reader.outages(since)?.len())),

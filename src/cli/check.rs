@@ -87,8 +87,7 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
 
 /// Returns the crons of the database that go on although the files do not define them.
 fn kept_crons(config: &Config) -> Vec<KeptCron> {
-    let crons =
-        Reader::open(&config.store.path).and_then(|store| store.crons_without_runs()).unwrap_or_default();
+    let crons = Reader::open(&config.store.path).and_then(|store| store.cron_heads()).unwrap_or_default();
     let of_files = crons.into_iter().filter(|row| row.source == CronSource::File);
     let is_defined = |name: &str| config.crons.iter().any(|definition| definition.name == name);
     let others = of_files.filter(|row| !is_defined(&row.name));
@@ -141,7 +140,7 @@ fn print(
 /// Returns the ids of the configuration's crons by their names. The ids are derived from the id of the
 /// installation, which is in the database: without one, a cron of a file has no id yet.
 fn ids_in_store(store: &Reader) -> HashMap<String, CronId> {
-    let crons = store.crons_without_runs().unwrap_or_default().into_iter();
+    let crons = store.cron_heads().unwrap_or_default().into_iter();
     crons.filter(|row| row.source == CronSource::File).map(|row| (row.name, row.cron_id)).collect()
 }
 

@@ -77,7 +77,7 @@ fn values(wanted: &Wanted, session: &mut Session) -> Result<Vec<String>, Failure
     let short = |id: String| id[..ID_CHARS_SHOWN].to_owned();
     Ok(match wanted {
         Wanted::Word(words) => words.iter().map(|word| (*word).to_owned()).collect(),
-        Wanted::Cron => session.open_store()?.crons_without_runs()?.into_iter().map(|row| row.name).collect(),
+        Wanted::Cron => session.open_store()?.cron_heads()?.into_iter().map(|row| row.name).collect(),
         Wanted::Run => {
             let runs = session.open_store()?.runs_before(&RunFilter::default(), None, LATEST)?;
             runs.iter().map(|(_, row)| short(row.run.run_id.to_string())).collect()

@@ -44,8 +44,7 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             match Explanation::read(reader, &daemon, (&explain.cron, at), &own, now)? {
                 Some(explanation) => explanation.map_err(Failure::Failed),
                 None => {
-                    let known: Vec<String> =
-                        reader.crons_without_runs()?.into_iter().map(|cron| cron.name).collect();
+                    let known: Vec<String> = reader.cron_heads()?.into_iter().map(|cron| cron.name).collect();
                     Err(unknown_cron(&explain.cron, &known))
                 }
             }

@@ -173,7 +173,7 @@ fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
     if let Ok(id) = Uuid::try_parse(name) {
         return Ok(vec![CronId(id)]);
     }
-    let known: Vec<String> = reader.crons_without_runs()?.into_iter().map(|cron| cron.name).collect();
+    let known: Vec<String> = reader.cron_heads()?.into_iter().map(|cron| cron.name).collect();
     Err(unknown_cron(name, &known))
 }
 

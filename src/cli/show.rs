@@ -68,7 +68,7 @@ fn of_store(name: &str, reader: &Reader, now: Timestamp) -> Result<Found, Failur
         return Ok(Found::Cron(Box::new(CronDetails::of(&details, &reader.decided(now)?, now))));
     }
     if !may_begin_id(name) {
-        let names: Vec<String> = reader.crons_without_runs()?.into_iter().map(|row| row.name).collect();
+        let names: Vec<String> = reader.cron_heads()?.into_iter().map(|row| row.name).collect();
         return Err(unknown_cron(name, &names));
     }
     let run_id = find_run(name, reader)?;

@@ -22,15 +22,19 @@ pub struct CleanFiles {
     policy: Option<UrlPolicy>,
 }
 
+/// Of the text of a file.
+pub(super) type TextDigest = [u8; 32];
+
 #[derive(Debug)]
 struct CleanFile {
-    digest: [u8; 32],
+    digest: TextDigest,
     crons: Vec<Arc<CronDefinition>>,
 }
 
 impl CleanFiles {
-    pub(super) fn new(defaults: &CronFields, policy: Option<&UrlPolicy>) -> Self {
-        Self { files: HashMap::new(), defaults: defaults.clone(), policy: policy.cloned() }
+    /// Makes room for so many files.
+    pub(super) fn new(files: usize, defaults: &CronFields, policy: Option<&UrlPolicy>) -> Self {
+        Self { files: HashMap::with_capacity(files), defaults: defaults.clone(), policy: policy.cloned() }
     }
 
     /// Returns whether files mean the same by both.
@@ -39,16 +43,15 @@ impl CleanFiles {
     }
 
     /// Returns the crons of the file if it has the same text.
-    pub(super) fn crons(&self, source: &SourceFile) -> Option<&[Arc<CronDefinition>]> {
-        let known = self.files.get(&source.file)?;
-        (known.digest == digest(source)).then_some(&known.crons)
+    pub(super) fn crons(&self, file: &Path, digest: TextDigest) -> Option<&[Arc<CronDefinition>]> {
+        let known = self.files.get(file)?;
+        (known.digest == digest).then_some(&known.crons)
     }
 
     /// Adds a file without a mistake.
-    pub(super) fn insert(&mut self, source: &SourceFile, crons: &[Arc<CronDefinition>]) {
+    pub(super) fn insert(&mut self, file: Arc<Path>, digest: TextDigest, crons: Vec<Arc<CronDefinition>>) {
         if !crons.iter().any(|cron| may_name_values(&cron.body)) {
-            let known = CleanFile { digest: digest(source), crons: crons.to_vec() };
-            self.files.insert(Arc::clone(&source.file), known);
+            self.files.insert(file, CleanFile { digest, crons });
         }
     }
 }
@@ -58,6 +61,6 @@ fn may_name_values(text: &str) -> bool {
     template::is_template(text) && ["env.", "credential."].iter().any(|source| text.contains(source))
 }
 
-fn digest(source: &SourceFile) -> [u8; 32] {
+pub(super) fn digest(source: &SourceFile) -> TextDigest {
     Sha256::digest(&source.text).into()
 }

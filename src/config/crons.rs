@@ -1,11 +1,12 @@
 //! Validates every `[cron.NAME]` of every file, with `[defaults]` merged in, and reports what is wrong and where.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::clean_files::CleanFiles;
+use super::clean_files::{CleanFiles, TextDigest, digest};
 use super::cron_definition::{CronDefinition, SourceLocation};
 use super::document::TomlDocument;
 use super::environment::Environment;
@@ -29,22 +30,49 @@ struct CronTable<'d> {
     filled: Vec<&'static str>,
 }
 
-/// Reads the crons of one file after the other, and keeps no file.
-pub(super) struct CronReader<'d> {
+/// Parses the crons of a file by themselves, whatever other files have.
+pub(super) struct CronParser<'d> {
     defaults: CronTable<'d>,
     policy: Option<&'d UrlPolicy>,
     environment: &'d Environment,
-    /// By the name in lower case: two names that differ only by case are too easily confused.
-    first_by_name: HashMap<String, (String, SourceLocation)>,
-    definitions: Vec<Arc<CronDefinition>>,
     /// What an earlier reading knew.
     known: Option<&'d CleanFiles>,
+}
+
+/// What one file has.
+#[derive(Default)]
+pub(super) struct FileCrons {
+    /// In the order of the file, those with mistakes included; none for a file that is known.
+    claims: Vec<Claim>,
+    /// Every valid cron, even if a mistake was found in it.
+    definitions: Vec<Arc<CronDefinition>>,
+    report: Report,
+    /// The file and its text, if they are all that it depends on.
+    clean: Option<(Arc<Path>, TextDigest)>,
+    is_known: bool,
+}
+
+/// The names that a cron takes.
+struct Claim {
+    name: String,
+    location: SourceLocation,
+    /// A former name is as unique as a name: only one cron can go on with its history. With what is wrong if it is taken.
+    was: Option<(String, ConfigError)>,
+}
+
+/// Puts the crons of one file after the other together, and keeps no file.
+pub(super) struct CronReader<'p> {
+    parser: &'p CronParser<'p>,
+    /// By the name in lower case: two names that differ only by case are too easily confused. With the name of the cron where
+    /// it is another text.
+    first_by_name: BTreeMap<Box<str>, (Option<Box<str>>, SourceLocation)>,
+    definitions: Vec<Arc<CronDefinition>>,
     clean: CleanFiles,
 }
 
-impl<'d> CronReader<'d> {
-    /// Reads `[defaults]` and the crons of the main file.
-    pub(super) fn begin(
+impl<'d> CronParser<'d> {
+    /// Reads `[defaults]`.
+    pub(super) fn new(
         main: &'d TomlDocument<'d>,
         policy: Option<&'d UrlPolicy>,
         environment: &'d Environment,
@@ -55,41 +83,152 @@ impl<'d> CronReader<'d> {
         let defaults = Section::root(main).child("defaults", "defaults", report);
         let defaults = CronTable::read(defaults, environment, report);
         defaults.check_alone(environment, report);
-        let clean = CleanFiles::new(&defaults.fields, policy);
-        let known = Some(known).filter(|known| known.is_like(&clean));
-        let (first_by_name, definitions) = (HashMap::new(), Vec::new());
-        let mut reader = Self { defaults, policy, environment, first_by_name, definitions, known, clean };
-        reader.read(main, report);
+        let known = Some(known).filter(|known| known.is_like(&CleanFiles::new(0, &defaults.fields, policy)));
+        Self { defaults, policy, environment, known }
+    }
+
+    /// Returns the crons of an included file, which is not parsed if it is known already.
+    pub(super) fn parse(&self, path: &Path) -> FileCrons {
+        self.parse_unless(path, self.known)
+    }
+
+    fn parse_unless(&self, path: &Path, known: Option<&CleanFiles>) -> FileCrons {
+        let mut found = FileCrons::default();
+        found.report.about([Loss::File(path.into())]);
+        let Some(source) = SourceFile::read_or_report(path, &mut found.report) else { return found };
+        let digest = digest(&source);
+        if let Some(crons) = known.and_then(|known| known.crons(path, digest)) {
+            (found.definitions, found.is_known) = (crons.to_vec(), true);
+            found.clean = Some((source.file, digest));
+            return found;
+        }
+        let Some(document) = TomlDocument::parse(&source, &mut found.report) else { return found };
+        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
+        Section::root(&document).read::<Map<String, Value>>(reference, advice, &mut found.report);
+        let is_filled = self.read(&document, &mut found);
+        let is_clean = found.report.is_empty() && !is_filled;
+        found.clean = is_clean.then(|| (source.file.clone(), digest));
+        found
+    }
+
+    /// Reads the crons of a document, and returns whether one of them was filled from the environment.
+    fn read(&self, document: &TomlDocument<'_>, found: &mut FileCrons) -> bool {
+        let mut is_filled = false;
+        let FileCrons { claims, definitions, report, .. } = found;
+        report.about([Loss::File(document.source.file.clone())]);
+        let crons = Section::root(document).child("cron", "cron.NAME", report);
+        for (key, _) in crons.entries() {
+            let name: &str = key.get_ref();
+            report.about([Loss::Cron(name.to_owned())]);
+            let position = document.source.position(key.span().start);
+            let location = SourceLocation { file: document.source.file.clone(), position };
+            let full_name = format!("cron.{name}");
+            let section = crons.child(name, &full_name, report);
+            let was = section.entries().find(|(key, _)| key.get_ref() == "was");
+            let was = was.and_then(|(_, was)| was.get_ref().as_str()).map(|was| {
+                // With a mistake in the new one, the cron goes on under its old name.
+                report.about([name, was].map(|name| Loss::Cron(name.to_owned())));
+                (was.to_owned(), section.error("was", "", Complaint::new("")))
+            });
+            claims.push(Claim { name: name.to_owned(), location: location.clone(), was });
+            if !section.is_present() {
+                continue;
+            }
+            let table = CronTable::read(section, self.environment, report);
+            is_filled |= !table.filled.is_empty();
+            let validated = table.validate(name, &self.defaults, self.policy, self.environment, report);
+            let Some((cron, fields)) = validated else { continue };
+            let Ok(mut body) = serde_json::to_string(&fields) else { continue };
+            body.shrink_to_fit();
+            let (name, was, enabled) = (cron.name, fields.was, cron.enabled);
+            definitions.push(Arc::new(CronDefinition { name, was, enabled, body, location }));
+        }
+        is_filled
+    }
+}
+
+impl<'p> CronReader<'p> {
+    /// Reads the crons of the main file, which includes so many others.
+    pub(super) fn begin(
+        parser: &'p CronParser<'p>,
+        main: &TomlDocument<'_>,
+        files: usize,
+        report: &mut Report,
+    ) -> Self {
+        let clean = CleanFiles::new(files, &parser.defaults.fields, parser.policy);
+        let mut reader = Self { parser, first_by_name: BTreeMap::new(), definitions: Vec::new(), clean };
+        let mut found = FileCrons::default();
+        parser.read(main, &mut found);
+        reader.add(found, report);
         reader
     }
 
-    /// Reads the crons of an included file, unless they are known already.
-    pub(super) fn include(&mut self, source: &SourceFile, report: &mut Report) {
-        let known =
-            self.known.and_then(|known| known.crons(source)).filter(|crons| self.are_unclaimed(crons));
-        if let Some(crons) = known {
-            for cron in crons {
-                for name in [Some(&cron.name), cron.was.as_ref()].into_iter().flatten() {
-                    let claim = (cron.name.clone(), cron.location.clone());
-                    self.first_by_name.insert(name.to_lowercase(), claim);
-                }
-            }
-            self.clean.insert(source, crons);
-            self.definitions.extend_from_slice(crons);
-            return;
+    /// Adds the crons of a file, and reports names that are taken already.
+    pub(super) fn add(&mut self, mut found: FileCrons, report: &mut Report) {
+        if found.is_known && !self.are_unclaimed(&found.definitions) {
+            // What is wrong with it is reported where it is.
+            let file = found.clean.map(|(file, _)| file).unwrap_or_else(|| Path::new("").into());
+            found = self.parser.parse_unless(&file, None);
         }
-        let (found, before) = (report.len(), self.definitions.len());
-        report.about([Loss::File(Arc::clone(&source.file))]);
-        let Some(document) = TomlDocument::parse(source, report) else { return };
-        let (reference, advice) = (&reference::INCLUDED_FILE, included_file_advice);
-        Section::root(&document).read::<Map<String, Value>>(reference, advice, report);
-        let is_filled = self.read(&document, report);
-        if report.len() == found && !is_filled {
-            self.clean.insert(source, &self.definitions[before..]);
+        let FileCrons { claims, definitions, report: of_file, clean, is_known } = found;
+        report.append(of_file);
+        let mut are_free = true;
+        for claim in claims {
+            are_free &= self.claim(claim, report);
+        }
+        for cron in definitions.iter().filter(|_| is_known) {
+            for name in [Some(&cron.name), cron.was.as_ref()].into_iter().flatten() {
+                self.take(name, &cron.name, &cron.location);
+            }
+        }
+        // What is kept was allocated by the thread that parsed the file. If this one added to it while it notes the names, their
+        // memory could not be given back.
+        self.definitions.extend_from_slice(&definitions);
+        if let Some((file, digest)) = clean.filter(|_| are_free) {
+            self.clean.insert(file, digest, definitions);
         }
     }
 
-    /// Returns every valid cron, sorted by name, even if a mistake was found in it, and the files without any.
+    /// Takes the names of a cron, and returns whether they were free.
+    fn claim(&mut self, claim: Claim, report: &mut Report) -> bool {
+        let Claim { name, location, was } = claim;
+        let mut are_free = true;
+        report.about([Loss::Cron(name.clone())]);
+        if let Some((first, first_location)) = self.take(&name, &name, &location) {
+            are_free = false;
+            let error = ConfigError {
+                position: Some(location.position),
+                hint: Some("rename one of them".to_owned()),
+                ..ConfigError::of_file(&*location.file, duplicate_message(&name, &first, &first_location))
+            };
+            report.error_about(Some(Loss::Cron(first.clone())), error);
+            // Whoever takes it next collides with the first one as well.
+            self.take(&name, &first, &first_location);
+        }
+        let Some((was, mut error)) = was else { return are_free };
+        report.about([&name, &was].map(|name| Loss::Cron(name.clone())));
+        if let Some((first, first_location)) = self.take(&was, &name, &location) {
+            are_free = false;
+            error.message += &duplicate_message(&was, &first, &first_location);
+            report.error_about(Some(Loss::Cron(first)), error);
+        }
+        are_free
+    }
+
+    /// Takes a name for this cron, and returns the cron that had it.
+    fn take(
+        &mut self,
+        name: &str,
+        cron: &str,
+        location: &SourceLocation,
+    ) -> Option<(String, SourceLocation)> {
+        let key = name.to_lowercase().into_boxed_str();
+        let differs = (*key != *cron).then(|| cron.into());
+        let (first, first_location) = self.first_by_name.insert(key.clone(), (differs, location.clone()))?;
+        Some((first.unwrap_or(key).into(), first_location))
+    }
+
+    /// Returns every valid cron, sorted by name, and the files without a mistake.
     pub(super) fn finish(
         mut self,
         main: &SourceFile,
@@ -102,59 +241,15 @@ impl<'d> CronReader<'d> {
             );
         }
         self.definitions.sort_by(|a, b| a.name.cmp(&b.name));
-        (self.definitions, self.clean)
+        // What stays moves to where the names were, so that the memory behind it can be given back.
+        self.first_by_name.clear();
+        (self.definitions.clone(), self.clean)
     }
 
     /// Returns whether no other cron has one of their names, which would have to be reported.
     fn are_unclaimed(&self, crons: &[Arc<CronDefinition>]) -> bool {
         let mut names = crons.iter().flat_map(|cron| [Some(&cron.name), cron.was.as_ref()]).flatten();
-        names.all(|name| !self.first_by_name.contains_key(&name.to_lowercase()))
-    }
-
-    /// Reads the crons of a document, and returns whether one of them was filled from the environment.
-    fn read(&mut self, document: &TomlDocument<'_>, report: &mut Report) -> bool {
-        let mut is_filled = false;
-        report.about([Loss::File(document.source.file.clone())]);
-        let crons = Section::root(document).child("cron", "cron.NAME", report);
-        for (key, _) in crons.entries() {
-            let name: &str = key.get_ref();
-            report.about([Loss::Cron(name.to_owned())]);
-            let position = document.source.position(key.span().start);
-            let location = SourceLocation { file: document.source.file.clone(), position };
-            if let Some((first, first_location)) = self.first_by_name.get(&name.to_lowercase()) {
-                let message = duplicate_message(name, first, first_location);
-                let hint = Some("rename one of them".to_owned());
-                let error = document.source.error(key.span().start, message, hint);
-                report.error_about(Some(Loss::Cron(first.clone())), error);
-            } else {
-                self.first_by_name.insert(name.to_lowercase(), (name.to_owned(), location.clone()));
-            }
-            let full_name = format!("cron.{name}");
-            let section = crons.child(name, &full_name, report);
-            if !section.is_present() {
-                continue;
-            }
-            let was = section.entries().find(|(key, _)| key.get_ref() == "was");
-            if let Some(was) = was.and_then(|(_, was)| was.get_ref().as_str()) {
-                // With a mistake in the new one, the cron goes on under its old name.
-                report.about([name, was].map(|name| Loss::Cron(name.to_owned())));
-                // A former name is as unique as a name: only one cron can go on with its history.
-                let claim = (name.to_owned(), location.clone());
-                if let Some((first, first_location)) = self.first_by_name.insert(was.to_lowercase(), claim) {
-                    let complaint = Complaint::new(duplicate_message(was, &first, &first_location));
-                    report.error_about(Some(Loss::Cron(first)), section.error("was", "", complaint));
-                }
-            }
-            let table = CronTable::read(section, self.environment, report);
-            is_filled |= !table.filled.is_empty();
-            let validated = table.validate(name, &self.defaults, self.policy, self.environment, report);
-            let Some((cron, fields)) = validated else { continue };
-            let Ok(mut body) = serde_json::to_string(&fields) else { continue };
-            body.shrink_to_fit();
-            let (name, was, enabled) = (cron.name, fields.was, cron.enabled);
-            self.definitions.push(Arc::new(CronDefinition { name, was, enabled, body, location }));
-        }
-        is_filled
+        names.all(|name| !self.first_by_name.contains_key(name.to_lowercase().as_str()))
     }
 }
 
@@ -220,7 +315,7 @@ impl<'d> CronTable<'d> {
     }
 
     fn validate(
-        self,
+        mut self,
         name: &str,
         defaults: &CronTable<'_>,
         policy: Option<&UrlPolicy>,
@@ -228,7 +323,7 @@ impl<'d> CronTable<'d> {
         report: &mut Report,
     ) -> Option<(Cron, CronFields)> {
         let values = check_values(&self.fields, environment);
-        let fields = self.fields.clone().with_defaults(&defaults.fields);
+        let fields = std::mem::take(&mut self.fields).with_defaults(&defaults.fields);
         let validated = validate_cron(name, &fields);
         let mut mistakes = validated.as_ref().err().cloned().unwrap_or_default();
         // A webhook that is not a URL is reported once, and not as refused by the policy as well.

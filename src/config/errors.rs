@@ -151,13 +151,21 @@ impl Report {
             .collect()
     }
 
-    /// Returns how much was found so far, warnings included.
-    pub(super) fn len(&self) -> usize {
-        self.errors.len() + self.lost.len() + self.warnings.len()
+    /// Returns whether nothing was found so far, not even a warning.
+    pub(super) fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.lost.is_empty() && self.warnings.is_empty()
     }
 
     pub(super) fn has_mistakes(&self) -> bool {
         !(self.errors.is_empty() && self.lost.is_empty())
+    }
+
+    /// Adds what was found elsewhere, after all that is here.
+    pub(super) fn append(&mut self, other: Self) {
+        let Self { errors, mut warnings, mut lost, about: _ } = other;
+        errors.into_iter().for_each(|error| self.error(error));
+        self.warnings.append(&mut warnings);
+        self.lost.append(&mut lost);
     }
 
     /// Returns whether one of the mistakes takes this away.

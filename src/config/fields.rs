@@ -28,8 +28,8 @@ macro_rules! cron_fields {
 
             /// Returns these fields, with those of `other` where these are absent. Values are not merged with one
             /// another.
-            fn or(self, other: &Self) -> Self {
-                Self { $($name: self.$name.or_else(|| other.$name.clone())),+ }
+            fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name)),+ }
             }
         }
     };
@@ -93,7 +93,7 @@ impl CronFields {
         } else {
             defaults.multitask_strategy = None;
         }
-        self.or(&defaults)
+        self.or(defaults)
     }
 
     /// Calls `visit` for every text that is sent to the agent server, with its field, its JSON pointer and the text

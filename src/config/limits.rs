@@ -6,6 +6,13 @@ use std::time::Duration;
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
 /// The most files that `include` may add: a pattern for the wrong directory is stopped here.
 pub(super) const FILES_MAX: usize = 10_000;
+/// The stack of a thread that reads files. Dotted keys can nest tables some thousand levels deep before the TOML parser objects,
+/// and tables are dropped recursively; this is ten times what the deepest one needs. Only the part that is used takes memory.
+pub(super) const STACK_BYTES: usize = 64 << 20;
+/// Files are read on as many cores. Each takes a stack, and what a parser needs for a file is ten times as large as the file.
+pub(super) const READERS_MAX: usize = 8;
+/// How many files each of them may be ahead, so that none waits for a large file of another.
+pub(super) const READ_AHEAD: usize = 8;
 /// The nesting of values. Definitions are stored as JSON text, whose reader gives up at 128.
 pub(super) const DEPTH_MAX: usize = 64;
 /// A cron's name is shown in tables and log lines and sent as metadata.

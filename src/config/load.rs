@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use super::clean_files::CleanFiles;
 use super::cron_definition::CronDefinition;
-use super::crons::CronReader;
+use super::crons::{CronParser, CronReader};
 use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, ConfigErrors, Report};
 use super::fields::OneOrMany;
+use super::in_order::in_order;
 use super::include;
 use super::langgraph_json;
 use super::last_good::{LastGood, Settings, saved};
-use super::limits::FILES_MAX;
+use super::limits::{FILES_MAX, STACK_BYTES};
 use super::loss::Loss;
 use super::places::named;
 use super::section::Section;
@@ -23,10 +24,6 @@ use super::section_reader::SectionReader;
 use super::settings::{Config, SavedSection, Sources};
 use super::source_file::SourceFile;
 use super::top_level::top_level;
-
-/// Dotted keys can nest tables some thousand levels deep before the TOML parser objects, and tables are dropped
-/// recursively; 64 MiB is ten times what the deepest one needs. Only the part that is used takes memory.
-const STACK_BYTES: usize = 64 << 20;
 
 /// What the files say, as far as it is understood, and what is wrong with the rest.
 #[derive(Debug, Default)]
@@ -103,7 +100,7 @@ fn read_all(
     report: &mut Report,
 ) -> Option<()> {
     report.about(Loss::of_main_file());
-    let main = read_file(&loaded.path, report)?;
+    let main = SourceFile::read_or_report(&loaded.path, report)?;
     let main = TomlDocument::parse(&main, report)?;
     let section = Section::root(&main);
     let values = top_level(&section, report);
@@ -120,14 +117,9 @@ fn read_all(
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
-    let mut crons = CronReader::begin(&main, policy, environment, known, report);
-    // One after the other: what a parser needs for a file is ten times as large as the file.
-    for path in included {
-        report.about([Loss::File(path.as_path().into())]);
-        if let Some(source) = read_file(&path, report) {
-            crons.include(&source, report);
-        }
-    }
+    let parser = CronParser::new(&main, policy, environment, known, report);
+    let mut crons = CronReader::begin(&parser, &main, included.len(), report);
+    in_order(&included, |path| parser.parse(path), |file| crons.add(file, report));
     let (crons, clean_files) = crons.finish(main.source, report);
     loaded.clean_files = Arc::new(clean_files);
     loaded.saved = saved(&section, &server, &read, report);
@@ -156,12 +148,8 @@ fn warn_about_clients(main: &TomlDocument<'_>, settings: &Settings, report: &mut
     }
 }
 
-fn read_file(path: &Path, report: &mut Report) -> Option<SourceFile> {
-    SourceFile::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
-}
-
 /// Returns the files that `include` names.
-fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> BTreeSet<PathBuf> {
+fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<PathBuf> {
     let patterns: Option<OneOrMany> = root.value("include");
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
@@ -189,10 +177,10 @@ fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> BTreeSet
     if paths.len() > FILES_MAX {
         let message = format!("names {} files, expected at most {FILES_MAX}", paths.len());
         root.report("include", Complaint::new(message));
-        return BTreeSet::new();
+        return Vec::new();
     }
     sources.files.extend(paths.iter().cloned());
-    paths
+    paths.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod fields;
 mod headers;
 mod http;
 mod in_force;
+mod in_order;
 mod include;
 mod json;
 mod langgraph_json;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::errors::{ConfigError, Position};
+use super::errors::{ConfigError, Position, Report};
 use super::limits::FILE_BYTES_MAX;
 use super::regular_file::read_regular;
 
@@ -40,6 +40,11 @@ impl SourceFile {
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self::of_text(path, text))
+    }
+
+    /// Reads a file, or reports why it cannot be read.
+    pub(super) fn read_or_report(path: &Path, report: &mut Report) -> Option<Self> {
+        Self::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
     }
 
     /// Returns a source with the given text, without reading a file.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
+use tokio::time::Instant;
 
 use super::files::{FilesOnDisk, existing};
 use crate::config::Sources;
@@ -24,8 +25,8 @@ const CHANGES: WatchMask = WatchMask::CREATE
     .union(WatchMask::DELETE_SELF)
     .union(WatchMask::MOVE_SELF)
     .union(WatchMask::ONLYDIR);
-/// What is touched within this time is looked at once.
-const TOUCHES_WITHIN: Duration = Duration::from_millis(200);
+/// However often something is touched, the files are looked at once in this time.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Room for some hundred events.
 const BUFFER_BYTES: usize = 16 << 10;
 
@@ -36,6 +37,8 @@ pub(super) struct Watch {
     watched: HashSet<WatchDescriptor>,
     names: HashSet<OsString>,
     sources: Arc<Sources>,
+    /// When a touch may cause the next look.
+    look_from: Instant,
 }
 
 impl Watch {
@@ -46,7 +49,9 @@ impl Watch {
             let every = FILES_LOOKED_AT_EVERY;
             tracing::warn!(%error, ?every, "configuration files not watched; they are looked at instead");
         });
-        Self { events: events.ok(), watched: HashSet::new(), names: HashSet::new(), sources: Arc::default() }
+        let (watched, names) = (HashSet::new(), HashSet::new());
+        let (sources, look_from) = (Arc::default(), Instant::now());
+        Self { events: events.ok(), watched, names, sources, look_from }
     }
 
     /// Watches the folders of these files, and no others. A folder that cannot be watched now is tried again by the
@@ -73,7 +78,7 @@ impl Watch {
         self.sources = Arc::clone(sources);
     }
 
-    /// Waits until something happens to one of the names, and a moment longer.
+    /// Waits until something happens to one of the names. It does not wait until that is over: whoever reads the files does.
     pub(super) async fn touched(&mut self) {
         let Some(events) = &mut self.events else { return std::future::pending().await };
         while let Some(event) = events.next().await {
@@ -85,9 +90,10 @@ impl Watch {
                         .is_none_or(|name| self.names.contains(&name) || self.sources.may_include(&name))
             });
             if is_ours {
-                // Whoever has touched one of them is likely to touch it once more, and each look answers all of it.
-                tokio::time::sleep(TOUCHES_WITHIN).await;
+                tokio::time::sleep_until(self.look_from).await;
+                // One look answers all of it.
                 while let Some(Some(_)) = events.next().now_or_never() {}
+                self.look_from = Instant::now() + LOOK_EVERY;
                 return;
             }
         }

@@ -11,7 +11,7 @@ use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronRow, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
+    CronHead, CronStatus, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
     StatusSnapshot, Unstarted, WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};
@@ -376,15 +376,15 @@ fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Atte
     Some(found.since(notice.at))
 }
 
-fn cron(row: &CronRow, snapshot: &StatusSnapshot) -> Option<Attention> {
+fn cron(row: &CronHead, snapshot: &StatusSnapshot) -> Option<Attention> {
     let (name, state) = (&row.name, &row.state);
-    let found = match &row.cron {
+    let found = match &row.status {
         Err(problem) => {
             Attention::new(Concern::CronUnreadable, format!("cannot be read: {}", first_words(problem)))
                 .todo("define it again, for this version of agentcron")
         }
-        Ok(cron) if !cron.enabled => return None,
-        Ok(_) => {
+        Ok(CronStatus::Disabled) => return None,
+        Ok(CronStatus::Active | CronStatus::Paused) => {
             let error = snapshot.last_failures.get(&row.cron_id).map(|row| first_words(&runs::why_of(row)));
             let error = error.filter(|error| !error.is_empty());
             match (&state.paused, state.failures) {

@@ -60,10 +60,7 @@ pub(super) fn due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<CronEntry>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM crons WHERE source = ?1 AND next_at <= ?2 AND next_at IS NOT NULL \
-         ORDER BY next_at, seq LIMIT ?3"
-    ))?;
+    let mut statement = tx.prepare_cached(&due_sql())?;
     let mut rows =
         statement.query((source.as_str(), millis(now), i64::try_from(limit).unwrap_or(i64::MAX)))?;
     let mut due = Vec::new();
@@ -71,6 +68,13 @@ pub(super) fn due(
         due.push(from_row(row)?);
     }
     Ok(due)
+}
+
+pub(super) fn due_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM crons WHERE source = ?1 AND next_at <= ?2 AND next_at IS NOT NULL \
+         ORDER BY next_at, seq LIMIT ?3"
+    )
 }
 
 /// Returns the cron that is planned next, and when.

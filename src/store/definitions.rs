@@ -11,16 +11,14 @@ use super::StoreError;
 use super::rows::{millis, parsed};
 use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::bounds::PARSED_DEFINITIONS;
-use crate::domain::calendar::Calendar;
 use crate::domain::cron::Cron;
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 
 /// The cache of parsed definitions. Cheap to clone.
 ///
 /// A definition's id is derived from its content, so an entry can be missing, and it is out of date only if the zone
-/// database was replaced, which [`Definitions::forget_outdated`] takes care of. That is
-/// why a closure may fill the cache with [`Definitions::get`] although its transaction can be undone and run
-/// again.
+/// database was replaced ([`Definitions::forget`]). That is why a closure may fill the cache with [`Definitions::get`] although
+/// its transaction can be undone and run again.
 #[derive(Clone)]
 pub(super) struct Definitions {
     installation: InstallationId,
@@ -32,8 +30,6 @@ pub(super) struct Definitions {
 struct Parsed {
     young: HashMap<DefinitionId, Arc<Cron>>,
     old: HashMap<DefinitionId, Arc<Cron>>,
-    /// One calendar of each time zone that a definition has had.
-    zones: HashMap<String, Calendar>,
 }
 
 impl Parsed {
@@ -49,9 +45,6 @@ impl Parsed {
     fn insert(&mut self, definition_id: DefinitionId, cron: Arc<Cron>) {
         if self.young.len() >= PARSED_DEFINITIONS {
             self.old = std::mem::take(&mut self.young);
-        }
-        if !self.zones.contains_key(cron.calendar.timezone()) {
-            self.zones.insert(cron.calendar.timezone().to_owned(), cron.calendar.clone());
         }
         self.young.insert(definition_id, cron);
     }
@@ -72,14 +65,9 @@ impl Definitions {
         self.cached().insert(definition_id, cron);
     }
 
-    /// Drops all definitions if one was parsed by other zone files than those in place, and returns whether that is so.
-    pub(super) fn forget_outdated(&self) -> bool {
-        let mut cached = self.cached();
-        let is_outdated = cached.zones.values().any(|calendar| !calendar.is_current());
-        if is_outdated {
-            *cached = Parsed::default();
-        }
-        is_outdated
+    /// Drops all definitions, which were parsed by other zone files than those in place.
+    pub(super) fn forget(&self) {
+        *self.cached() = Parsed::default();
     }
 
     /// Returns this version of the definition of the cron `name`, from the cache or from the file.
@@ -151,6 +139,17 @@ pub(super) fn insert(
     now: Timestamp,
 ) -> Result<DefinitionId, StoreError> {
     let definition_id = DefinitionId::of_content(cron_id, body);
+    insert_as(tx, (cron_id, definition_id), body, now)?;
+    Ok(definition_id)
+}
+
+/// Does the same with an id that is known already.
+pub(super) fn insert_as(
+    tx: &Transaction<'_>,
+    (cron_id, definition_id): (CronId, DefinitionId),
+    body: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO definitions (definition_id, cron_id, body, created_at) \
          VALUES (:definition_id, :cron_id, :body, :now) ON CONFLICT DO NOTHING",
@@ -161,5 +160,5 @@ pub(super) fn insert(
         ":body": body,
         ":now": millis(now),
     })?;
-    Ok(definition_id)
+    Ok(())
 }

@@ -49,6 +49,7 @@ mod trigger;
 mod waiting_limits;
 mod waits_for;
 mod writer;
+mod zone_rules;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -80,8 +81,8 @@ pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
-    AttemptRow, BackendContact, CronCursor, CronDetails, CronListing, CronRecord, CronRow, CronStatus,
-    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
+    AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
+    CronStatus, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
     Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,

@@ -17,7 +17,7 @@ use super::room::{ClaimedRun, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
-use super::{Store, StoreError, outages};
+use super::{Store, StoreError, outages, zone_rules};
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
 use crate::domain::cron::{Cron, CronSource, Overlap};
@@ -63,28 +63,6 @@ impl Store {
         let planned = self.write(move |tx| plan_pass(tx, &cache, &mut Room::none(), now)).await?;
         planned.log();
         Ok(planned)
-    }
-
-    /// Has every cron planned anew from where it is if the zone database was replaced since calendars were parsed, and
-    /// returns whether it was. A change is seen after five minutes, or at once after [`Calendar::reread_zones`].
-    ///
-    /// [`Calendar::reread_zones`]: crate::domain::calendar::Calendar::reread_zones
-    pub async fn replan_if_zones_changed(&self) -> Result<bool, StoreError> {
-        let is_changed = self.definitions.forget_outdated();
-        if is_changed {
-            tracing::info!("zone database changed; calendars are computed anew");
-            self.replan_all().await?;
-        }
-        Ok(is_changed)
-    }
-
-    /// Has every cron planned anew from where it is: zone rules may have changed while no daemon was running.
-    pub async fn replan_all(&self) -> Result<(), StoreError> {
-        self.write(|tx| {
-            tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;
-            Ok(())
-        })
-        .await
     }
 }
 
@@ -247,6 +225,7 @@ impl Pass<'_> {
         if let Some(next) = first_fired.filter(|_| !was_alone && cron.policy.overlap == Overlap::Cancel) {
             cancel_superseded(tx, cron.cron_id, next, now)?;
         }
+        zone_rules::record(tx, &cron.calendar)?;
         tx.prepare_cached(
             "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
              WHERE cron_id = ?1",

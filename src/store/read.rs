@@ -33,7 +33,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{RunWatch, WatchUntil};
-pub use crons::{CronCursor, CronDetails, CronListing, CronRow, CronStatus};
+pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow, CronStatus};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::RunFilter;

@@ -84,16 +84,20 @@ pub(super) fn decided(
     cron_id: Option<CronId>,
     after: Timestamp,
 ) -> Result<Decided, StoreError> {
-    let of_cron = if cron_id.is_some() { "cron_id = ?2" } else { "cron_id IS NOT NULL AND ?2 IS NULL" };
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT cron_id, scheduled_for FROM runs WHERE scheduled_for > ?1 AND {of_cron} AND NOT {NOTHING_RAN}"
-    ))?;
+    let mut statement = tx.prepare_cached(&decided_sql(cron_id.is_some()))?;
     let mut rows = statement.query((millis(after), cron_id.map(|cron_id| cron_id.to_string())))?;
     let mut decided = Vec::new();
     while let Some(row) = rows.next()? {
         decided.push((parsed(row, "cron_id")?, time(row, "scheduled_for")?));
     }
     Ok(decided.into_iter().collect())
+}
+
+pub(super) fn decided_sql(is_of_cron: bool) -> String {
+    let of_cron = if is_of_cron { "cron_id = ?2" } else { "cron_id IS NOT NULL AND ?2 IS NULL" };
+    format!(
+        "SELECT cron_id, scheduled_for FROM runs WHERE scheduled_for > ?1 AND {of_cron} AND NOT {NOTHING_RAN}"
+    )
 }
 
 /// A record of a range of occurrences of which some lie after an instant.

@@ -1,10 +1,9 @@
 //! Stores the definitions from files: new, changed and removed ones, in one transaction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params};
 
 use super::counts::Tx;
 use super::cron_entries;
@@ -14,7 +13,7 @@ use super::rows::{millis, parsed};
 use super::{Store, StoreError, inactive_spans};
 use crate::config::{CronDefinition, KeptCron, KeptCrons};
 use crate::domain::cron_state::InactiveCause;
-use crate::domain::ids::{CronId, DefinitionId};
+use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::domain::reason::{Reason, ReasonCode};
 
 /// How many crons the files changed.
@@ -59,33 +58,108 @@ impl Store {
         kept: KeptCrons,
     ) -> Result<SyncReport, StoreError> {
         let cache = self.definitions.clone();
+        let installation = cache.installation();
+        // Found out beside the writer, which has crons to fire. Nobody else changes what is found.
+        let changes =
+            self.read_for_loop(move |tx| Changes::find(tx, installation, definitions, &kept)).await?;
         let synced = self
             .write(move |tx| {
-                let mut synced = Synced::default();
-                let mut others = file_crons(tx)?;
-                for definition in &definitions {
-                    let cron_id = definition.cron_id(cache.installation());
-                    let id = DefinitionId::of_content(cron_id, &definition.body);
-                    let stored = others.remove(&cron_id);
-                    // One that is as it was costs no statement.
-                    if !stored.is_some_and(|stored| stored.is(definition, id)) {
-                        definitions::insert(tx, cron_id, &definition.body, now)?;
-                        sync_one(tx, &cache, definition, (cron_id, id), now, &mut synced)?;
-                    }
+                let kept = changes.kept.clone();
+                let mut synced =
+                    Synced { report: SyncReport { kept, ..SyncReport::default() }, ..Synced::default() };
+                for changed in &changes.changed {
+                    sync_one(tx, &cache, changed, now, &mut synced)?;
                 }
-                let mut others: Vec<_> = others.into_iter().collect();
-                others.sort_by(|(_, a), (_, b)| a.cron.name.cmp(&b.cron.name));
-                for (cron_id, StoredCron { cron, .. }) in others {
-                    match kept.keep(&cron) {
-                        true => synced.report.kept.push(cron),
-                        false => remove_undefined(tx, &cache, cron_id, now, &mut synced)?,
-                    }
+                for cron_id in &changes.undefined {
+                    remove_undefined(tx, &cache, *cron_id, now, &mut synced)?;
                 }
                 Ok(synced)
             })
             .await?;
         synced.unaccounted.iter().for_each(Unaccounted::log);
         Ok(synced.report)
+    }
+}
+
+/// How the files differ from the crons in the store.
+struct Changes {
+    /// In the order of the ids, in which rows are inserted the fastest.
+    changed: Vec<Changed>,
+    /// The crons that no file defines, by name: those that go on, and those that do not.
+    kept: Vec<KeptCron>,
+    undefined: Vec<CronId>,
+}
+
+/// A definition that its cron does not have, or not at this place.
+struct Changed {
+    cron_id: CronId,
+    definition_id: DefinitionId,
+    definition: Arc<CronDefinition>,
+    state: RowState,
+}
+
+/// How the row of a cron compares with its definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowState {
+    /// The store does not know the cron.
+    Absent,
+    /// It has another definition, is at another place, or was removed.
+    Different,
+    Same,
+}
+
+impl Changes {
+    fn find(
+        tx: &Transaction<'_>,
+        installation: InstallationId,
+        definitions: Vec<Arc<CronDefinition>>,
+        kept: &KeptCrons,
+    ) -> Result<Self, StoreError> {
+        let with_ids = definitions.into_iter().map(|definition| {
+            let cron_id = definition.cron_id(installation);
+            let definition_id = DefinitionId::of_content(cron_id, &definition.body);
+            Changed { cron_id, definition_id, definition, state: RowState::Absent }
+        });
+        let (mut changed, mut others) = (with_ids.collect::<Vec<_>>(), Vec::new());
+        changed.sort_unstable_by_key(|changed| changed.cron_id);
+        let mut statement = tx.prepare_cached(
+            "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
+             source = 'file' AND removed_at IS NULL AS is_of_file FROM crons",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (cron_id, is_of_file): (CronId, bool) = (parsed(row, "cron_id")?, row.get("is_of_file")?);
+            match changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
+                Ok(index) if is_of_file && changed[index].is_stored_as(row)? => {
+                    changed[index].state = RowState::Same;
+                }
+                Ok(index) => changed[index].state = RowState::Different,
+                Err(_) if is_of_file => {
+                    others
+                        .push((KeptCron { name: row.get("name")?, location: row.get("location")? }, cron_id));
+                }
+                Err(_) => {}
+            }
+        }
+        changed.retain(|changed| changed.state != RowState::Same);
+        others.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        let (going_on, undefined): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(other, _)| kept.keep(other));
+        Ok(Self {
+            changed,
+            kept: going_on.into_iter().map(|(other, _)| other).collect(),
+            undefined: undefined.into_iter().map(|(_, cron_id)| cron_id).collect(),
+        })
+    }
+}
+
+impl Changed {
+    /// Returns whether its row has this definition, at this place.
+    fn is_stored_as(&self, row: &Row<'_>) -> Result<bool, StoreError> {
+        let Self { definition_id, definition, .. } = self;
+        Ok(*definition_id == parsed(row, "definition_id")?
+            && definition.name == row.get_ref("name")?.as_str().unwrap_or_default()
+            && definition.location.to_string() == row.get_ref("location")?.as_str().unwrap_or_default())
     }
 }
 
@@ -101,13 +175,20 @@ enum Change {
 fn sync_one(
     tx: &Tx<'_>,
     cache: &Definitions,
-    definition: &CronDefinition,
-    (cron_id, definition_id): (CronId, DefinitionId),
+    changed: &Changed,
     now: Timestamp,
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
+    let Changed { cron_id, definition_id, definition, state } = changed;
+    let (cron_id, definition_id) = (*cron_id, *definition_id);
+    definitions::insert_as(tx, (cron_id, definition_id), &definition.body, now)?;
     let mut change = Change::New;
-    let cursor = match cron_entries::by_id(tx, cron_id)? {
+    let entry = match state {
+        RowState::Absent => None,
+        RowState::Different | RowState::Same => cron_entries::by_id(tx, cron_id)?,
+    };
+    let has_spans = entry.is_some() || !definition.enabled;
+    let cursor = match entry {
         None => {
             synced.report.added += 1;
             now
@@ -147,7 +228,7 @@ fn sync_one(
         ":cursor": millis(cursor),
         ":now": millis(now),
     })?;
-    if change != Change::None {
+    if change != Change::None && has_spans {
         inactive_spans::record(tx, cron_id, inactive_spans::cause_of(definition.enabled), now)?;
     }
     if change == Change::Edited {
@@ -186,36 +267,4 @@ pub(super) fn remove(
     .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
     skip_waiting(tx, cron_id, reason, now)
-}
-
-/// A cron from a file as the store has it.
-struct StoredCron {
-    cron: KeptCron,
-    definition_id: DefinitionId,
-}
-
-impl StoredCron {
-    /// Returns whether it has this definition, at this place.
-    fn is(&self, definition: &CronDefinition, definition_id: DefinitionId) -> bool {
-        self.definition_id == definition_id
-            && self.cron.name == definition.name
-            && self.cron.location == definition.location.to_string()
-    }
-}
-
-fn file_crons(tx: &Transaction<'_>) -> Result<HashMap<CronId, StoredCron>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT cron_id, name, coalesce(location, '') AS location, definition_id FROM crons \
-         WHERE source = 'file' AND removed_at IS NULL",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut crons = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let cron = KeptCron { name: row.get("name")?, location: row.get("location")? };
-        crons.insert(
-            parsed(row, "cron_id")?,
-            StoredCron { cron, definition_id: parsed(row, "definition_id")? },
-        );
-    }
-    Ok(crons)
 }

@@ -418,7 +418,21 @@ async fn the_queries_of_every_second_use_indexes() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     let database = Connection::open(file(&folder)).unwrap();
+    let may_start = waits_for::may_start();
+    let expired = format!(
+        "SELECT seq FROM runs WHERE phase = 'pending' AND start_before <= 1 AND act_at IS NOT NULL AND {may_start}"
+    );
+    let decided = [true, false].map(set_back::decided_sql);
+    let due = cron_entries::due_sql();
     for sql in [
+        expired.as_str(),
+        &decided[0],
+        &decided[1],
+        &due,
+        "SELECT seq FROM runs WHERE act_at <= 1 AND phase IN ('unconfirmed', 'running') ORDER BY act_at LIMIT 9",
+        "SELECT url FROM deliveries WHERE receiver = 'r' AND url > 'u' AND due_at IS NOT NULL ORDER BY url LIMIT 1",
+        "SELECT seq FROM deliveries INDEXED BY deliveries_by_url WHERE receiver = 'r' AND url = 'u' AND due_at IS NOT NULL \
+         AND (due_at, seq) > (1, 1) AND due_at <= 2 ORDER BY due_at, seq LIMIT 1",
         "SELECT run_id FROM runs WHERE act_at <= 1 AND phase = 'pending' ORDER BY act_at",
         "SELECT run_id FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL",
         "SELECT min(act_at) FROM runs WHERE act_at > 1",
@@ -430,14 +444,18 @@ async fn the_queries_of_every_second_use_indexes() {
          AND cancelling IS NULL",
         "SELECT what FROM outages WHERE coalesce(until, 9223372036854775807) >= 1 ORDER BY since DESC, what, subject",
         "UPDATE runs SET recovered_at = 1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') AND exclusive = 1",
-        "SELECT cron_id FROM crons WHERE source = 'api' AND next_at <= 1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 256",
         "SELECT next_at, name FROM crons WHERE source = 'file' AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
         "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 ORDER BY due_at",
     ] {
-        let plan: String =
-            database.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get("detail")).unwrap();
-        assert!(plan.contains("INDEX"), "{sql}: {plan}");
+        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            let line: String = row.get("detail").unwrap();
+            let is_small = line.contains("outages") || sql.contains("FROM outages");
+            let is_quick = line.contains("INDEX") || line.starts_with("CORRELATED");
+            assert!(is_small || is_quick && !line.starts_with("USE"), "{sql}: {line}");
+        }
     }
     // Those that are due and wait to be sent are not looked through.
     let checks = "SELECT run_id FROM runs WHERE act_at <= 1 AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at";

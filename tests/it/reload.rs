@@ -158,7 +158,7 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_sign
     daemon.write_config(&configuration);
     daemon.wait_for_stderr("no cron is left in the configuration; if that is intended, send SIGHUP").await;
     assert_eq!(crons(&daemon), ["main", "new"]);
-    assert!(notice(&daemon).is_some());
+    daemon.wait_until("a notice", || notice(&daemon).is_some()).await;
     let check = || String::from_utf8_lossy(&daemon.run_command(&["check"]).stderr).into_owned();
     assert!(check().contains("the running daemon has not reloaded"), "{}", check());
     hang_up(&daemon);

@@ -60,11 +60,33 @@ async fn a_zone_file_that_is_replaced_is_taken_up_at_a_reload() {
 
     replace_zone(&zones.join("Europe/Berlin"), 2);
     daemon.signal("HUP");
-    daemon.wait_for_stderr("zone database changed").await;
+    daemon.wait_for_stderr("zone database or program changed").await;
     daemon.wait_until("the run at the new time", || !daemon.json(&["history"]).is_empty()).await;
     let run = &daemon.json(&["history"])[0];
     assert_eq!(run["scheduled_for"].as_str().unwrap().parse::<Timestamp>().unwrap(), due);
     assert_eq!(next(&daemon).unwrap(), due + SignedDuration::from_hours(24));
+
+    // The rules change while no daemon runs; and then they do not.
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    replace_zone(&zones.join("Europe/Berlin"), 3);
+    for (hours, starts_at_new_rules) in [(23, 1), (23, 0)] {
+        let changes = |daemon: &Daemon| daemon.stderr().matches("zone database or program changed").count();
+        let before = changes(&daemon);
+        daemon.start_with(&[("TZDIR", zones.to_str().unwrap())]);
+        let expected = due + SignedDuration::from_hours(hours);
+        daemon.wait_until("the plan", || planned(&daemon) == Some(expected)).await;
+        assert_eq!(changes(&daemon) - before, starts_at_new_rules);
+        daemon.terminate();
+        daemon.wait_for_exit().await;
+    }
+}
+
+/// Returns when the daemon plans its only cron next, as it is stored.
+fn planned(daemon: &Daemon) -> Option<Timestamp> {
+    let database = rusqlite::Connection::open(daemon.database()).unwrap();
+    let next: Option<i64> = database.query_row("SELECT next_at FROM crons", [], |row| row.get(0)).unwrap();
+    next.and_then(|millis| Timestamp::from_millisecond(millis).ok())
 }
 
 /// The simulation sets a clock of ours; here it is the clock of a real process.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{Time, Word, aways, concerns, notice_kinds};
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
-use crate::store::{self, CronRow, CronStatus, DaemonState, NoticeKind, StatusSnapshot};
+use crate::store::{self, CronHead, CronStatus, DaemonState, NoticeKind, StatusSnapshot};
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -232,8 +232,8 @@ impl Counts {
         Self(counts.iter().map(|(word, count)| (word.to_string(), *count)).collect())
     }
 
-    fn of_crons(crons: &[CronRow]) -> Self {
-        let state = |row: &CronRow| row.status().map_or("unreadable", CronStatus::as_str);
+    fn of_crons(crons: &[CronHead]) -> Self {
+        let state = |cron: &CronHead| cron.status.as_ref().map_or("unreadable", |status| status.as_str());
         let words = CronStatus::WORDS.iter().copied().chain(["unreadable"]);
         let counts = words.map(|word| (word, crons.iter().filter(|row| state(row) == word).count() as u64));
         Self::of(&counts.filter(|(_, count)| *count > 0).collect::<Vec<_>>())
@@ -264,7 +264,6 @@ impl StatusReport {
         let is_starting = matches!(snapshot.daemon, DaemonState::Starting { .. });
         let last =
             snapshot.last_daemon.filter(|last| running.unwrap_or(last.stopped_at.is_none()) && !is_starting);
-        let next = snapshot.next(now);
         let overview = &snapshot.overview;
         let notice = |notice: &store::Notice| Notice {
             kind: Word(notice.kind),
@@ -288,7 +287,7 @@ impl StatusReport {
                 .map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes }),
             crons: snapshot.crons.len(),
             crons_by_state: Counts::of_crons(&snapshot.crons),
-            next: next.map(|(at, name)| NextOccurrence { at: Time(at), cron_name: name.to_owned() }),
+            next: snapshot.next.clone().map(|(at, cron_name)| NextOccurrence { at: Time(at), cron_name }),
             ended_24h: Counts::of(&overview.ended),
             in_progress: Counts::of(&overview.in_progress),
             deliveries_24h: Counts::of(&overview.deliveries),

@@ -14,7 +14,7 @@ use crate::domain::bounds::READ_WAIT;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::attention;
-use crate::store::{CronRow, DaemonState, Reader, StatusSnapshot, daemon_state};
+use crate::store::{CronHead, DaemonState, Reader, StatusSnapshot, daemon_state};
 
 /// What has to be known to find out how things are.
 pub(in crate::cli) struct Question {
@@ -60,9 +60,7 @@ impl Question {
     pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
         let report = self.alive().and_then(|socket| get(socket, "/v1/status", READ_WAIT));
         let (mut report, crons) = match report {
-            Ok(report) => {
-                (report, Reader::open(&self.store).and_then(|reader| reader.crons_without_runs()).ok())
-            }
+            Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.cron_heads()).ok()),
             Err(none) => self.stored(&none)?,
         };
         if report.configuration == Configuration::Same
@@ -89,7 +87,7 @@ impl Question {
     }
 
     /// Returns what the database says, and the crons in it.
-    fn stored(&self, none: &NoResponse) -> Result<(StatusReport, Option<Vec<CronRow>>), Failure> {
+    fn stored(&self, none: &NoResponse) -> Result<(StatusReport, Option<Vec<CronHead>>), Failure> {
         // A file that this user may not see is not missing.
         let snapshot = match self.store.try_exists() {
             Ok(false) => StatusSnapshot::empty(),
@@ -108,7 +106,7 @@ impl Question {
     }
 
     /// Compares the configuration files with the crons that the daemon has.
-    fn compare(&self, report: &mut StatusReport, crons: &[CronRow]) {
+    fn compare(&self, report: &mut StatusReport, crons: &[CronHead]) {
         let config = match config::load(&self.config_path, &self.environment) {
             Ok(config) => config,
             Err(errors) => {
@@ -118,7 +116,7 @@ impl Question {
             }
         };
         let from_files = crons.iter().filter(|row| row.source == CronSource::File);
-        let mut stored: BTreeMap<&str, &CronRow> = from_files.map(|row| (row.name.as_str(), row)).collect();
+        let mut stored: BTreeMap<&str, &CronHead> = from_files.map(|row| (row.name.as_str(), row)).collect();
         let (mut added, mut changed) = (0, 0);
         for definition in &config.crons {
             match stored.remove(definition.name.as_str()) {
@@ -130,7 +128,7 @@ impl Question {
             }
         }
         // What only the daemon has values for is not known here.
-        let is_removed = |row: &&&CronRow| {
+        let is_removed = |row: &&&CronHead| {
             let (name, location) = (row.name.clone(), row.location.clone().unwrap_or_default());
             !config.kept.keep(&KeptCron { name, location })
         };

@@ -22,9 +22,9 @@ pub(in crate::cli) fn crons_of(
 ) -> Result<Vec<Cron>, Failure> {
     let mut crons: Vec<Cron> = definitions.iter().filter_map(|definition| definition.cron()).collect();
     if let Ok(store) = Reader::open(store) {
-        for row in store.crons_without_runs()? {
+        for row in store.cron_heads()? {
             match row.source {
-                CronSource::Api => crons.extend(row.cron.ok()),
+                CronSource::Api => crons.extend(store.definition(row.definition_id, &row.name)?),
                 CronSource::File => {
                     let cron = crons.iter_mut().find(|cron| cron.name == row.name);
                     cron.into_iter().for_each(|cron| cron.cron_id = row.cron_id);

@@ -22,7 +22,8 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, civil};
@@ -40,6 +41,15 @@ const EARLIEST_SECOND: i64 = -2 * 86_400;
 
 /// The last year that calendars name, as croniter's.
 pub const LAST_YEAR: i16 = 2099;
+
+/// Most crons share a few schedules, and a parsed one takes some kilobytes.
+const CALENDARS_REMEMBERED: usize = 1024;
+
+/// The calendars that were parsed last, by what they were parsed from. One whose zone has other rules by now is not used.
+fn remembered() -> MutexGuard<'static, HashMap<String, Calendar>> {
+    static REMEMBERED: LazyLock<Mutex<HashMap<String, Calendar>>> = LazyLock::new(Mutex::default);
+    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A schedule in a time zone: an ascending sequence of instants from 1970 to 2099. Cheap to clone.
 #[derive(Clone)]
@@ -82,6 +92,27 @@ impl Calendar {
     /// Parses an expression and an IANA time zone. The seed, which should be the cron's name, decides the numbers
     /// that `H` becomes.
     pub fn parse(expression: &str, timezone: &str, seed: &str) -> Result<Calendar, CalendarError> {
+        // `H`, or a part of a name such as `THU`.
+        let seed = if expression.contains(['h', 'H']) { seed } else { "" };
+        let key = [expression, timezone, seed].join("\0");
+        let known = remembered().get(&key).cloned();
+        match known {
+            Some(calendar) if zone::find(timezone).is_ok_and(|zone| zone == calendar.inner.zone) => {
+                Ok(calendar)
+            }
+            Some(_) | None => {
+                let calendar = Self::parse_anew(expression, timezone, seed)?;
+                let mut remembered = remembered();
+                if remembered.len() >= CALENDARS_REMEMBERED {
+                    remembered.clear();
+                }
+                remembered.insert(key, calendar.clone());
+                Ok(calendar)
+            }
+        }
+    }
+
+    fn parse_anew(expression: &str, timezone: &str, seed: &str) -> Result<Calendar, CalendarError> {
         let parsed = parse::parse(expression).map_err(|error| ExpressionError::new(expression, error))?;
         let zone = zone::find(timezone)?;
         let recurrence = recurrence::resolve(&parsed, seed);
@@ -130,12 +161,18 @@ impl Calendar {
         &self.inner.zone
     }
 
-    /// Returns whether the zone database has the same rules of the zone as when the calendar was parsed.
-    pub fn is_current(&self) -> bool {
-        zone::find(&self.inner.timezone).is_ok_and(|zone| zone == self.inner.zone)
+    /// Returns what the instants follow from besides the expression: it differs if the zone had other rules when the calendar was
+    /// parsed, and after an update of this program.
+    pub fn rules(&self) -> String {
+        zone::rules(&self.inner.zone)
     }
 
-    /// Makes [`Calendar::is_current`] and [`Calendar::parse`] read the zone files anew.
+    /// Returns the same for a zone as it is in the database; `None` if it is not there.
+    pub fn rules_of_zone(name: &str) -> Option<String> {
+        zone::find(name).ok().map(|zone| zone::rules(&zone))
+    }
+
+    /// Makes [`Calendar::rules_of_zone`] and [`Calendar::parse`] read the zone files anew.
     pub fn reread_zones() {
         zone::reread();
     }

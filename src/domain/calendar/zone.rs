@@ -8,7 +8,9 @@ mod hint;
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase, db};
+use sha2::{Digest, Sha256};
 
 use super::error::CalendarError;
 
@@ -16,6 +18,9 @@ pub(super) use hint::caution;
 
 /// Below this similarity (from 0 to 1) a suggestion would only confuse.
 const SIMILARITY_MIN: f64 = 0.8;
+
+/// The end of 2100: no calendar names a later year than 2099.
+const END_SECOND: i64 = 4_133_980_800;
 
 /// Returns the rules of the zone with this IANA name.
 pub fn find(name: &str) -> Result<TimeZone, CalendarError> {
@@ -28,6 +33,20 @@ pub fn find(name: &str) -> Result<TimeZone, CalendarError> {
             Err(CalendarError::UnknownTimezone { name: name.to_owned(), hint })
         }
     }
+}
+
+/// Returns what tells the rules of a zone, in the years of calendars, from others, as this version of the program reads them.
+pub(super) fn rules(zone: &TimeZone) -> String {
+    let begin = Timestamp::UNIX_EPOCH;
+    let changes = zone.following(begin).take_while(|change| change.timestamp().as_second() < END_SECOND);
+    let mut digest = Sha256::new_with_prefix(zone.to_offset(begin).seconds().to_be_bytes());
+    for change in changes {
+        digest.update(change.timestamp().as_second().to_be_bytes());
+        digest.update(change.offset().seconds().to_be_bytes());
+    }
+    let digest = digest.finalize();
+    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{digest} {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Makes every zone be read again when it is next asked for. Otherwise its file is looked at every five minutes.

@@ -20,9 +20,10 @@ pub(super) struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Begins to watch, and has every cron planned anew: zone rules may have changed since the former daemon.
+    /// Begins to watch. Zone rules may have changed since the former daemon.
     pub(super) async fn begin(store: Store, clock: Clock, wakes: Wakes) -> Result<Self, StoreError> {
-        store.replan_all().await?;
+        store.replan_if_zones_changed().await?;
+        store.replan_ended().await?;
         let steps = StepWatch::begin(&clock);
         let zones_due = clock.deadline(clock.now(), ZONES_CHECKED_EVERY);
         Ok(Self { store, clock, wakes, steps, zones_due })

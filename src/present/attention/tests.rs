@@ -5,12 +5,10 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::*;
-use crate::config::{CronFields, validate_cron};
 use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
-use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronState, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
-use crate::domain::ids::{DefinitionId, DeliveryId};
+use crate::domain::ids::DeliveryId;
 use crate::store::{FailingWebhooks, LostWebhooks, QueuedWebhooks, Unstarted};
 
 const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
@@ -30,22 +28,8 @@ fn snapshot() -> StatusSnapshot {
     StatusSnapshot { daemon: RUNNING, last_daemon: Some(last_daemon), probes, ..StatusSnapshot::empty() }
 }
 
-fn row(name: &str, enabled: bool, state: CronState) -> CronRow {
-    let body = format!(r#"{{"schedule":"@daily","assistant_id":"agent","enabled":{enabled}}}"#);
-    let fields: CronFields = serde_json::from_str(&body).unwrap();
-    let cron = validate_cron(name, &fields).unwrap();
-    CronRow {
-        cron_id: cron.cron_id,
-        name: name.to_owned(),
-        source: CronSource::File,
-        location: None,
-        definition_id: DefinitionId::of_content(cron.cron_id, &body),
-        cron: Ok(cron),
-        state,
-        recent: crate::store::Recent::default(),
-        last: None,
-        running: 0,
-    }
+fn row(name: &str, status: CronStatus, state: CronState) -> CronHead {
+    CronHead { status: Ok(status), state, ..CronHead::named(name) }
 }
 
 fn failing(failures: u32, paused: Option<Pause>) -> CronState {
@@ -98,7 +82,10 @@ fn where_all_is_well_nothing_is_said() {
         |snapshot| {
             let over = Outage { until: Some(ago(1)), ..outage(Away::Backend, "", "refused") };
             snapshot.outages = vec![over];
-            snapshot.crons = vec![row("works", true, failing(0, None)), row("off", false, failing(3, None))];
+            snapshot.crons = vec![
+                row("works", CronStatus::Active, failing(0, None)),
+                row("off", CronStatus::Disabled, failing(3, None)),
+            ];
             let old =
                 Notice { at: ago(24 * 60 + 1), ..notice(NoticeKind::ClockStep, "the clock was set", 1) };
             snapshot.notices = vec![old];
@@ -151,16 +138,16 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
                 notice(NoticeKind::Listen, "clients cannot reach the daemon at 127.0.0.1:1", 1),
                 notice(NoticeKind::StoreCopy, "another daemon runs with it", 1),
             ];
-            let unreadable = CronRow { cron: Err("odd".to_owned()), ..row("odd", true, failing(0, None)) };
+            let unreadable = CronHead { status: Err("odd".to_owned()), ..CronHead::named("odd") };
             let by_person = pause(PauseCause::Request, Some("until Monday"));
             let by_failures = pause(PauseCause::Failures, Some(&pause_message(3)));
             snapshot.crons = vec![
-                row("asked", true, failing(0, Some(pause(PauseCause::Request, None)))),
-                row("once", true, failing(1, None)),
-                row("often", true, failing(9, None)),
+                row("asked", CronStatus::Paused, failing(0, Some(pause(PauseCause::Request, None)))),
+                row("once", CronStatus::Active, failing(1, None)),
+                row("often", CronStatus::Active, failing(9, None)),
                 unreadable,
-                row("rests", true, failing(2, Some(by_person))),
-                row("stopped", true, failing(3, Some(by_failures))),
+                row("rests", CronStatus::Paused, failing(2, Some(by_person))),
+                row("stopped", CronStatus::Paused, failing(3, Some(by_failures))),
             ];
             snapshot.overview.denied = Denied { runs: 2, threads: 1 };
             snapshot.queue = WebhookQueue {

@@ -85,7 +85,13 @@ CREATE TABLE crons (
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
-CREATE INDEX crons_of_files ON crons (cron_id) WHERE source = 'file' AND removed_at IS NULL;
+CREATE INDEX crons_ended ON crons (cron_id) WHERE next_at IS NULL AND removed_at IS NULL;
+
+-- What tells the rules of the time zones, by which crons were planned, from others, and the version of the program.
+CREATE TABLE zone_rules (
+    zone  TEXT PRIMARY KEY,
+    rules TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- When a cron had no occurrences: it was disabled, or removed until it came back.
 CREATE TABLE inactive_spans (

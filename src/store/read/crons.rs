@@ -19,7 +19,7 @@ use crate::domain::plan::Decided;
 use crate::domain::words::words;
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
-use crate::store::rows::{parsed, time};
+use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::{StoreError, definitions};
 
@@ -51,6 +51,22 @@ pub struct CronRow {
     pub recent: Recent,
     /// How many of its runs the backend has, or may have.
     pub running: u64,
+}
+
+/// A cron without its definition, because ten thousand of them take a while to parse.
+#[derive(Clone, Debug)]
+pub struct CronHead {
+    pub cron_id: CronId,
+    pub name: String,
+    pub source: CronSource,
+    /// As [`CronRow::location`].
+    pub location: Option<String>,
+    pub definition_id: DefinitionId,
+    pub state: CronState,
+    /// Whether it fires, or the reason why its definition cannot be read, as far as that is known.
+    pub status: Result<CronStatus, String>,
+    /// When the daemon plans it next.
+    pub next_at: Option<Timestamp>,
 }
 
 /// A cron with its definition as stored.
@@ -98,17 +114,9 @@ impl Reader {
         self.crons_after(&CronListing::default(), None, u32::MAX)
     }
 
-    /// Does the same, but reads nothing about the runs of the crons, of which there may be many.
-    pub fn crons_without_runs(&self) -> Result<Vec<CronRow>, StoreError> {
-        self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY name, crons.cron_id"))?;
-            let mut rows = statement.query([])?;
-            let mut crons = Vec::new();
-            while let Some(row) = rows.next()? {
-                crons.push(without_runs(tx, row)?);
-            }
-            Ok(crons)
-        })
+    /// Does the same, but parses no definition and reads no run.
+    pub fn cron_heads(&self) -> Result<Vec<CronHead>, StoreError> {
+        self.at_one_moment(heads)
     }
 
     /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
@@ -178,14 +186,31 @@ impl Reader {
     }
 }
 
-fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
-    let cron = without_runs(tx, row)?;
-    let cron_id = cron.cron_id;
-    let (last, recent, running) = (last_ended(tx, cron_id)?, recent(tx, cron_id)?, running(tx, cron_id)?);
-    Ok(CronRow { last, recent, running, ..cron })
+/// Does what [`Reader::cron_heads`] does.
+pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, {STATE} AS status, \
+         next_at, paused_at, pause_cause, pause_note, skip_next, failures, failing_since \
+         FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name, crons.cron_id"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut crons = Vec::new();
+    while let Some(row) = rows.next()? {
+        crons.push(CronHead {
+            cron_id: parsed(row, "cron_id")?,
+            name: row.get("name")?,
+            source: parsed(row, "source")?,
+            location: row.get("location")?,
+            definition_id: parsed(row, "definition_id")?,
+            state: state_from_row(row)?,
+            status: Ok(parsed(row, "status")?),
+            next_at: time_option(row, "next_at")?,
+        });
+    }
+    Ok(crons)
 }
 
-fn without_runs(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
+fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
     let cron_id = parsed(row, "cron_id")?;
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
@@ -199,9 +224,9 @@ fn without_runs(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreErr
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
         state: state_from_row(row)?,
-        last: None,
-        recent: Recent::default(),
-        running: 0,
+        last: last_ended(tx, cron_id)?,
+        recent: recent(tx, cron_id)?,
+        running: running(tx, cron_id)?,
     })
 }
 
@@ -221,6 +246,22 @@ fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
     )?;
     let mut rows = statement.query([cron_id.to_string()])?;
     rows.next()?.map_or(Ok(0), |row| number(row, "running"))
+}
+
+#[cfg(test)]
+impl CronHead {
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            cron_id: CronId::of_name(crate::domain::ids::InstallationId::default(), name),
+            name: name.to_owned(),
+            source: CronSource::File,
+            location: None,
+            definition_id: DefinitionId::default(),
+            state: CronState::default(),
+            status: Ok(CronStatus::Active),
+            next_at: None,
+        }
+    }
 }
 
 impl CronRow {

@@ -130,11 +130,7 @@ fn outages_meanwhile(tx: &Transaction<'_>, run: &Run) -> Result<Vec<Outage>, Sto
 
 fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, StoreError> {
     let Some(cron_id) = of.run.cron_id() else { return Ok(Vec::new()) };
-    let sql = format!(
-        "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 ORDER BY retry",
-        row_columns()
-    );
-    let mut statement = tx.prepare_cached(&sql)?;
+    let mut statement = tx.prepare_cached(&of_occurrence())?;
     let mut rows = statement.query((cron_id.to_string(), millis(of.run.scheduled_for)))?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -143,9 +139,14 @@ fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, 
     Ok(runs)
 }
 
+pub(super) fn of_occurrence() -> String {
+    format!("SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 ORDER BY retry", row_columns())
+}
+
+pub(super) const EVENTS: &str = "SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, seq";
+
 fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, seq")?;
+    let mut statement = tx.prepare_cached(EVENTS)?;
     let mut rows = statement.query([run_id.to_string()])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
@@ -158,13 +159,13 @@ fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreErr
     Ok(events)
 }
 
+pub(super) const ATTEMPTS: &str = "SELECT attempt, started_at, attempts.ended_at AS ended_at, code, detail, address, \
+     answer, lookup_ms, connect_ms, tls_ms, head_ms FROM deliveries JOIN attempts ON delivery = seq WHERE delivery_id = ?1 \
+     UNION ALL SELECT attempts, sending_since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deliveries \
+     WHERE delivery_id = ?1 AND sending_since IS NOT NULL ORDER BY attempt";
+
 pub(super) fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT attempt, started_at, attempts.ended_at AS ended_at, code, detail, address, answer, lookup_ms, connect_ms, \
-         tls_ms, head_ms FROM deliveries JOIN attempts ON delivery = seq WHERE delivery_id = ?1 UNION ALL \
-         SELECT attempts, sending_since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deliveries \
-         WHERE delivery_id = ?1 AND sending_since IS NOT NULL ORDER BY attempt",
-    )?;
+    let mut statement = tx.prepare_cached(ATTEMPTS)?;
     let mut rows = statement.query([delivery_id.to_string()])?;
     let mut attempts = Vec::new();
     while let Some(row) = rows.next()? {

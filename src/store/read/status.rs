@@ -5,20 +5,22 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
 
+use super::crons::heads;
 use super::{
-    CronRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
+    CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
 };
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
-use crate::domain::plan::Decided;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
 use crate::store::lock::LifeSigns;
+use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
-use crate::store::{FormerDaemon, NoticeKind, StoreError};
+use crate::store::set_back::decided;
+use crate::store::{CronStatus, FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
 
 /// How far back ended runs, deliveries and outages are shown.
 pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
@@ -31,10 +33,11 @@ pub struct StatusSnapshot {
     /// The daemon that has the store or had it last; `None` if none ever had.
     pub last_daemon: Option<FormerDaemon>,
     pub overview: Overview,
-    pub crons: Vec<CronRow>,
+    pub crons: Vec<CronHead>,
+    /// The next occurrence of all crons, and the cron's name; `None` if nothing is scheduled.
+    pub next: NextPlan,
     /// The last failure of each cron that failed the last time.
     pub last_failures: HashMap<CronId, RunRow>,
-    pub decided: Decided,
     /// Without those that only the daemon knows.
     pub outages: Vec<Outage>,
     pub notices: Vec<Notice>,
@@ -101,12 +104,11 @@ impl StatusSnapshot {
     /// Reads the store.
     pub fn read(reader: &Reader, daemon: DaemonState, now: Timestamp) -> Result<Self, StoreError> {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
-        let crons = reader.crons_without_runs()?;
+        let (crons, next) = reader.at_one_moment(|tx| crons_and_next(tx, now))?;
         Ok(Self {
             last_daemon: reader.former_daemon(&daemon, now)?,
             overview: reader.overview(since)?,
             last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
-            decided: reader.decided(now)?,
             outages: reader.outages_seen(&daemon, since, now)?,
             notices: reader.notices()?,
             queue: reader.webhook_queue()?,
@@ -117,6 +119,7 @@ impl StatusSnapshot {
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
+            next,
             daemon,
         })
     }
@@ -128,8 +131,8 @@ impl StatusSnapshot {
             last_daemon: None,
             overview: Overview::default(),
             crons: Vec::new(),
+            next: None,
             last_failures: HashMap::new(),
-            decided: Decided::default(),
             outages: Vec::new(),
             notices: Vec::new(),
             queue: WebhookQueue::default(),
@@ -148,16 +151,38 @@ impl StatusSnapshot {
             .filter(|_| self.daemon != DaemonState::Stopped)
             .map(|notice| usize::try_from(notice.count).unwrap_or(usize::MAX))
     }
+}
 
-    /// Returns the next occurrence of all crons after `now`, and the cron's name; `None` if nothing is scheduled.
-    pub fn next(&self, now: Timestamp) -> Option<(Timestamp, &str)> {
-        let unpaused = self.crons.iter().filter(|row| row.state.paused.is_none());
-        unpaused
-            .filter_map(|row| {
-                Some((self.decided.next_within(row.cron.as_ref().ok()?, now)?, row.name.as_str()))
-            })
-            .min()
+/// Returns the crons, those that cannot be read among them, and the next occurrence of all of them after `now`.
+///
+/// The daemon has read the crons that it has planned, and knows when each is due next. The other definitions are parsed, and of
+/// those that are planned only the ones that are due before all others.
+fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>, NextPlan), StoreError> {
+    let mut crons = heads(tx)?;
+    let (are_current, decided, installation) =
+        (zone_rules::are_current(tx)?, decided(tx, None, now)?, installation_id(tx)?);
+    let planned_at = |cron: &CronHead| cron.next_at.filter(|at| *at > now && are_current);
+    let mut by_time: Vec<usize> = (0..crons.len()).collect();
+    by_time.sort_by_key(|index| planned_at(&crons[*index]));
+    let mut next: NextPlan = None;
+    for cron in by_time {
+        let cron = &mut crons[cron];
+        let planned = planned_at(cron).map(|at| (at, &cron.name));
+        let is_later = || planned > next.as_ref().map(|(at, name)| (*at, name));
+        if planned.is_some() && (cron.status != Ok(CronStatus::Active) || next.is_some() && is_later()) {
+            continue;
+        }
+        match definitions::read(tx, installation, cron.definition_id, &cron.name) {
+            Ok(_) if cron.state.paused.is_some() => {}
+            Ok(parsed) => {
+                let own = decided.next_within(&parsed, now).map(|at| (at, cron.name.clone()));
+                next = next.into_iter().chain(own).min();
+            }
+            Err(problem @ StoreError::BadRow(_)) => cron.status = Err(problem.to_string()),
+            Err(error) => return Err(error),
+        }
     }
+    Ok((crons, next))
 }
 
 /// Returns the runs that were due by then and were sent without having been taken. What refuses our credentials is told
@@ -231,7 +256,7 @@ impl Reader {
 }
 
 /// Returns the last failures of the crons that have failed the most times in a row.
-fn last_failures(tx: &Transaction<'_>, crons: &[CronRow]) -> Result<HashMap<CronId, RunRow>, StoreError> {
+fn last_failures(tx: &Transaction<'_>, crons: &[CronHead]) -> Result<HashMap<CronId, RunRow>, StoreError> {
     let mut failing: Vec<_> = crons.iter().filter(|row| row.state.failures > 0).collect();
     failing.sort_by_key(|row| std::cmp::Reverse(row.state.failures));
     let mut statement = tx.prepare_cached(&format!(
@@ -240,7 +265,7 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronRow]) -> Result<HashMap<Cron
         row_columns()
     ))?;
     let mut failures = HashMap::new();
-    for CronRow { cron_id, .. } in failing.into_iter().take(FAILURES_QUOTED) {
+    for CronHead { cron_id, .. } in failing.into_iter().take(FAILURES_QUOTED) {
         let mut rows = statement.query([cron_id.to_string()])?;
         while let Some(row) = rows.next()? {
             let row = run_row(tx, row)?;

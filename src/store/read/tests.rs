@@ -233,6 +233,67 @@ fn a_record_counts_as_many_occurrences_as_it_covers() {
     assert_eq!((later.ended, later.in_progress), (vec![], vec![(Phase::Pending, 1)]));
 }
 
+/// Each cron has a name, a definition, when it is planned, and whether it is paused.
+type PlannedCron = (&'static str, &'static str, Option<i64>, bool);
+type Next = Option<(i64, &'static str)>;
+
+#[test]
+fn what_comes_next_is_known_without_reading_every_definition() {
+    let (daily, odd) = (r#"{"schedule": "0 9 * * *", "assistant_id": "a"}"#, r#"{"schedule": 7}"#);
+    let off = r#"{"schedule": "0 9 * * *", "assistant_id": "a", "enabled": false}"#;
+    let (now, nine) = (1_000_i64, 9 * 3_600_000);
+    let cases: [(&[PlannedCron], Next, &str); 8] = [
+        (&[], None, ""),
+        (&[("a", daily, Some(nine), false)], Some((nine, "a")), "active"),
+        (
+            &[("b", daily, Some(nine), false), ("a", daily, Some(nine), false)],
+            Some((nine, "a")),
+            "active active",
+        ),
+        // Nothing is taken from a plan but the order: the definition says when.
+        (&[("a", daily, Some(now + 1), false)], Some((nine, "a")), "active"),
+        (&[("a", daily, Some(now), false), ("b", daily, Some(0), false)], Some((nine, "a")), "active active"),
+        (&[("a", daily, Some(nine), true), ("b", off, None, false)], None, "paused disabled"),
+        (&[("a", odd, None, false), ("b", daily, Some(nine), false)], Some((nine, "b")), "unreadable active"),
+        // It is not due before another one, so nobody has to read it.
+        (
+            &[("a", daily, Some(nine), false), ("b", odd, Some(nine + 1), false)],
+            Some((nine, "a")),
+            "active active",
+        ),
+    ];
+    for (crons, next, states) in cases {
+        let store = Fixture::new();
+        store.writer.execute_batch("DELETE FROM crons").unwrap();
+        for (name, body, next_at, is_paused) in crons {
+            let cron_id = CronId::of_name(InstallationId::default(), name);
+            let insert = "INSERT INTO definitions VALUES (?1, ?1, ?2, 0)";
+            store.writer.execute(insert, (cron_id.to_string(), body)).unwrap();
+            let insert = "INSERT INTO crons (cron_id, name, source, definition_id, cursor, next_at, paused_at, pause_cause, \
+                          created_at, updated_at) VALUES (?1, ?2, 'file', ?1, 0, ?3, iif(?4, 1, NULL), iif(?4, 'request', NULL), 0, 0)";
+            store.writer.execute(insert, (cron_id.to_string(), name, next_at, is_paused)).unwrap();
+        }
+        let read = || StatusSnapshot::read(&store.reader, DaemonState::Stopped, at(now)).unwrap();
+        let found = read();
+        let expected = next.map(|(millis, name)| (at(millis), name.to_owned()));
+        assert_eq!(found.next, expected, "{crons:?}");
+        let words = |found: &StatusSnapshot| {
+            let words = found
+                .crons
+                .iter()
+                .map(|cron| cron.status.as_ref().map_or("unreadable", |status| status.as_str()));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words(&found), states, "{crons:?}");
+        // A plan by other rules of a zone says nothing.
+        store.writer.execute("INSERT INTO zone_rules VALUES ('UTC', 'others')", []).unwrap();
+        let found = read();
+        assert_eq!(found.next, expected, "{crons:?}");
+        let can_be_read = crons.iter().all(|(_, body, ..)| *body != odd);
+        assert_eq!(!words(&found).contains("unreadable"), can_be_read, "{crons:?}");
+    }
+}
+
 /// One filter for each lookup of runs, and some that combine them.
 fn run_filters(cron: CronId) -> Vec<RunFilter> {
     let any = RunFilter::default;
@@ -378,11 +439,13 @@ fn no_first_page_scans_or_sorts_the_history() {
     queries
         .extend([overview::ENDED, overview::DELIVERIES].map(|sql| (sql.to_owned(), vec![Value::Integer(1)])));
     queries.push((format!("SELECT {} FROM runs WHERE seq = 1", row_columns()), vec![]));
+    let details = [details::of_occurrence(), details::EVENTS.to_owned(), details::ATTEMPTS.to_owned()];
+    queries.extend(details.map(|sql| (sql.clone(), vec![Value::Integer(1); sql.matches('?').count()])));
     let mut by_time = 0;
     for (sql, values) in queries {
         let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let plan =
-            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
+        let values = rusqlite::params_from_iter(values.into_iter().take(statement.parameter_count()));
+        let plan = statement.query_map(values, |row| row.get::<_, String>("detail"));
         let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
         let tables = ["runs", "deliveries", "attempts", "run_events", "earlier", "later", "other"];
         let allowed = ["INDEX runs_in_progress", "INDEX deliveries_due", "_by_time"];
