@@ -88,8 +88,8 @@ impl Outbox {
              VALUES (?1, 'c', 'c', 'file', 'd', 'schedule', ?2, 0, 0, 0, 'ended', 1, 'success', 0)",
         )?;
         let mut delivery = connection.prepare(
-            "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
-             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6)",
+            "INSERT INTO deliveries (delivery_id, run_id, url, receiver, body, status, due_at, created_at) \
+             VALUES (?1, ?2, ?3, substr(?3, 1, instr(?3, '/hook')), ?4, 'pending', ?5, ?6)",
         )?;
         for (number, (url, due_at, answered)) in (0_u64..).zip(deliveries) {
             let run_id = RunId(uuid::Uuid::from_u64_pair(number, number));

@@ -80,11 +80,11 @@ fn runs(connection: &Connection, shape: &Shape) -> Result<()> {
          :backend_run_id, :sent_at, :status, :reason, :outcome_values, :ended_at, :ended_at)",
     )?;
     let mut delivery = connection.prepare(
-        "INSERT INTO deliveries (delivery_id, run_id, url, status, attempts, created_at, ended_at, body) \
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5 + 30, ?6)",
+        "INSERT INTO deliveries (delivery_id, run_id, url, receiver, status, attempts, created_at, ended_at, body) \
+         VALUES (?1, ?2, ?3, substr(?3, 1, instr(?3, '.com/') + 4), ?4, 1, ?5, ?5 + 30, ?6)",
     )?;
     let mut attempt = connection.prepare(
-        "INSERT INTO attempts (delivery_id, attempt, started_at, ended_at, code, head_ms) VALUES (?1, 1, ?2, ?2 + 30, 204, 29)",
+        "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, head_ms) VALUES (?1, 1, ?2, ?2 + 30, 204, 29)",
     )?;
     let begin = now().as_millisecond() - HOUR * i64::from(shape.runs / shape.crons);
     let values = r#"{"messages":[{"type":"ai","content":"Three incidents, all resolved; two deploys, one rolled back."}]}"#;
@@ -128,8 +128,8 @@ fn deliver(
     let delivery_id = id("delivery", run);
     let url = format!("https://hooks-{}.example.com/agents/{cron}?token=0123456789abcdef", cron % ORIGINS);
     let body = br#"{"status":"success","values":{"messages":[{"type":"ai","content":"Three incidents, all resolved."}]}}"#;
-    delivery.execute((&delivery_id, id("run", run), url, delivery_status(run), created_at, body))?;
-    attempt.execute((&delivery_id, created_at))?;
+    let seq = delivery.insert((&delivery_id, id("run", run), url, delivery_status(run), created_at, body))?;
+    attempt.execute((seq, created_at))?;
     Ok(())
 }
 

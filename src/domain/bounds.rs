@@ -319,7 +319,6 @@ pub const DELETIONS_IN_FLIGHT: usize = 8;
 
 /// Webhook attempts in flight at once.
 pub const ATTEMPTS_IN_FLIGHT: usize = 256;
-
 /// Of these, attempts for clients: their URLs, which may all hang, leave the others to the webhooks of files.
 pub const CLIENT_ATTEMPTS_IN_FLIGHT: usize = ATTEMPTS_IN_FLIGHT / 4 * 3;
 
@@ -328,13 +327,13 @@ pub const URLS_PER_PASS: usize = 256;
 
 /// Webhook attempts in flight to one URL at once: a receiver that hangs holds this many permits and no more.
 pub const ATTEMPTS_PER_URL: usize = 4;
-
 /// Webhook attempts in flight to one origin at once: one of its URLs that hangs leaves as many to the others.
 pub const ATTEMPTS_PER_ORIGIN: usize = 2 * ATTEMPTS_PER_URL;
 
-/// A receiver that answers faster than [`FAST_ANSWER`] gets up to so many times as many: it gives each back at once.
-pub const ATTEMPTS_IF_FAST: usize = 4;
-pub const FAST_ANSWER: Duration = Duration::from_millis(100);
+/// A receiver gets as many times as many as it answers faster than this: it gives each back at once, and they wait for
+/// commits. So many times at most, and a quarter of that while half of all are in flight, so that others get theirs.
+pub const FAST_ANSWER: Duration = Duration::from_millis(400);
+pub const ATTEMPTS_IF_FAST: usize = 16;
 
 /// Origins and URLs whose failures are remembered: clients choose them, and a name is easily made up. Beyond this, those
 /// whose circuit breaker is closed are forgotten.
@@ -374,8 +373,8 @@ pub const CERTIFICATE_NAMES_SHOWN: usize = 5;
 /// A receiver's clock that is off by this much is worth a warning: it may drift on until it refuses signatures.
 pub const CLOCK_SKEW_WARNED: Duration = Duration::from_secs(60);
 
-/// Connections that `webhook listen` has open at once; the courier opens eight.
-pub const LISTEN_CONNECTIONS: usize = 32;
+/// Connections that `webhook listen` has open at once: as many as the courier opens to a receiver that answers fast.
+pub const LISTEN_CONNECTIONS: usize = ATTEMPTS_PER_ORIGIN * ATTEMPTS_IF_FAST;
 
 /// The largest body that `webhook listen` reads: no webhook of ours is larger.
 pub const LISTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -27,10 +27,10 @@ impl Secrets {
         if secret.len() < SECRET_BYTES_MIN {
             return;
         }
-        let in_json = Value::String(secret.clone()).to_string();
-        let in_json = &in_json[1..in_json.len() - 1];
-        if in_json != secret {
-            self.0.push(in_json.to_owned());
+        // Few secrets look different there, and a few are added for each webhook.
+        if secret.bytes().any(|byte| matches!(byte, b'"' | b'\\') || byte.is_ascii_control()) {
+            let in_json = Value::String(secret.clone()).to_string();
+            self.0.push(in_json[1..in_json.len() - 1].to_owned());
         }
         self.0.push(secret);
     }

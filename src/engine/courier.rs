@@ -6,10 +6,11 @@ mod origin_limiter;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
@@ -22,13 +23,10 @@ use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
-use crate::domain::ids::RunId;
 use crate::domain::run::called;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
-use crate::webhook::{
-    CancelToken, LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id,
-};
+use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Change, Changes, Lane, Permit};
 
@@ -51,7 +49,7 @@ struct SendControl {
     origins: OriginLimiter,
     rate_limit: RateLimit,
     /// Withdraws the attempts in flight.
-    cancel: CancelToken,
+    cancel: CancellationToken,
     /// When it was checked last whether anything waits for the receivers that are away.
     checked_at: Timestamp,
 }
@@ -78,7 +76,7 @@ impl SendControl {
     }
 }
 
-type Attempts = JoinSet<Result<(), StoreError>>;
+type Attempts = JoinSet<FinishedAttempt>;
 
 /// Delivers until it is stopped, then finishes the attempts in flight.
 pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
@@ -87,7 +85,8 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
         tracing::info!(count = recovered, "recovered deliveries");
     }
     courier.follow_settings().await?;
-    let mut attempts = Attempts::new();
+    // Those that ended while a pass was committed are recorded together, in the commit of the next pass.
+    let (mut attempts, mut ended) = (Attempts::new(), Vec::new());
     let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
     let mut steps = StepWatch::begin(&courier.clock);
     loop {
@@ -95,11 +94,16 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             // A probe may be further away than it was meant to be.
             control.origins.hurry(courier.clock.now());
         }
-        let next = pass(&courier, &mut control, &mut attempts).await?;
+        let (recorded, next) = tokio::join!(
+            record(&courier, std::mem::take(&mut ended)),
+            pass(&courier, &mut control, &mut attempts)
+        );
+        recorded?;
+        let next = next?;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(done) = attempts.join_next() => reap(done)?,
+            Some(done) = attempts.join_next() => ended.push(done),
             () = courier.webhooks.changed() => {
                 control.withdraw_unsent();
                 courier.follow_settings().await?;
@@ -107,12 +111,12 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
             () = courier.wakes.courier.notified() => {}
             () = courier.clock.sleep_until(next) => {}
         }
-        while let Some(done) = attempts.try_join_next() {
-            reap(done)?;
-        }
+        ended.extend(std::iter::from_fn(|| attempts.try_join_next()));
     }
+    record(&courier, ended).await?;
     while let Some(done) = attempts.join_next().await {
-        reap(done)?;
+        let others = std::iter::from_fn(|| attempts.try_join_next());
+        record(&courier, std::iter::once(done).chain(others).collect()).await?;
     }
     Ok(())
 }
@@ -169,7 +173,7 @@ impl Courier {
     ) -> Vec<ReceiverAway> {
         let (mut back, delivery_id) = (Vec::new(), delivery.delivery_id);
         for (scope, change) in changes {
-            let name = match scope {
+            let name = || match scope {
                 Scope::Origin => receiver(&delivery.url),
                 Scope::Url => redacted(&delivery.url),
             };
@@ -177,10 +181,10 @@ impl Courier {
                 Change::None => {}
                 Change::Away(absence, asked_at) => {
                     let failure = ReceiverFailure { scope, absence, asked_at, why: why.to_owned() };
-                    self.outages.receiver_failed(&name, delivery.source, failure, at);
+                    self.outages.receiver_failed(&name(), delivery.source, failure, at);
                 }
                 Change::Back(absence) => {
-                    self.outages.receiver_well(&name, at);
+                    self.outages.receiver_well(&name(), at);
                     back.push(ReceiverAway { scope, delivery_id, since: absence.since });
                 }
             }
@@ -210,11 +214,12 @@ async fn pass(
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
     let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
+    let shared = Arc::new(courier.clone());
     for (delivery, permit) in claim.deliveries {
-        let (courier, cancel) = (courier.clone(), control.cancel.clone());
+        let (courier, cancel) = (Arc::clone(&shared), control.cancel.clone());
         attempts.spawn(async move { attempt(&courier, delivery, permit, &cancel).await });
     }
-    // Every attempt that ends wakes us.
+    // Every attempt that ends leads to a pass.
     if free == 0 {
         return Ok(next_check);
     }
@@ -239,10 +244,9 @@ async fn attempt(
     courier: &Courier,
     mut delivery: ClaimedDelivery,
     permit: Permit,
-    cancel: &CancelToken,
-) -> Result<(), StoreError> {
-    let ClaimedDelivery { delivery_id, run_id, attempt, early, .. } = delivery;
-    let turn = delivery.turn();
+    cancel: &CancellationToken,
+) -> FinishedAttempt {
+    let (delivery_id, run_id, turn) = (delivery.delivery_id, delivery.run_id, delivery.turn());
     crash_point("attempt_committed").await;
     let send = OutboundWebhook {
         webhook_id: webhook_id(run_id),
@@ -267,19 +271,9 @@ async fn attempt(
         courier.outages.url_well(&delivery.url);
     }
     let back = courier.take_note(&delivery, changes, at, why);
-    // The next attempt can be claimed in the commit that records this one.
-    courier.wakes.courier.notify_one();
-    // A value that is missing is looked up again and again, and the delivery has the reason.
-    let is_made = !matches!(report.result, AttemptResult::NoValue { .. });
-    if let Some(detail) = report.result.detail().filter(|_| is_made) {
-        let (url, cron_name) = (&delivery.url, delivery.cron_name.as_deref());
-        log_failure(url, cron_name, run_id, attempt, &report.result, detail, &verdict);
-    }
-    let is_early = early.is_some();
-    let finished = FinishedAttempt { delivery_id, attempt, at, report, verdict, is_early, back };
-    courier.store.finish_attempt(finished).await?;
-    crash_point("attempt_recorded").await;
-    Ok(())
+    let finished = FinishedAttempt { delivery, at, report, verdict, back };
+    log_failure(&finished);
+    finished
 }
 
 /// Returns whether an address with its port belongs to the internet.
@@ -288,18 +282,16 @@ fn is_public(address: &str) -> bool {
 }
 
 fn log_failure(
-    url: &str,
-    cron_name: Option<&str>,
-    run_id: RunId,
-    attempt: u32,
-    result: &AttemptResult,
-    detail: &str,
-    verdict: &Verdict,
+    FinishedAttempt { delivery, report: AttemptReport { result, .. }, verdict, .. }: &FinishedAttempt,
 ) {
-    let (url, cron) = (redacted(url), called(cron_name));
+    let Some(detail) = result.detail() else { return };
+    let ClaimedDelivery { run_id, attempt, .. } = delivery;
+    let (url, cron) = (redacted(&delivery.url), called(delivery.cron_name.as_deref()));
     // One receiver that fails in one way fails for all webhooks.
     let hourly = format!("{url} {:?}", result.code());
     match verdict {
+        // It is looked up again and again, and the delivery has the reason.
+        _ if matches!(result, AttemptResult::NoValue { .. }) => {}
         // The outage of the receiver is the warning.
         Verdict::Again(next_attempt) if matches!(result.shown(), Shown::UrlIll | Shown::OriginIll) => {
             tracing::info!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
@@ -323,19 +315,32 @@ fn broken() -> AttemptResult {
     AttemptResult::Refused { code: None, detail, retry_after: None, fault: Fault::Ours }
 }
 
-fn reap(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {
-    match done {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(problem)) if problem.concerns_one_operation() => {
-            tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
-            Ok(())
-        }
-        Ok(Err(lost)) => Err(lost),
+/// Records what attempts came to, in one transaction. If that fails because of one of them, each gets its own.
+async fn record(courier: &Courier, ended: Vec<Result<FinishedAttempt, JoinError>>) -> Result<(), StoreError> {
+    let finished = ended.into_iter().filter_map(|ended| match ended {
+        Ok(finished) => Some(finished),
         Err(panic) => {
             tracing::error!(%panic, "attempt task panicked; this is a bug, and the attempt is made again after a restart");
-            Ok(())
+            None
+        }
+    });
+    let finished: Arc<Vec<FinishedAttempt>> = Arc::new(finished.collect());
+    if finished.is_empty() {
+        return Ok(());
+    }
+    match courier.store.finish_attempts(Arc::clone(&finished)).await {
+        Ok(()) => crash_point("attempt_recorded").await,
+        Err(problem) if !problem.concerns_one_operation() => return Err(problem),
+        Err(problem) if finished.len() == 1 => {
+            tracing::error!(%problem, "attempt not recorded; it is made again after a restart");
+        }
+        Err(_) => {
+            for attempt in finished.iter() {
+                Box::pin(record(courier, vec![Ok(attempt.clone())])).await?;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

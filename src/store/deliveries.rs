@@ -1,16 +1,18 @@
 //! Claiming the deliveries that are due, and recording what their attempts came to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
-use super::delivery_queue::{Admission, QueueHead, due, source_of};
+use super::delivery_queue::{Admission, QueueHead, due};
 use super::receivers_away::{self, ReceiverAway};
 use super::rows::{millis, parsed, timestamp};
 use super::{Store, StoreError, suspended};
+use crate::domain::backoff;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{
     AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
@@ -26,7 +28,11 @@ const SUSPENDED: &str =
 /// A claimed delivery. Its next attempt has been counted already and must be made now.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
+    pub(super) seq: i64,
     pub delivery_id: DeliveryId,
+    pub(super) created_at: Timestamp,
+    /// When it was claimed.
+    pub(super) claimed_at: Timestamp,
     /// The run that the delivery reports.
     pub run_id: RunId,
     /// `None` if the run has no cron.
@@ -66,14 +72,11 @@ pub struct DeliveryClaim<Permit> {
 /// An attempt that has finished.
 #[derive(Clone, Debug)]
 pub struct FinishedAttempt {
-    pub delivery_id: DeliveryId,
-    pub attempt: u32,
+    pub delivery: ClaimedDelivery,
     pub at: Timestamp,
     pub report: AttemptReport,
     /// What follows for the delivery.
     pub verdict: Verdict,
-    /// Whether it was made before its turn: then the retry schedule does not count it.
-    pub is_early: bool,
     /// The receivers that it has shown to be back. What waited because they were away is due now.
     pub back: Vec<ReceiverAway>,
 }
@@ -84,12 +87,16 @@ impl Store {
     pub async fn recover_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
             tx.prepare_cached(
-                "UPDATE attempts SET ended_at = ?1, detail = 'cut off: the daemon stopped during this attempt' \
-                 WHERE ended_at IS NULL",
+                "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
+                 SELECT seq, attempts, sending_since, ?1, 'cut off: the daemon stopped during this attempt' \
+                 FROM deliveries WHERE status = 'sending'",
             )?
             .execute([millis(now)])?;
             let recovered = tx
-                .prepare_cached("UPDATE deliveries SET status = 'pending', due_at = ?1 WHERE status = 'sending'")?
+                .prepare_cached(
+                    "UPDATE deliveries SET status = 'pending', due_at = ?1, sending_since = NULL \
+                     WHERE status = 'sending'",
+                )?
                 .execute([millis(now)])?;
             suspended::end_all_waiting(tx, now)?;
             Ok(recovered)
@@ -151,11 +158,14 @@ impl Store {
         Ok(claim)
     }
 
-    /// Records the result of an attempt and what follows from it. A URL that is gone is suspended.
-    pub async fn finish_attempt(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
+    /// Records the results of attempts and what follows from them. A URL that is gone is suspended.
+    pub async fn finish_attempts(&self, finished: Arc<Vec<FinishedAttempt>>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            finish(tx, &finished)?;
-            finished.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, finished.at))
+            for attempt in finished.iter() {
+                finish(tx, attempt)?;
+                attempt.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, attempt.at))?;
+            }
+            Ok(())
         })
         .await
     }
@@ -168,37 +178,43 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Claims the delivery at this head of a queue and counts its attempt. Only a pending delivery can be claimed, which one
-/// statement checks and changes.
+/// Claims the delivery at this head of a queue and counts its attempt. Only a pending delivery can be claimed.
 fn take(
     tx: &Transaction<'_>,
     head: &QueueHead,
     now: Timestamp,
 ) -> Result<Option<ClaimedDelivery>, StoreError> {
     let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
+    // Two statements are faster than one that returns what it has updated.
+    let claimed = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, attempts = attempts + 1 \
+             WHERE seq = ?1 AND status = 'pending'",
+        )?
+        .execute([head.row, millis(now)])?;
+    if claimed == 0 {
+        return Ok(None);
+    }
     let mut statement = tx.prepare_cached(
-        "UPDATE deliveries SET status = 'sending', due_at = NULL, attempts = attempts + 1 \
-         WHERE seq = ?1 AND status = 'pending' RETURNING delivery_id, run_id, url, body, attempts, \
-         uncounted, of_client, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) AS cron_name",
+        "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
+         WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1",
     )?;
     let mut rows = statement.query([head.row])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let delivery = ClaimedDelivery {
+    Ok(Some(ClaimedDelivery {
+        seq: head.row,
         delivery_id: parsed(row, "delivery_id")?,
+        created_at: timestamp(row.get(5)?, "created_at")?,
+        claimed_at: now,
         run_id: parsed(row, "run_id")?,
-        cron_name: row.get("cron_name")?,
-        url: row.get("url")?,
-        body: row.get("body")?,
-        attempt: row.get("attempts")?,
-        uncounted: row.get("uncounted")?,
-        source: source_of(row.get("of_client")?),
+        cron_name: row.get(4)?,
+        url: head.url.clone(),
+        body: row.get(6)?,
+        attempt: row.get(2)?,
+        uncounted: row.get(3)?,
+        source: head.source,
         early,
-    };
-    // The update is complete only once the statement returns no further row.
-    while rows.next()?.is_some() {}
-    tx.prepare_cached("INSERT INTO attempts (delivery_id, attempt, started_at) VALUES (?1, ?2, ?3)")?
-        .execute((delivery.delivery_id.to_string(), delivery.attempt, millis(now)))?;
-    Ok(Some(delivery))
+    }))
 }
 
 /// What an attempt means for its delivery, as columns.
@@ -237,54 +253,52 @@ impl DeliveryOutcome {
 }
 
 fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
-    save_attempt(tx, finished)?;
     let result = &finished.report.result;
     let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
     let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
     let ended_at = due_at.is_none().then(|| millis(finished.at));
+    let ClaimedDelivery { seq, delivery_id, attempt, url, .. } = &finished.delivery;
     let not_made = matches!(result, AttemptResult::NoValue { .. });
-    // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
-    let decided: Option<(String, i64)> = tx
+    // The retry schedule does not count an attempt that was made before its turn.
+    let is_early = finished.delivery.early.is_some();
+    let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
+    let decided = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = :status, due_at = :due_at, reason_code = :reason_code, \
-             reason = :reason, ended_at = :ended_at, uncounted = uncounted + :uncounted, \
-             attempts = attempts - :not_made \
-             WHERE delivery_id = :delivery_id AND attempts = :attempt AND status = 'sending' \
-             RETURNING url, created_at",
+            "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, reason_code = ?5, reason = ?6, \
+             ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
+             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending'",
         )?
-        .query_row(
-            named_params! {
-                ":delivery_id": finished.delivery_id.to_string(),
-                ":attempt": finished.attempt,
-                ":status": status.as_str(),
-                ":due_at": due_at.map(millis),
-                ":reason_code": code,
-                ":reason": message,
-                ":ended_at": ended_at,
-                ":uncounted": finished.is_early && !not_made || matches!(result, AttemptResult::Withdrawn),
-                ":not_made": not_made,
-            },
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
-    if not_made {
-        tx.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1 AND attempt = ?2")?
-            .execute((finished.delivery_id.to_string(), finished.attempt))?;
-    } else {
+        .execute((
+            seq,
+            attempt,
+            status.as_str(),
+            due_at.map(millis),
+            code,
+            message,
+            ended_at,
+            uncounted,
+            not_made,
+        ))?;
+    // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
+    if decided == 0 {
+        return Ok(());
+    }
+    if !not_made {
+        save_attempt(tx, finished)?;
         tx.count(Counted::Attempted { code: result.code() });
     }
-    if let (Some((_, created_at)), Some(ended_at)) = (&decided, ended_at) {
-        let took = Duration::from_millis(u64::try_from(ended_at - created_at).unwrap_or(0));
+    if due_at.is_none() {
+        let took = backoff::between(finished.delivery.created_at, finished.at);
         tx.count(Counted::Delivered { status, took });
     }
-    match (decided, &finished.verdict) {
-        (Some((url, _)), Verdict::Ended(Ending::Gone, detail)) => {
-            let (delivery_id, detail) = (finished.delivery_id, detail.clone());
+    match &finished.verdict {
+        Verdict::Ended(Ending::Gone, detail) => {
+            let (url, detail, delivery_id) = (url.clone(), detail.clone(), *delivery_id);
             suspended::suspend(tx, &Suspension { url, since: finished.at, detail, delivery_id })
         }
         // Another attempt may have suspended the URL in the meantime.
-        (Some((url, _)), Verdict::Again(_)) => suspended::end_waiting_to(tx, &url, finished.at),
-        (Some(_), Verdict::Delivered | Verdict::Ended(..)) | (None, _) => Ok(()),
+        Verdict::Again(_) => suspended::end_waiting_to(tx, url, finished.at),
+        Verdict::Delivered | Verdict::Ended(..) => Ok(()),
     }
 }
 
@@ -294,36 +308,40 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
     let milliseconds =
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
     tx.prepare_cached(
-        "UPDATE attempts SET ended_at = :at, code = :code, detail = :detail, address = :address, \
-         answer = :answer, lookup_ms = :lookup, connect_ms = :connect, tls_ms = :tls, head_ms = :head \
-         WHERE delivery_id = :delivery_id AND attempt = :attempt AND ended_at IS NULL",
+        "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
+         connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
-    .execute(named_params! {
-        ":delivery_id": finished.delivery_id.to_string(),
-        ":attempt": finished.attempt,
-        ":at": millis(finished.at),
-        ":code": result.code(),
-        ":detail": result.detail(),
-        ":address": address,
-        ":answer": answer,
-        ":lookup": milliseconds(phases.lookup),
-        ":connect": milliseconds(phases.connect),
-        ":tls": milliseconds(phases.tls),
-        ":head": milliseconds(phases.head),
-    })?;
+    .execute((
+        finished.delivery.seq,
+        finished.delivery.attempt,
+        millis(finished.delivery.claimed_at),
+        millis(finished.at),
+        result.code(),
+        result.detail(),
+        address,
+        answer,
+        milliseconds(phases.lookup),
+        milliseconds(phases.connect),
+        milliseconds(phases.tls),
+        milliseconds(phases.head),
+    ))?;
     Ok(())
 }
+
+/// The column `receiver`.
+pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
+     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let inserted = tx.prepare_cached(
+    let inserted = tx.prepare_cached(&format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client) \
-         VALUES (:delivery_id, :run_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, \
-         (SELECT cron_source IS NOT 'file' FROM runs WHERE run_id = :run_id)) \
-         ON CONFLICT DO NOTHING",
-    )?
+         reason_code, reason, of_client, receiver) \
+         SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
+         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         WHERE true ON CONFLICT DO NOTHING",
+    ))?
     .execute(named_params! {
         ":delivery_id": delivery.delivery_id.to_string(),
         ":run_id": delivery.run_id.to_string(),

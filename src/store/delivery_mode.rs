@@ -178,7 +178,7 @@ pub(super) fn suppressed(tx: &Transaction<'_>) -> Result<u64, StoreError> {
     count(
         tx,
         "SELECT count(*) FROM deliveries WHERE status = 'suppressed' \
-         AND status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed')",
+         AND status <> 'delivered' AND status <> 'sending' AND status <> 'pending'",
     )
 }
 

@@ -1,7 +1,7 @@
 //! The order in which deliveries are claimed: the oldest first, but no receiver that waits holds up another.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction};
@@ -47,27 +47,38 @@ pub(super) fn due<Permit>(
     if limit == 0 {
         return Ok(admitted);
     }
-    let mut heads = queue_heads(tx, now)?;
+    let mut queues = queue_heads(tx, now)?;
     while admitted.len() < limit
-        && let Some(Reverse(head)) = heads.pop()
+        && let Some(Reverse(mut queue)) = queues.pop()
+        && let Some(head) = queue.pop_front()
     {
         match admit(&head.url, head.source) {
             Admission::Admitted(permit) => {
-                heads.extend(next_behind(tx, &head, now)?.map(Reverse));
+                if queue.is_empty() {
+                    queue = behind(tx, &head, now, READ_AT_ONCE)?;
+                }
+                queues.extend(Some(queue).filter(|queue| !queue.is_empty()).map(Reverse));
                 admitted.push((head, permit));
             }
-            Admission::UrlWaits if !head.alone => heads.extend(other_urls(tx, &head, now)?),
+            Admission::UrlWaits if !head.alone => queues.extend(other_urls(tx, &head, now)?),
             Admission::UrlWaits | Admission::ReceiverWaits => {}
         }
     }
     Ok(admitted)
 }
 
+/// What one receiver or one of its URLs has due, from the oldest on, as far as it has been read. Queues are in the order of
+/// their heads.
+type Queue = VecDeque<QueueHead>;
+
+/// How many rows are read at once behind one that was admitted: more of them are likely to be.
+const READ_AT_ONCE: i64 = 16;
+
 /// Selects what [`queue_head_from_row`] reads.
 pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";
 
 /// Returns one delivery of each receiver, with one step in the index for each.
-fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<QueueHead>>, StoreError> {
+fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<Queue>>, StoreError> {
     let mut first = tx.prepare_cached(&format!(
         "{QUEUE_HEADS} WHERE receiver > ?1 AND due_at IS NOT NULL ORDER BY receiver, due_at, seq LIMIT 1"
     ))?;
@@ -75,17 +86,13 @@ fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Revers
     while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
         receiver.clone_from(&head.receiver);
         if head.due_at <= millis(now) {
-            heads.push(Reverse(head));
+            heads.push(Reverse(Queue::from([head])));
         }
     }
     Ok(heads)
 }
 
-fn next_behind(
-    tx: &Transaction<'_>,
-    head: &QueueHead,
-    now: Timestamp,
-) -> Result<Option<QueueHead>, StoreError> {
+fn behind(tx: &Transaction<'_>, head: &QueueHead, now: Timestamp, limit: i64) -> Result<Queue, StoreError> {
     // Without the name of the index, SQLite reads on through what other URLs have in the queue.
     let (index, url) = match head.alone {
         true => ("INDEXED BY deliveries_by_url", "url = ?5"),
@@ -93,11 +100,12 @@ fn next_behind(
     };
     let mut next = tx.prepare_cached(&format!(
         "{QUEUE_HEADS} {index} WHERE receiver = ?1 AND {url} AND due_at IS NOT NULL \
-         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT 1"
+         AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT ?6"
     ))?;
-    let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url);
-    let next = next.query_row(values, queue_head_from_row).optional()?;
-    Ok(next.map(|next| QueueHead { alone: head.alone, ..next }))
+    let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url, limit);
+    let next =
+        next.query_map(values, |row| Ok(QueueHead { alone: head.alone, ..queue_head_from_row(row)? }))?;
+    Ok(next.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each. Of
@@ -106,7 +114,7 @@ fn other_urls(
     tx: &Transaction<'_>,
     head: &QueueHead,
     now: Timestamp,
-) -> Result<Vec<Reverse<QueueHead>>, StoreError> {
+) -> Result<Vec<Reverse<Queue>>, StoreError> {
     let mut url_behind = tx.prepare_cached(
         "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1",
     )?;
@@ -122,7 +130,7 @@ fn other_urls(
         }
         let receiver = head.receiver.clone();
         let before = QueueHead { url: url.clone(), receiver, alone: true, ..*head };
-        heads.extend(next_behind(tx, &before, now)?.map(Reverse));
+        heads.extend(Some(behind(tx, &before, now, 1)?).filter(|queue| !queue.is_empty()).map(Reverse));
         last = url;
     }
     Ok(heads)
@@ -134,6 +142,6 @@ pub(super) fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> 
     Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }
 
-pub(super) fn source_of(of_client: bool) -> CronSource {
+fn source_of(of_client: bool) -> CronSource {
     if of_client { CronSource::Api } else { CronSource::File }
 }

@@ -72,6 +72,8 @@ pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
+#[cfg(test)]
+pub(crate) use deliveries::RECEIVER;
 pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
 pub use delivery_queue::Admission;

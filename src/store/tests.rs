@@ -390,16 +390,20 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!((second.attempt, &second.body), (2, &first.body));
     // The result of the first attempt is ignored now, and that of the second is not.
     let finished = |attempt, verdict| FinishedAttempt {
-        delivery_id: first.delivery_id,
-        attempt,
+        delivery: ClaimedDelivery { attempt, ..first.clone() },
         at: now,
         report: AttemptReport::unanswered(AttemptResult::Accepted { code: 200 }),
         verdict,
-        is_early: false,
         back: Vec::new(),
     };
-    store.finish_attempt(finished(1, Verdict::Ended(Ending::Failed, "late".to_owned()))).await.unwrap();
-    store.finish_attempt(finished(2, Verdict::Delivered)).await.unwrap();
+    store
+        .finish_attempts(std::sync::Arc::new(vec![finished(
+            1,
+            Verdict::Ended(Ending::Failed, "late".to_owned()),
+        )]))
+        .await
+        .unwrap();
+    store.finish_attempts(std::sync::Arc::new(vec![finished(2, Verdict::Delivered)])).await.unwrap();
     let sql = "SELECT count(*) FROM deliveries WHERE status = 'delivered' AND attempts = 2";
     assert_eq!(count(&file(&folder), sql), 1);
 }

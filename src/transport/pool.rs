@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
-use crate::domain::bounds::ATTEMPTS_PER_ORIGIN;
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN};
 
 /// A receiver may close an idle connection at any time, but rarely closes one that has been idle for less
 /// than this.
@@ -39,14 +39,16 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request, if there is room for it and the receiver has not closed it.
+    /// Keeps a connection for the next request, if there is room for it and the receiver has not closed it: a few for each
+    /// origin, and many in all.
     pub(super) fn keep(&self, origin: &str, mut connection: Connection) {
         if !connection.is_open() {
             return;
         }
         let mut connections = lock(&self.0);
+        let in_all = connections.by_origin.values().map(Vec::len).sum::<usize>();
         let idle = connections.by_origin.entry(origin.to_owned()).or_default();
-        if idle.len() < ATTEMPTS_PER_ORIGIN {
+        if idle.len() < ATTEMPTS_PER_ORIGIN || in_all < ATTEMPTS_IN_FLIGHT / 2 {
             idle.push((Instant::now(), connection));
         }
         if !std::mem::replace(&mut connections.is_swept, true) {

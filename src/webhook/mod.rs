@@ -15,7 +15,7 @@ pub use examine::{DestinationVerdict, Examination, examine};
 pub use live_settings::{LiveSettings, WebhookSettings};
 pub use request::OutboundWebhook;
 pub use sample::SampleWebhook;
-pub use send::{CancelToken, Origin, Sender};
+pub use send::{Origin, Sender};
 
 /// Returns the id by which a receiver recognises duplicates: the same at every attempt to report this run.
 pub fn webhook_id(run_id: RunId) -> String {

@@ -40,14 +40,18 @@ pub(super) fn prepare(
     environment: &Environment,
 ) -> Result<PreparedRequest, String> {
     let mut secrets = secrets_of_url(&webhook.url, url, environment);
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(url.as_str())
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::USER_AGENT, USER_AGENT)
-        .body(Bytes::from(webhook.body))
+    let mut request = Request::new(Bytes::from(webhook.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url
+        .as_str()
+        .parse()
         .map_err(|_| "the URL has characters that are not allowed in a request line".to_owned())?;
+    let headers = request.headers_mut();
+    // With room for those that come later.
+    headers.reserve(8 + settings.headers.len());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     for (name, template) in &settings.headers {
         let filled = environment.fill(&template.0).map_err(|error| format!("header {name}: {error}"))?;
         insert(&mut request, name, filled.expose())?;

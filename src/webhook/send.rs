@@ -2,12 +2,12 @@
 //! result.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::Request;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::answer;
 use super::request::{self, OutboundWebhook, PreparedRequest};
@@ -26,30 +26,14 @@ pub struct Sender {
     settings: Arc<WebhooksConfig>,
 }
 
-/// Cancels the attempts that share it, unless part of the request has already been written. It is cheap to
-/// clone.
-#[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// Forbids all further writes.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 /// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`,
 /// because a host may come from a credential.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+pub struct Origin(Arc<str>);
 
 impl Origin {
     pub fn new(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.into())
     }
 }
 
@@ -76,12 +60,12 @@ impl Sender {
     pub fn origin(&self, url: &str) -> Origin {
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
-        Origin(parsed.map_or_else(|| url.to_owned(), |url| url.origin().ascii_serialization()))
+        Origin(parsed.map_or_else(|| url.into(), |url| url.origin().ascii_serialization().into()))
     }
 
     /// Makes one attempt. It never retries, and its report holds no secret.
     pub async fn send(&self, webhook: OutboundWebhook) -> AttemptReport {
-        self.send_unless_cancelled(webhook, &CancelToken::default()).await
+        self.send_unless_cancelled(webhook, &CancellationToken::default()).await
     }
 
     /// Makes one attempt, unless it is cancelled before the request is written: opening a connection may take
@@ -89,7 +73,7 @@ impl Sender {
     pub async fn send_unless_cancelled(
         &self,
         webhook: OutboundWebhook,
-        cancel: &CancelToken,
+        cancel: &CancellationToken,
     ) -> AttemptReport {
         match self.prepare(webhook) {
             Ok(prepared) => self.exchange(prepared, cancel).await,
@@ -109,7 +93,7 @@ impl Sender {
         request::prepare(webhook, &url, &self.settings, &self.environment).map_err(retryable)
     }
 
-    async fn exchange(&self, prepared: PreparedRequest, cancel: &CancelToken) -> AttemptReport {
+    async fn exchange(&self, prepared: PreparedRequest, cancel: &CancellationToken) -> AttemptReport {
         let PreparedRequest { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let deadline = start + ATTEMPT_WAIT;

@@ -20,8 +20,8 @@ use jiff::Timestamp;
 
 use crate::domain::backoff::Wait;
 use crate::domain::bounds::{
-    ATTEMPTS_IF_FAST, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT, EARLY_PER_PASS,
-    FAST_ANSWER, RECEIVERS_REMEMBERED,
+    ATTEMPTS_IF_FAST, ATTEMPTS_IN_FLIGHT, ATTEMPTS_PER_ORIGIN, ATTEMPTS_PER_URL, CLIENT_ATTEMPTS_IN_FLIGHT,
+    EARLY_PER_PASS, FAST_ANSWER, RECEIVERS_REMEMBERED,
 };
 use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
@@ -33,15 +33,27 @@ use crate::webhook::Origin;
 /// How long a probe of an origin that is due waits for a URL of which nothing bad is known.
 const PROBE_FOR_OTHERS: Duration = Duration::from_millis(100);
 
+/// How long a receiver keeps its further attempts while none is in flight: longer than a commit.
+const EXTRA_KEPT: Duration = Duration::from_secs(1);
+
 /// The state of all receivers. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct OriginLimiter(Arc<Mutex<State>>);
 
-/// Receivers that are well and have nothing in flight need no entry.
+/// Receivers that are well, have nothing in flight and have not just answered fast need no entry.
 #[derive(Default)]
 struct State {
     origins: HashMap<Lane, Level>,
-    urls: HashMap<(Lane, String), Level>,
+    urls: HashMap<(Lane, Arc<str>), Level>,
+    /// How many attempts are in flight at all origins together, and how many of these are for clients.
+    in_flight: usize,
+    of_clients: usize,
+}
+
+impl State {
+    fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
+        self.origins.values_mut().chain(self.urls.values_mut())
+    }
 }
 
 /// An origin, as it is reached by the URLs of files or by those of clients.
@@ -57,8 +69,9 @@ struct Level {
     in_flight: usize,
     /// Of an origin: how many of these are attempts at URLs that are known to fail.
     failing_in_flight: usize,
-    /// How many attempts more than usual it gets at once, because it answers fast.
+    /// How many attempts more than usual it gets at once, because it answers fast, and for how long.
     extra: usize,
+    extra_kept: Option<Wait>,
     /// Of an origin that is away because its URLs fail: until when the next probe is for a URL of which nothing bad is known.
     for_others: Option<Wait>,
     breaker: Breaker,
@@ -82,7 +95,7 @@ enum Cause {
 pub(super) struct Permit {
     origins: OriginLimiter,
     lane: Lane,
-    url: String,
+    url: Arc<str>,
     was_failing: bool,
     began: Timestamp,
 }
@@ -102,23 +115,22 @@ pub(super) enum Change {
 impl OriginLimiter {
     /// Returns how many origins and URLs have an open circuit breaker.
     pub fn open_breakers(&self) -> usize {
-        let state = self.lock();
-        state.origins.values().chain(state.urls.values()).filter(|level| level.breaker.is_open()).count()
+        self.lock().levels().filter(|level| level.breaker.is_open()).count()
     }
 
     /// Returns a permit for a URL, unless it or its origin is at its limit, has an open breaker, or asked us to wait.
     pub(super) fn admit(&self, lane: &Lane, url: &str, now: Timestamp) -> Admission<Permit> {
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
-        let key = (lane.clone(), url.to_owned());
+        let State { origins, urls, in_flight, of_clients } = &mut *state;
+        let key = (lane.clone(), Arc::from(url));
         make_room(origins, lane, now);
         make_room(urls, &key, now);
-        if lane.source == CronSource::Api {
-            let of_clients = origins.iter().filter(|(lane, _)| lane.source == CronSource::Api);
-            if of_clients.map(|(_, level)| level.in_flight).sum::<usize>() >= CLIENT_ATTEMPTS_IN_FLIGHT {
-                return Admission::ReceiverWaits;
-            }
+        let for_client = lane.source == CronSource::Api;
+        if for_client && *of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT {
+            return Admission::ReceiverWaits;
         }
+        let has_room = *in_flight < ATTEMPTS_IN_FLIGHT / 2
+            && !(for_client && *of_clients >= CLIENT_ATTEMPTS_IN_FLIGHT / 2);
         let origin = origins.entry(lane.clone()).or_default();
         let url = urls.entry(key.clone()).or_default();
         let is_failing = url.breaker.absence().is_some();
@@ -127,19 +139,21 @@ impl OriginLimiter {
             return Admission::UrlWaits;
         }
         let is_free = if url.failed_before(origin) {
-            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra
+            origin.in_flight < ATTEMPTS_PER_ORIGIN + origin.extra(ATTEMPTS_PER_ORIGIN, has_room, now)
         } else {
-            origin.admits(ATTEMPTS_PER_ORIGIN, now)
+            origin.admits(ATTEMPTS_PER_ORIGIN, has_room, now)
         };
         if !is_free {
             return Admission::ReceiverWaits;
         }
-        if !url.admits(ATTEMPTS_PER_URL, now) || is_failing && origin.prefers_others(now) {
+        if !url.admits(ATTEMPTS_PER_URL, has_room, now) || is_failing && origin.prefers_others(now) {
             return Admission::UrlWaits;
         }
         origin.in_flight += 1;
         origin.failing_in_flight += usize::from(is_failing);
         url.in_flight += 1;
+        *in_flight += 1;
+        *of_clients += usize::from(for_client);
         drop(state);
         let (lane, url) = key;
         let permit = Permit { origins: self.clone(), lane, url, was_failing: is_failing, began: now };
@@ -149,31 +163,25 @@ impl OriginLimiter {
     /// Lets something through to every receiver at once, whatever it asked for, because a person says that it is repaired.
     pub fn try_now(&self, now: Timestamp) {
         self.hurry(now);
-        let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
-        origins.values_mut().chain(urls.values_mut()).for_each(|level| level.asked_to_wait = None);
+        self.lock().levels().for_each(|level| level.asked_to_wait = None);
     }
 
     /// Lets a probe through to every receiver that is away.
     pub(super) fn hurry(&self, now: Timestamp) {
-        let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
-        origins
-            .values_mut()
-            .chain(urls.values_mut())
-            .for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
+        self.lock().levels().for_each(|level| level.breaker.hurry(Timestamp::MIN, now));
     }
 
-    /// Returns receivers to which something should be sent before its turn, to see whether they are back.
+    /// Returns receivers to which something should be sent before its turn, to see whether they are back. Those of which
+    /// nothing need be known are forgotten.
     pub(super) fn early(&self, now: Timestamp) -> Vec<ReceiverAway> {
         let mut state = self.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
+        origins.retain(|_, level| !level.is_idle(now));
+        urls.retain(|_, level| !level.is_idle(now));
         let away = origins.values_mut().filter(|level| level.cause != Cause::None && level.in_flight == 0);
-        let of_origins =
-            away.filter_map(
-                |level| if level.prefers_others(now) { None } else { level.early(Scope::Origin, now) },
-            );
-        let of_origins: Vec<ReceiverAway> = of_origins.take(EARLY_PER_PASS).collect();
+        let asked = away.filter_map(|level| (!level.prefers_others(now)).then_some(level));
+        let of_origins = asked.filter_map(|level| level.early(Scope::Origin, now)).take(EARLY_PER_PASS);
+        let of_origins: Vec<ReceiverAway> = of_origins.collect();
         let asked = urls.iter_mut().filter(|((lane, _), level)| {
             let origin = origins.get(lane);
             level.in_flight == 0 && origin.is_none_or(|origin| origin.cause == Cause::None)
@@ -194,19 +202,16 @@ impl OriginLimiter {
 
     /// Returns how many attempts are in flight at all origins together.
     pub(super) fn in_flight(&self) -> usize {
-        self.lock().origins.values().map(|level| level.in_flight).sum()
+        self.lock().in_flight
     }
 
     /// Returns when the next receiver that admits nothing now will admit something, or should be asked early.
     pub(super) fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        let state = self.lock();
-        let levels = state.origins.values().chain(state.urls.values());
-        levels
-            .filter_map(|level| {
-                let for_others = level.for_others.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
-                [level.waits_until(now), level.breaker.early_at(now), for_others].into_iter().flatten().min()
-            })
-            .min()
+        let opening = |level: &mut Level| {
+            let for_others = level.for_others.filter(|wait| !wait.is_over(now)).map(|wait| wait.until);
+            [level.waits_until(now), level.breaker.early_at(now), for_others].into_iter().flatten().min()
+        };
+        self.lock().levels().filter_map(opening).min()
     }
 
     #[cfg(test)]
@@ -242,9 +247,9 @@ impl Permit {
         now: Timestamp,
     ) -> Changes {
         let mut state = self.origins.lock();
-        let State { origins, urls } = &mut *state;
+        let State { origins, urls, .. } = &mut *state;
         let origin = origins.entry(self.lane.clone()).or_default();
-        let url = urls.entry((self.lane.clone(), self.url.clone())).or_default();
+        let url = urls.entry((self.lane.clone(), Arc::clone(&self.url))).or_default();
         if let AttemptResult::Refused { retry_after: Some(asked), .. } = result {
             url.asked_to_wait = url.asked_to_wait.max(Some(Wait::begin(now, *asked)));
         }
@@ -270,8 +275,8 @@ impl Permit {
                 (if back == Change::None { of_origin } else { back }, of_url)
             }
             Shown::Well => {
-                url.answered(took, ATTEMPTS_PER_URL);
-                origin.answered(took, ATTEMPTS_PER_ORIGIN);
+                url.answered(took, ATTEMPTS_PER_URL, now);
+                origin.answered(took, ATTEMPTS_PER_ORIGIN, now);
                 let of_url = url.well(now, ATTEMPTS_PER_URL);
                 let of_origin = origin.well(now, ATTEMPTS_PER_ORIGIN);
                 if let Change::Back(absence) = &of_origin {
@@ -291,26 +296,34 @@ impl Drop for Permit {
         if let Some(origin) = state.origins.get_mut(&self.lane).filter(|_| self.was_failing) {
             origin.failing_in_flight = origin.failing_in_flight.saturating_sub(1);
         }
-        release(&mut state.origins, &self.lane);
-        release(&mut state.urls, &(self.lane.clone(), std::mem::take(&mut self.url)));
-    }
-}
-
-fn release<Key: Eq + Hash>(levels: &mut HashMap<Key, Level>, key: &Key) {
-    let Some(level) = levels.get_mut(key) else { return };
-    level.in_flight = level.in_flight.saturating_sub(1);
-    if level.in_flight == 0 && level.breaker.knows_nothing() && level.asked_to_wait.is_none() {
-        levels.remove(key);
+        state.in_flight -= 1;
+        state.of_clients -= usize::from(self.lane.source == CronSource::Api);
+        let key = (self.lane.clone(), Arc::clone(&self.url));
+        let State { origins, urls, .. } = &mut *state;
+        for level in origins.get_mut(&self.lane).into_iter().chain(urls.get_mut(&key)) {
+            level.in_flight = level.in_flight.saturating_sub(1);
+        }
     }
 }
 
 impl Level {
-    fn admits(&mut self, most: usize, now: Timestamp) -> bool {
+    fn admits(&mut self, usual: usize, has_room: bool, now: Timestamp) -> bool {
         if self.asked_to_wait.is_some_and(|wait| wait.is_over(now)) {
             self.asked_to_wait = None;
         }
-        let extra = if self.breaker.knows_nothing() { self.extra } else { 0 };
-        self.in_flight < self.breaker.permits(most) + extra && !self.is_waiting(now)
+        let extra = if self.breaker.knows_nothing() { self.extra(usual, has_room, now) } else { 0 };
+        self.in_flight < self.breaker.permits(usual) + extra && !self.is_waiting(now)
+    }
+
+    fn extra(&self, usual: usize, has_room: bool, now: Timestamp) -> usize {
+        let most = if has_room { ATTEMPTS_IF_FAST } else { ATTEMPTS_IF_FAST / 4 };
+        self.extra_kept.filter(|kept| !kept.is_over(now)).map_or(0, |_| self.extra.min(usual * (most - 1)))
+    }
+
+    /// Whether nothing is lost if it is forgotten. Few fast answers are soon given again.
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let is_fast = self.extra(1, true, now) > 0 && self.extra >= ATTEMPTS_PER_URL;
+        self.in_flight == 0 && !is_fast && self.breaker.knows_nothing() && self.asked_to_wait.is_none()
     }
 
     /// Whether the probe of this origin that is due is for URLs of which nothing bad is known, if anything waits for them:
@@ -320,10 +333,12 @@ impl Level {
         is_due && !self.for_others.get_or_insert_with(|| Wait::begin(now, PROBE_FOR_OTHERS)).is_over(now)
     }
 
-    /// Gives it one more attempt at once if it answered fast, and as many as usual otherwise.
-    fn answered(&mut self, took: Option<Duration>, usual: usize) {
-        let is_fast = took.is_some_and(|took| took < FAST_ANSWER);
-        self.extra = if is_fast { (self.extra + 1).min(usual * (ATTEMPTS_IF_FAST - 1)) } else { 0 };
+    /// Gives it one more attempt at once, up to as many times the usual as it answered faster than [`FAST_ANSWER`].
+    fn answered(&mut self, took: Option<Duration>, usual: usize, now: Timestamp) {
+        let times = took.map_or(1, |took| FAST_ANSWER.as_micros() / took.as_micros().max(1));
+        let times = usize::try_from(times).unwrap_or(usize::MAX).clamp(1, ATTEMPTS_IF_FAST);
+        self.extra = (self.extra(usual, true, now) + 1).min(usual * (times - 1));
+        self.extra_kept = Some(Wait::begin(now, EXTRA_KEPT));
     }
 
     fn is_waiting(&self, now: Timestamp) -> bool {

@@ -80,11 +80,12 @@ fn store_with_deliveries(
         .unwrap();
     for (url, due_at) in deliveries {
         let delivery_id = crate::domain::ids::DeliveryId::of_run(crate::domain::ids::RunId(run_id), &url);
-        let sql = "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at) \
-                   VALUES (?1, ?2, ?3, CAST('{}' AS BLOB), 'pending', ?4, 0)";
+        let sql = "INSERT INTO deliveries (delivery_id, run_id, url, receiver, body, status, due_at, created_at) \
+                   VALUES (?1, ?2, ?3, '', CAST('{}' AS BLOB), 'pending', ?4, 0)";
         connection.execute(sql, (delivery_id.to_string(), run_id.to_string(), url, due_at)).unwrap();
     }
-    connection.execute_batch("COMMIT").unwrap();
+    let receiver = crate::store::RECEIVER;
+    connection.execute_batch(&format!("UPDATE deliveries SET receiver = {receiver}; COMMIT")).unwrap();
     store
 }
 

@@ -241,8 +241,10 @@ CREATE TABLE deliveries (
     delivery_id TEXT NOT NULL UNIQUE,
     run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
-    status      TEXT NOT NULL CHECK (status IN ('pending', 'sending', 'delivered', 'failed', 'gone', 'aborted',
-                                                'blocked', 'suppressed')),
+    -- A list with IN would be built anew at every write; so would one in the condition of an index.
+    status      TEXT NOT NULL CHECK (
+        status = 'delivered' OR status = 'sending' OR status = 'pending' OR status = 'failed' OR status = 'gone'
+        OR status = 'aborted' OR status = 'blocked' OR status = 'suppressed'),
     -- How many attempts have begun. The latest one has this number.
     attempts    INTEGER NOT NULL DEFAULT 0,
     -- How many of them do not count on the retry schedule: those before the latest replay, those that were withdrawn
@@ -250,6 +252,8 @@ CREATE TABLE deliveries (
     uncounted   INTEGER NOT NULL DEFAULT 0,
     -- When the next attempt is due; NULL while the delivery is claimed, and after it has ended.
     due_at      INTEGER,
+    -- When the attempt in flight began; NULL if none is.
+    sending_since INTEGER,
     reason_code TEXT,
     reason      TEXT,
     created_at  INTEGER NOT NULL,
@@ -258,12 +262,8 @@ CREATE TABLE deliveries (
     of_client   INTEGER NOT NULL DEFAULT 0 CHECK (of_client IN (0, 1)),
     -- The URL up to and including the first slash after its host, with placeholders as written, apart for clients
     -- and for files. Deliveries with the same text here wait for the same permits. So if one of them gets none, the
-    -- others need not be considered.
-    receiver    TEXT NOT NULL GENERATED ALWAYS AS (
-        iif(of_client, 'client ', '') ||
-        CASE instr(url, '://') WHEN 0 THEN url ELSE
-        substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END
-    ) STORED,
+    -- others need not be considered. A generated column would be computed at every write.
+    receiver    TEXT NOT NULL,
     -- The exact bytes that every attempt sends. This column is the last, so that SQLite can read the others
     -- without it.
     body        BLOB NOT NULL,
@@ -275,7 +275,7 @@ CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at) WHERE due_a
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)
-    WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed');
+    WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending';
 
 -- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
 -- takes place, and is deleted when that run has ended.
@@ -285,14 +285,16 @@ CREATE TABLE owed_webhooks (
     body   BLOB NOT NULL
 ) STRICT;
 
+-- The attempts that have ended. One in flight is in the row of its delivery.
 CREATE TABLE attempts (
-    delivery_id TEXT NOT NULL REFERENCES deliveries (delivery_id) ON DELETE CASCADE,
+    -- The `seq` of the delivery, so that attempts made at the same time are beside one another.
+    delivery    INTEGER NOT NULL REFERENCES deliveries (seq) ON DELETE CASCADE,
     attempt     INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
-    ended_at    INTEGER,
+    ended_at    INTEGER NOT NULL,
     -- The HTTP status, or NULL if the receiver did not answer.
     code        INTEGER,
-    -- What happened; NULL if the receiver accepted the webhook, and while the attempt is in flight.
+    -- What happened; NULL if the receiver accepted the webhook.
     detail      TEXT,
     -- The address and port that the receiver answered from.
     address     TEXT,
@@ -306,7 +308,7 @@ CREATE TABLE attempts (
     tls_ms      INTEGER,
     -- From the beginning of the attempt until the head of the answer had arrived.
     head_ms     INTEGER,
-    PRIMARY KEY (delivery_id, attempt)
+    PRIMARY KEY (delivery, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- The sections of the main file as they were when they were last understood, as written: no secret is in them.

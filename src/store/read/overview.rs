@@ -112,7 +112,8 @@ pub(super) const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
 /// Counts those that were delivered as all but the others, which are few.
 pub(super) const DELIVERIES: &str = "WITH others AS ( \
      SELECT status, count(*) AS number FROM deliveries INDEXED BY deliveries_not_delivered \
-     WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
+     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' \
+     AND status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
      UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_sending \
      WHERE status = 'sending' AND created_at >= ?1 GROUP BY status \
      UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_due \

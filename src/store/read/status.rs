@@ -204,7 +204,7 @@ fn lost(tx: &Transaction<'_>, since: Timestamp) -> Result<Option<LostWebhooks>, 
     let made_since = since.saturating_sub(LONGEST_DELIVERY).unwrap_or(since);
     let mut statement = tx.prepare_cached(
         "SELECT count(*) AS number, min(ended_at) AS since FROM deliveries INDEXED BY deliveries_not_delivered \
-         WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND status IN ('failed', 'blocked') \
+         WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status IN ('failed', 'blocked') \
          AND created_at >= ?1 AND ended_at >= ?2",
     )?;
     let mut rows = statement.query((millis(made_since), millis(since)))?;

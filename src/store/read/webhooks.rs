@@ -21,7 +21,7 @@ const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.ru
 const BY_DUE: &str = "deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL AND status = ?";
 const BY_SENDING: &str = "deliveries INDEXED BY deliveries_sending WHERE status = 'sending' AND status = ?";
 const BY_STATUS: &str = "deliveries INDEXED BY deliveries_not_delivered \
-     WHERE status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND status = ?";
+     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status = ?";
 
 /// Which webhooks to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

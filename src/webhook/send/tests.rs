@@ -258,7 +258,7 @@ async fn a_missing_variable_is_reported_by_name() {
 
 #[tokio::test]
 async fn a_webhook_cancelled_while_its_connection_opens_is_not_written() {
-    let cancel = CancelToken::default();
+    let cancel = CancellationToken::new();
     let address = start_receiver(|mut stream| async move {
         let mut got = Vec::new();
         stream.read_to_end(&mut got).await.unwrap();

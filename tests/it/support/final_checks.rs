@@ -80,15 +80,14 @@ pub(crate) fn assert_all_notified(received: &[Received], runs: &[RunRecord]) {
 /// Checks that no row lacks the row it belongs to, and that nothing is claimed or due.
 pub(crate) fn assert_nothing_left_over(database: &Connection) {
     for (what, sql) in [
-        ("attempts without an end", "SELECT count(*) FROM attempts WHERE ended_at IS NULL"),
         (
             "attempts without their delivery",
-            "SELECT count(*) FROM attempts WHERE delivery_id NOT IN (SELECT delivery_id FROM deliveries)",
+            "SELECT count(*) FROM attempts WHERE delivery NOT IN (SELECT seq FROM deliveries)",
         ),
         (
             "attempts that were not counted, or were counted twice",
             "SELECT count(*) FROM deliveries AS d \
-             WHERE d.attempts <> (SELECT count(*) FROM attempts AS a WHERE a.delivery_id = d.delivery_id)",
+             WHERE d.attempts <> (SELECT count(*) FROM attempts AS a WHERE a.delivery = d.seq)",
         ),
         (
             "deliveries without their run",

@@ -32,7 +32,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("Pacer", "RateLimit"),
     ("Passage", "ForwardedRun"),
     ("PatientLine", "name it after what it is"),
-    ("Recall", "CancelToken"),
+    ("Recall", "CancellationToken"),
     ("Refusal", "ErrorResponse"),
     ("Rush", "StartBurst"),
     ("Seal", "SignOnWrite"),

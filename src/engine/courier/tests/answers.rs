@@ -62,8 +62,8 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
             .unwrap();
         for (address, _) in addresses {
             let url = format!("https://{source}.example/{address}");
-            let sql = "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, of_client) \
-                       VALUES (?1, ?2, ?3, CAST('{}' AS BLOB), 'pending', 0, 0, ?4)";
+            let sql = "INSERT INTO deliveries (delivery_id, run_id, url, receiver, body, status, due_at, created_at, of_client) \
+                       VALUES (?1, ?2, ?3, ?3, CAST('{}' AS BLOB), 'pending', 0, 0, ?4)";
             let delivery_id = DeliveryId::of_run(run_id, &url).to_string();
             connection.execute(sql, (delivery_id, run_id.to_string(), url, source != "file")).unwrap();
         }
@@ -79,7 +79,7 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
     tokio::join!(async { working.await.unwrap() }, looking);
     for source in ["file", "api", "client"] {
         for (address, is_public) in addresses {
-            let sql = "SELECT answer FROM attempts JOIN deliveries USING (delivery_id) WHERE url LIKE ?1 AND attempt = 1";
+            let sql = "SELECT answer FROM attempts JOIN deliveries ON delivery = seq WHERE url LIKE ?1 AND attempt = 1";
             let kept: Option<String> = connection
                 .query_row(sql, [format!("%{source}.example/{address}")], |row| row.get(0))
                 .unwrap();

@@ -89,6 +89,7 @@ fn a_url_has_four_permits_and_leaves_as_many_of_its_origin_to_others() {
     assert_eq!(waits(&origins, "f", at(0)), "the origin waits");
     drop((taken, others));
     assert_eq!(permits(&origins, "f", at(0)).len(), 4);
+    assert!(origins.early(at(0)).is_empty());
     assert_eq!(origins.remembered(), 0, "what is idle and well is forgotten");
 }
 
@@ -279,22 +280,46 @@ fn a_receiver_that_refuses_is_well() {
 
 #[test]
 fn a_receiver_that_answers_fast_gets_more_at_once_until_it_is_slow_or_fails() {
-    let fast = Some(Duration::from_millis(20));
-    for slower in [(GOOD, Some(Duration::from_millis(500)), 4), (GOOD, None, 4), (trouble(), fast, 2)] {
-        let origins = OriginLimiter::default();
-        let mut taken = permits(&origins, "a", at(0));
-        let mut counts = Vec::new();
-        for number in 0..40 {
-            taken.remove(0).judge(delivery(number), &GOOD, fast, at(1));
-            taken.extend(permits(&origins, "a", at(1)));
-            counts.push(taken.len());
+    let [slow, fast, instant] = [200, 50, 5].map(|millis| Some(Duration::from_millis(millis)));
+    for (fast, most) in [(slow, 8), (fast, 32), (instant, 64)] {
+        for slower in [(GOOD, Some(Duration::from_millis(500)), 4), (GOOD, None, 4), (trouble(), fast, 2)] {
+            let origins = OriginLimiter::default();
+            let mut taken = permits(&origins, "a", at(0));
+            let mut counts = Vec::new();
+            for number in 0..80 {
+                taken.remove(0).judge(delivery(number), &GOOD, fast, at(1));
+                taken.extend(permits(&origins, "a", at(1)));
+                counts.push(taken.len());
+            }
+            assert_eq!((counts[0], counts[79]), (5, most));
+            // Its origin has some left for other URLs.
+            assert_eq!(permits(&origins, "b", at(1)).len(), 4);
+            let (result, took, left) = slower;
+            taken.remove(0).judge(delivery(99), &result, took, at(2));
+            taken.truncate(left - 1);
+            assert_eq!(permits(&origins, "a", at(2)).len(), 1, "{left} at once");
         }
-        assert_eq!((counts[0], counts[39]), (5, 16));
-        // Its origin has some left for other URLs.
-        assert_eq!(permits(&origins, "b", at(1)).len(), 4);
-        let (result, took, left) = slower;
-        taken.remove(0).judge(delivery(99), &result, took, at(2));
-        taken.truncate(left - 1);
-        assert_eq!(permits(&origins, "a", at(2)).len(), 1, "{left} at once");
+    }
+}
+
+#[test]
+fn receivers_that_answer_fast_leave_half_of_all_attempts_to_others() {
+    let origins = OriginLimiter::default();
+    let url = |number: usize| format!("https://{number}.example/x");
+    let admit =
+        |number| match origins.admit(&of_file(&format!("https://{number}.example")), &url(number), at(0)) {
+            Admission::Admitted(permit) => Some(permit),
+            Admission::UrlWaits | Admission::ReceiverWaits => None,
+        };
+    let mut taken = Vec::new();
+    for number in 0..9 {
+        let before = taken.len();
+        taken.extend(admit(number));
+        for _ in 0..80 {
+            taken[before].judge(delivery(1), &GOOD, Some(Duration::ZERO), at(0));
+        }
+        taken.extend(std::iter::from_fn(|| admit(number)));
+        let most = if before < ATTEMPTS_IN_FLIGHT / 2 { 64 } else { 16 };
+        assert_eq!(taken.len() - before, most, "with {before} in flight");
     }
 }

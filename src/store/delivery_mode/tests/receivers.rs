@@ -80,25 +80,20 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     assert_eq!((early.delivery_id, early.turn()), (first, Turn::Early(at(300))));
     let report = AttemptReport::unanswered(AttemptResult::Accepted { code: 200 });
     let finished = |back| FinishedAttempt {
-        delivery_id: first,
-        attempt: early.attempt,
+        delivery: early.clone(),
         at: at(21),
         report: report.clone(),
         verdict: Verdict::Again(at(300)),
-        is_early: true,
         back,
     };
-    fixture.store.finish_attempt(finished(Vec::new())).await.unwrap();
+    fixture.store.finish_attempts(std::sync::Arc::new(vec![finished(Vec::new())])).await.unwrap();
     let due = |id: DeliveryId| fixture.reader().webhook_details(id).unwrap().unwrap().row.delivery.due_at;
     assert_eq!((due(first), due(second), due(other)), (Some(at(300)), Some(at(301)), Some(at(500))));
     let again = claim(vec![away(Scope::Url)]).await.unwrap().deliveries.remove(0).0;
     assert_eq!((again.delivery_id, again.attempt, again.uncounted), (first, 3, 1));
-    let finished = FinishedAttempt {
-        attempt: again.attempt,
-        verdict: Verdict::Delivered,
-        ..finished(vec![away(Scope::Url)])
-    };
-    fixture.store.finish_attempt(finished).await.unwrap();
+    let finished = finished(vec![away(Scope::Url)]);
+    let finished = FinishedAttempt { delivery: again, verdict: Verdict::Delivered, ..finished };
+    fixture.store.finish_attempts(std::sync::Arc::new(vec![finished])).await.unwrap();
     // The one that was refused before keeps its turn, and what is not to this URL has another reason to wait.
     assert_eq!((due(refused), due(second), due(other)), (Some(at(100)), Some(at(21)), Some(at(500))));
     let waits = |scope, id| fixture.store.receivers_without_deliveries(vec![(scope, id)]);
