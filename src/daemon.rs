@@ -35,7 +35,7 @@ use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Sharing, Store, StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Recovered, Sharing, Store, StoreError,
 };
 use crate::transport::{Guard, Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
@@ -171,9 +171,9 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
     // process was sending. And before the crons are brought up to date, which decides about runs that wait.
-    let recovered = store.recover_runs(world.clock.now()).await?;
-    if recovered > 0 {
-        tracing::info!(count = recovered, "recovered runs");
+    let Recovered { runs, deliveries } = store.recover(world.clock.now()).await?;
+    if runs + deliveries > 0 {
+        tracing::info!(runs, deliveries, "recovered what the former daemon held");
     }
     let report =
         store.sync_understood_crons(world.clock.now(), config.crons.clone(), config.kept.clone()).await?;

@@ -80,10 +80,6 @@ type Attempts = JoinSet<FinishedAttempt>;
 
 /// Delivers until it is stopped, then finishes the attempts in flight.
 pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
-    let recovered = courier.store.recover_deliveries(courier.clock.now()).await?;
-    if recovered > 0 {
-        tracing::info!(count = recovered, "recovered deliveries");
-    }
     courier.follow_settings().await?;
     // Those that ended while a pass was committed are recorded together, in the commit of the next pass.
     let (mut attempts, mut ended) = (Attempts::new(), Vec::new());
@@ -256,7 +252,11 @@ async fn attempt(
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
-    let mut report = sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken()));
+    let mut report = match courier.store.may_act() {
+        true => sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken())),
+        // Others may have taken over.
+        false => AttemptReport::unanswered(AttemptResult::Withdrawn),
+    };
     // Clients can read what is kept. What only this machine can reach must not become readable by naming it.
     if delivery.source == CronSource::Api && !report.address.as_deref().is_some_and(is_public) {
         report.answer = None;

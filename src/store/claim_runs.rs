@@ -9,7 +9,7 @@ use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
 use super::lease::Sharing;
 use super::plan_due::{Planned, plan_pass};
-use super::recovery::{next_gone, recover};
+use super::recovery::{Recovered, next_gone, recover};
 use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
 use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
 use super::{Store, StoreError, waits_for};
@@ -41,8 +41,8 @@ pub struct Claim {
     pub next_act_at: Option<Timestamp>,
     /// What was planned before that.
     pub planned: Planned,
-    /// How many runs other daemons held that are gone.
-    pub recovered: usize,
+    /// What other daemons held that are gone.
+    pub recovered: Recovered,
 }
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
             .write(move |tx| {
                 let recovered = match sharing {
                     // Its predecessors were recovered at its start.
-                    Sharing::Alone => 0,
+                    Sharing::Alone => Recovered::default(),
                     Sharing::Shared => recover(tx, daemon, sharing, now)?,
                 };
                 let claimer = Claimer { tx, cache: &cache, daemon, now };
@@ -110,11 +110,9 @@ impl Store {
             })
             .await?;
         claim.planned.log();
-        if claim.recovered > 0 {
-            tracing::warn!(
-                count = claim.recovered,
-                "another daemon is gone; recovered the runs that it held"
-            );
+        let Recovered { runs, deliveries } = claim.recovered;
+        if claim.recovered != Recovered::default() {
+            tracing::warn!(runs, deliveries, "another daemon is gone; recovered what it held");
         }
         Ok(claim)
     }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::counts::{CommitCounts, Tx};
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
@@ -78,7 +79,7 @@ pub(super) fn register(
     daemon_id: DaemonId,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
     let former = former(&tx)?.map(|former| former.told_by(lock.former, now));
     // While others that share the store are alive, nobody was missing.
     let former = former.filter(|former| match lock.sharing() {
@@ -99,7 +100,7 @@ pub(super) fn register(
     let number = DaemonNumber(tx.last_insert_rowid());
     let timeline = recovery::sweep(&tx, number, now)?;
     tx.execute("DELETE FROM daemons WHERE number <= ?1 - ?2", (number.0, DAEMONS_REMEMBERED))?;
-    tx.commit()?;
+    tx.commit(&CommitCounts::default())?;
     lock.tell(|own| {
         let now = Some(now);
         *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };

@@ -18,7 +18,7 @@ use crate::domain::delivery::{
     AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
 };
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
-use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::ids::{DaemonNumber, DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
@@ -82,28 +82,6 @@ pub struct FinishedAttempt {
 }
 
 impl Store {
-    /// Records every attempt that a former process was making as cut off, and makes its delivery due again
-    /// now, so that it is sent at least once. Returns how many those are.
-    pub async fn recover_deliveries(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |tx| {
-            tx.prepare_cached(
-                "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
-                 SELECT seq, attempts, sending_since, ?1, 'cut off: the daemon stopped during this attempt' \
-                 FROM deliveries WHERE status = 'sending'",
-            )?
-            .execute([millis(now)])?;
-            let recovered = tx
-                .prepare_cached(
-                    "UPDATE deliveries SET status = 'pending', due_at = ?1, sending_since = NULL \
-                     WHERE status = 'sending'",
-                )?
-                .execute([millis(now)])?;
-            suspended::end_all_waiting(tx, now)?;
-            Ok(recovered)
-        })
-        .await
-    }
-
     /// Claims up to `limit` due deliveries, the oldest first, and counts their attempts: none while webhooks
     /// are held, and no more than `rate_limit` allows while they are released at a rate. A delivery whose URL
     /// gets no permit from `admit` is passed over and stays due. If nothing is due at one of the receivers `away`, the next
@@ -120,6 +98,7 @@ impl Store {
         away: Vec<ReceiverAway>,
         mut admit: impl FnMut(&str, CronSource) -> Admission<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
+        let daemon = self.number;
         let (claim, release_ended) = self
             .write(move |tx| {
                 let CurrentMode { mode, release_ended } = delivery_mode::end_release(tx, now)?;
@@ -142,7 +121,7 @@ impl Store {
                     }
                 }
                 for (head, permit) in admitted {
-                    if let Some(delivery) = take(tx, &head, now)? {
+                    if let Some(delivery) = take(tx, &head, daemon, now)? {
                         deliveries.push((delivery, permit));
                     }
                 }
@@ -160,9 +139,10 @@ impl Store {
 
     /// Records the results of attempts and what follows from them. A URL that is gone is suspended.
     pub async fn finish_attempts(&self, finished: Arc<Vec<FinishedAttempt>>) -> Result<(), StoreError> {
+        let daemon = self.number;
         self.write(move |tx| {
             for attempt in finished.iter() {
-                finish(tx, attempt)?;
+                finish(tx, attempt, daemon)?;
                 attempt.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, attempt.at))?;
             }
             Ok(())
@@ -182,16 +162,17 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
 fn take(
     tx: &Transaction<'_>,
     head: &QueueHead,
+    daemon: DaemonNumber,
     now: Timestamp,
 ) -> Result<Option<ClaimedDelivery>, StoreError> {
     let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
     // Two statements are faster than one that returns what it has updated.
     let claimed = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, attempts = attempts + 1 \
-             WHERE seq = ?1 AND status = 'pending'",
+            "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
+             attempts = attempts + 1 WHERE seq = ?1 AND status = 'pending'",
         )?
-        .execute([head.row, millis(now)])?;
+        .execute([head.row, millis(now), daemon.0])?;
     if claimed == 0 {
         return Ok(None);
     }
@@ -252,7 +233,7 @@ impl DeliveryOutcome {
     }
 }
 
-fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
+fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Result<(), StoreError> {
     let result = &finished.report.result;
     let DeliveryOutcome { status, due_at, reason } = DeliveryOutcome::of(&finished.verdict, result);
     let (code, message) = reason.map_or((None, None), |reason| (Some(reason.code.as_str()), reason.message));
@@ -264,9 +245,9 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
     let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
     let decided = tx
         .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, reason_code = ?5, reason = ?6, \
+            "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
              ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
-             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending'",
+             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10",
         )?
         .execute((
             seq,
@@ -278,8 +259,9 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreError> {
             ended_at,
             uncounted,
             not_made,
+            daemon.0,
         ))?;
-    // Only the latest attempt may decide. The result of an attempt that a former process made is ignored.
+    // Only the latest attempt may decide, and only whoever holds it: what is said by a former holder is ignored.
     if decided == 0 {
         return Ok(());
     }

@@ -92,6 +92,7 @@ pub use read::{
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
+pub use recovery::Recovered;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun, HeldRun};

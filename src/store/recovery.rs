@@ -3,17 +3,32 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
+use super::counts::Tx;
 use super::lease::Sharing;
 use super::occurrences::STARTS_LOST_MAX;
 use super::rows::{millis, time};
-use super::{Store, StoreError};
+use super::{Store, StoreError, suspended};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
 
+/// How many runs and webhooks were held by daemons that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    pub runs: usize,
+    pub deliveries: usize,
+}
+
+impl Recovered {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.deliveries += other.deliveries;
+    }
+}
+
 impl Store {
-    /// Makes every run due now that a daemon held which is gone, and returns how many those are. Runs that it was sending
-    /// become unconfirmed.
-    pub async fn recover_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+    /// Makes due now whatever a daemon held that is gone, and returns how much that is. Runs that it was sending become
+    /// unconfirmed, and its attempts to deliver are recorded as cut off, so that each webhook is sent at least once.
+    pub async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let (daemon, sharing) = (self.number, self.sharing());
         self.write(move |tx| {
             let recovered = recover(tx, daemon, sharing, now)?;
@@ -27,21 +42,21 @@ impl Store {
         .await
     }
 
-    /// Gives back everything that this daemon holds, and returns how many runs those are.
-    pub async fn hand_over(&self, now: Timestamp) -> Result<usize, StoreError> {
+    /// Gives back everything that this daemon holds, and returns how much that is.
+    pub async fn hand_over(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let daemon = self.number;
         self.write(move |tx| release(tx, daemon, now)).await
     }
 }
 
-/// Ends every claim of the other daemons that are gone, and returns how many runs they held.
+/// Ends every claim of the other daemons that are gone, and returns how much they held.
 pub(super) fn recover(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     daemon: DaemonNumber,
     sharing: Sharing,
     now: Timestamp,
-) -> Result<usize, StoreError> {
-    let mut recovered = 0;
+) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
     for other in others(tx, daemon)? {
         let is_gone = match sharing {
             // It would hold the lock.
@@ -49,7 +64,7 @@ pub(super) fn recover(
             Sharing::Shared => lease::gone_at(other.seen_at) <= now,
         };
         if is_gone {
-            recovered += release(tx, other.number, now)?;
+            recovered.add(release(tx, other.number, now)?);
             forget(tx, other.number, now)?;
         }
     }
@@ -63,7 +78,7 @@ pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Op
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
 /// may have been sent since, as often as [`STARTS_LOST_MAX`], and no daemon holds anything. Returns how often it has gone back.
-pub(super) fn sweep(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
+pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
     let (timeline, swept): (i64, i64) =
         tx.query_row("SELECT timeline, swept_timeline FROM installation", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -111,19 +126,34 @@ fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<
 }
 
 /// Ends every claim of a daemon.
-fn release(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<usize, StoreError> {
+fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovered, StoreError> {
+    let (by, now_millis) = (daemon.0, millis(now));
     // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
     // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
     // save each of them before the daemon can start.
-    let released = tx
+    let runs = tx
         .prepare_cached(
             "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
              recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
         )?
-        .execute((daemon.0, millis(now)))?;
-    tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?
-        .execute([daemon.0])?;
-    Ok(released)
+        .execute([by, now_millis])?;
+    tx.prepare_cached(
+        "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
+         SELECT seq, attempts, sending_since, ?2, 'cut off: the daemon stopped during this attempt' \
+         FROM deliveries WHERE status = 'sending' AND held_by = ?1",
+    )?
+    .execute([by, now_millis])?;
+    let deliveries = tx
+        .prepare_cached(
+            "UPDATE deliveries SET status = 'pending', due_at = ?2, sending_since = NULL, held_by = NULL \
+             WHERE status = 'sending' AND held_by = ?1",
+        )?
+        .execute([by, now_millis])?;
+    if deliveries > 0 {
+        suspended::end_all_waiting(tx, now)?;
+    }
+    tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?.execute([by])?;
+    Ok(Recovered { runs, deliveries })
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ async fn what_is_claimed_is_not_claimed_again_until_a_restart_recovers_it() {
     assert!(matches!(claimed[0].run.state, RunState::Sending { start_number: 1, .. }));
     assert!(claim(&store, now).await.is_empty());
 
-    assert_eq!(store.hand_over(at(now)).await.unwrap(), 1);
+    assert_eq!(store.hand_over(at(now)).await.unwrap().runs, 1);
     let again = store.claim_runs(at(now), limits(10)).await.unwrap();
     assert!(again.starts.is_empty(), "what was being sent is unconfirmed and is not sent again");
     assert!(matches!(again.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
@@ -379,7 +379,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
             .deliveries
             .is_empty()
     );
-    store.recover_deliveries(now).await.unwrap();
+    store.hand_over(now).await.unwrap();
     let second = store
         .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
         .await

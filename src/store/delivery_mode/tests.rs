@@ -124,7 +124,7 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     drop(store);
     let store = open_store(folder.path(), Execution::WriterThread);
     fixture = Fixture { folder, store };
-    fixture.store.recover_deliveries(at(10)).await.unwrap();
+    fixture.store.hand_over(at(10)).await.unwrap();
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
     assert_eq!((taken.len(), mode), (0, hold));
     assert_eq!(fixture.reader().webhook_queue().unwrap().backlog, 1);
@@ -294,7 +294,7 @@ async fn nothing_more_is_sent_to_a_url_that_is_gone_until_deliveries_to_it_are_r
     fixture.add(5, A, 7);
     let cut = fixture.claim(7, RateLimit::default()).await.0;
     assert_eq!(cut.len(), 1, "its row was not inserted by the end of a run");
-    fixture.store.recover_deliveries(at(8)).await.unwrap();
+    fixture.store.hand_over(at(8)).await.unwrap();
     assert!(fixture.rows()[4].starts_with("gone [url_suspended] not sent"), "{:?}", fixture.rows());
 
     let mode = fixture.reader().webhook_queue().unwrap();
@@ -320,7 +320,7 @@ async fn an_attempt_that_a_crash_cut_off_is_recorded_as_such() {
     let fixture = Fixture::new();
     let delivery_id = fixture.add(1, B, 1);
     let cut = fixture.claim(1, RateLimit::default()).await.0.remove(0);
-    assert_eq!(fixture.store.recover_deliveries(at(9)).await.unwrap(), 1);
+    assert_eq!(fixture.store.hand_over(at(9)).await.unwrap().deliveries, 1);
     let again = fixture.claim(9, RateLimit::default()).await.0.remove(0);
     assert_eq!((again.attempt, again.turn()), (2, Turn::Step(2)));
     fixture.finish(&cut, 9, Verdict::Ended(Ending::Failed, "late".to_owned())).await;

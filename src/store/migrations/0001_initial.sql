@@ -254,6 +254,8 @@ CREATE TABLE deliveries (
     due_at      INTEGER,
     -- When the attempt in flight began; NULL if none is.
     sending_since INTEGER,
+    -- Which daemon makes that attempt; NULL while none does.
+    held_by     INTEGER,
     reason_code TEXT,
     reason      TEXT,
     created_at  INTEGER NOT NULL,

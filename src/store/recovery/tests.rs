@@ -56,7 +56,7 @@ async fn a_daemon_stops_acting_before_others_take_over_and_has_no_say_after_that
     assert!(claim(&second, &clock).await.checks.is_empty(), "it may still be alive");
     pass(LEASE - ACTS_WITHIN).await;
     let claim = claim(&second, &clock).await;
-    assert_eq!(claim.recovered, 1);
+    assert_eq!(claim.recovered.runs, 1);
     assert!(matches!(claim.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
     let late = first.step_run(Step::of(held, RunChange::NotSent)).await;
     assert!(matches!(late, Err(StoreError::Ousted)), "{late:?}");
@@ -72,7 +72,7 @@ async fn a_run_that_was_handed_over_has_another_claim() {
     pass(Duration::from_secs(60)).await;
     let second = open(folder.path(), &clock);
     let held = claim(&first, &clock).await.starts.remove(0).held();
-    assert_eq!(first.hand_over(clock.now()).await.unwrap(), 1);
+    assert_eq!(first.hand_over(clock.now()).await.unwrap().runs, 1);
     let taken = claim(&second, &clock).await.checks.remove(0);
     assert_eq!(taken.claim, held.claim + 1);
     let late = first.step_run(Step::of(held, RunChange::NotSent)).await;

@@ -66,7 +66,7 @@ async fn a_queued_run_waits_as_long_as_the_one_before_it_takes_and_its_deadline_
         first
     };
     let store = open_store(folder.path(), Execution::Inline);
-    store.recover_runs(at("09:20:00")).await.unwrap();
+    store.recover(at("09:20:00")).await.unwrap();
     let due = claim(&store, "09:20:00").await;
     assert!(due.expired.is_empty() && due.starts.is_empty(), "{due:?}");
     end(&store, first, "09:30:00").await;

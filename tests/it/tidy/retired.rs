@@ -53,8 +53,8 @@ const RETIRED: &[(&str, &str)] = &[
     ("keep_house", "housekeeping"),
     ("not-known-yet", "unknown"),
     ("settle_cron", "validate_cron"),
-    ("take_over_deliveries", "recover_deliveries"),
-    ("take_over_runs", "recover_runs"),
+    ("take_over_deliveries", "recover"),
+    ("take_over_runs", "recover"),
     ("webhook arm", "webhook resume"),
     // Phrases of the program's output and of its documents.
     ("act on it", "control"),
