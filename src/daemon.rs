@@ -35,7 +35,8 @@ use crate::engine::outages::{self, Outages};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Recovered, Sharing, Store, StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Recovered, Sharing, Store,
+    StoreError,
 };
 use crate::transport::{Guard, Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};

@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 /// What happens if the path is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
@@ -21,15 +23,15 @@ pub enum Links {
 pub fn open_regular(path: &Path, options: &mut OpenOptions, links: Links) -> io::Result<File> {
     // Looked at first, since opening a device may already do something.
     let (found, flags) = match links {
-        Links::Followed => (std::fs::metadata(path), libc::O_NONBLOCK),
-        Links::Refused => (std::fs::symlink_metadata(path), libc::O_NONBLOCK | libc::O_NOFOLLOW),
+        Links::Followed => (std::fs::metadata(path), OFlags::NONBLOCK),
+        Links::Refused => (std::fs::symlink_metadata(path), OFlags::NONBLOCK | OFlags::NOFOLLOW),
     };
     match found {
         Ok(found) => demand_regular(found.file_type())?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let file = options.custom_flags(flags).open(path)?;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     demand_regular(file.metadata()?.file_type())?;
     Ok(file)
 }

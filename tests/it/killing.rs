@@ -314,7 +314,7 @@ async fn a_daemon_killed_behind_a_proxy_that_loses_replies_starts_nothing_twice_
 
 /// Returns another seed each time and prints it, so that a failure can be repeated; `SEED` sets it.
 #[expect(clippy::disallowed_methods, reason = "a switch to repeat a failure, not a configuration")]
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| u64::from(now().subsec_nanosecond().unsigned_abs()) + 1);
     eprintln!("SEED={seed}");

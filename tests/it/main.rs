@@ -45,6 +45,8 @@ mod restart;
 mod retries;
 mod rights;
 mod sdk;
+#[cfg(debug_assertions)]
+mod shared_store;
 mod signing;
 mod signing_attempts;
 #[cfg(debug_assertions)]
