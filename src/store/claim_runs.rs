@@ -19,6 +19,10 @@ use crate::domain::run_spec::RunSpec;
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
 
+/// Selects the runs to check. Those that are due and wait to be sent are not looked through.
+pub(super) const TO_CHECK: &str =
+    "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at LIMIT :limit";
+
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
@@ -159,9 +163,7 @@ fn claim_checks(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let condition =
-        "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running') ORDER BY act_at LIMIT :limit";
-    claim_unchanged(tx, cache, condition, named_params! { ":now": millis(now), ":limit": count(limit) })
+    claim_unchanged(tx, cache, TO_CHECK, named_params! { ":now": millis(now), ":limit": count(limit) })
 }
 
 /// Claims the runs that a condition selects, and leaves their state as it is.
