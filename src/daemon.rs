@@ -152,15 +152,15 @@ async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, 
 
 /// What is ready before the loops begin.
 struct Prepared {
-    /// The port, if there is one.
-    network: Option<TcpListener>,
+    /// Whoever connects from now on is answered once the loops run.
+    listeners: Listeners,
     /// The crons that go on although the files do not define them.
     kept: Vec<KeptCron>,
     /// What was away when the former daemon ended.
     away: Vec<Outage>,
 }
 
-/// Brings the store up to date with the configuration, and listens on the port if there is one.
+/// Brings the store up to date with the configuration, and listens.
 async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> {
     let config = &world.config;
     let Predecessor { former, away } = store.take_predecessor();
@@ -181,15 +181,6 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     store.save_sections(config.saved.clone()).await?;
     let notice = mistakes::describe(config, config, &report.kept);
     mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
-    tracing::info!(
-        crons = config.crons.len() + report.kept.len(),
-        added = report.added,
-        changed = report.changed,
-        removed = report.removed,
-        store = %config.store.path.display(),
-        backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
-        "daemon ready"
-    );
     if let Some(warning) = store::exposure(store.path()) {
         tracing::warn!("{warning}");
     }
@@ -199,12 +190,22 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         Some(Err(problem)) => (None, Some(problem)),
     };
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
-    Ok(Prepared { network, kept: report.kept, away })
+    let socket = world.socket.as_deref().and_then(bind_socket);
+    tracing::info!(
+        crons = config.crons.len() + report.kept.len(),
+        added = report.added,
+        changed = report.changed,
+        removed = report.removed,
+        store = %config.store.path.display(),
+        backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
+        "daemon ready"
+    );
+    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away })
 }
 
 /// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> Loops {
-    let Prepared { network, kept, away } = prepared;
+    let Prepared { listeners, kept, away } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
@@ -221,13 +222,12 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         to_finish: TaskTracker::new(),
         held_bodies: HeldBodies::default(),
     };
-    let World { config, environment, clock, socket, relay, reload, show_status, .. } = world;
+    let World { config, environment, clock, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
     if let Some(show) = show_status {
         let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
         loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
     }
-    let listeners = Listeners { socket: socket.and_then(|path| bind_socket(&path)), network };
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
         let stop = stop.clone();

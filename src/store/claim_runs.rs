@@ -22,6 +22,9 @@ use crate::domain::run_spec::RunSpec;
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
 
+/// Selects the runs to check. Those that are due and wait to be sent are not looked through.
+pub(super) const TO_CHECK: &str = "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running')";
+
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
@@ -160,8 +163,7 @@ impl Claimer<'_> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let condition = "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running')";
-        self.unchanged(condition, "ORDER BY act_at", limit)
+        self.unchanged(TO_CHECK, "ORDER BY act_at", limit)
     }
 
     /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
