@@ -261,11 +261,14 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
             None => due.after(index),
             Some(_) => decided.next_within(cron, at),
         };
-        if let Some(reason) = late(cron, at, next, now) {
+        let deadline = deadline_on_time(cron, at, now);
+        if deadline.is_none()
+            && let Some(reason) = too_late(cron, at, next, now)
+        {
             miss(&mut decisions, at, reason, facts.found_late_by(at));
             continue;
         }
-        let mut decision = decide(cron, at, active, facts);
+        let mut decision = decide(cron, at, deadline, active, facts);
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
@@ -357,21 +360,29 @@ pub fn just_before(at: Timestamp) -> Timestamp {
     at.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(at)
 }
 
-/// Returns why an occurrence is too late to be fired, or `None` if it is not.
-pub(super) fn late(
+/// Returns the start deadline of an occurrence that is found on time: a short while after its instant at most, and before that
+/// deadline.
+pub(super) fn deadline_on_time(cron: &Cron, at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    if backoff::between(at, now) > ON_TIME_WITHIN {
+        return None;
+    }
+    let start_before = backoff::after(due_at(cron, at), start_deadline(cron, Trigger::Schedule, at));
+    (start_before > now).then_some(start_before)
+}
+
+/// Returns why an occurrence that is not found on time is not caught up, or `None` if it is.
+pub(super) fn too_late(
     cron: &Cron,
     at: Timestamp,
     next: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<MissReason> {
-    let age = backoff::between(at, now);
-    if age <= ON_TIME_WITHIN {
-        return None;
-    }
     let later_one_is_due = next.is_some_and(|next| next <= now);
     match cron.policy.catchup {
         Catchup::None => Some(MissReason::NoCatchup),
-        Catchup::Latest | Catchup::All if age > cron.policy.catchup_window => Some(MissReason::OutsideWindow),
+        Catchup::Latest | Catchup::All if backoff::between(at, now) > cron.policy.catchup_window => {
+            Some(MissReason::OutsideWindow)
+        }
         Catchup::Latest if later_one_is_due => Some(MissReason::LaterOne),
         Catchup::Latest | Catchup::All => None,
     }
@@ -406,21 +417,27 @@ fn drop_one(decisions: &mut Vec<Decision>, at: Timestamp, reason: &Reason) {
     decisions.push(Decision::Drop { first: at, last: at, count: 1, reason: reason.clone() });
 }
 
-fn decide(cron: &Cron, at: Timestamp, active: Active, facts: &PlanFacts<'_>) -> Decision {
+/// Decides about an occurrence that is found on time, with a deadline, or else is caught up.
+fn decide(
+    cron: &Cron,
+    at: Timestamp,
+    deadline: Option<Timestamp>,
+    active: Active,
+    facts: &PlanFacts<'_>,
+) -> Decision {
     let skip = |reason| Decision::Skip { scheduled_for: at, reason };
     if is_excluded(cron, at) {
         return skip(SkipReason::Excluded);
     }
     // What is caught up overlapped only with what was in progress at its own time. It waits for what is now.
-    let is_late = backoff::between(at, facts.now) > ON_TIME_WITHIN;
-    let overlaps = |going: &Going| !is_late || going.since.is_none_or(|since| since <= at);
+    let overlaps = |going: &Going| deadline.is_some() || going.since.is_none_or(|since| since <= at);
     let is_in_the_way = match cron.policy.overlap {
         Overlap::Skip => true,
         Overlap::Queue => active.waiting > 0,
         Overlap::Allow | Overlap::Cancel => false,
     };
     let Some(going) = active.running.filter(|going| is_in_the_way && overlaps(going)) else {
-        return fire(cron, at, facts.now);
+        return fire(cron, at, deadline, facts.now);
     };
     skip(match facts.backend_outage() {
         Some(outage) => SkipReason::BackendAway(going.run_id, outage.clone()),
@@ -460,18 +477,17 @@ pub(super) fn due_at(cron: &Cron, at: Timestamp) -> Timestamp {
     backoff::after(at, cron.policy.jitter.mul_f64(backoff::share(run_id.0, 0)))
 }
 
-fn fire(cron: &Cron, at: Timestamp, now: Timestamp) -> Decision {
+fn fire(cron: &Cron, at: Timestamp, deadline: Option<Timestamp>, now: Timestamp) -> Decision {
     let due_at = due_at(cron, at);
-    let on_time = backoff::between(at, now) <= ON_TIME_WITHIN;
-    let trigger = if on_time { Trigger::Schedule } else { Trigger::Catchup };
-    // The deadline of a catch-up counts from now: counted from its instant it would have passed already.
-    let from = if on_time { due_at } else { due_at.max(now) };
-    Decision::Fire {
-        scheduled_for: at,
-        due_at,
-        start_before: backoff::after(from, start_deadline(cron, trigger, at)),
-        trigger,
-    }
+    let (trigger, start_before) = match deadline {
+        Some(start_before) => (Trigger::Schedule, start_before),
+        // Counted from its instant, the deadline of a catch-up would have passed already.
+        None => {
+            let from = due_at.max(now);
+            (Trigger::Catchup, backoff::after(from, start_deadline(cron, Trigger::Catchup, at)))
+        }
+    };
+    Decision::Fire { scheduled_for: at, due_at, start_before, trigger }
 }
 
 #[cfg(test)]

@@ -283,19 +283,46 @@ fn skip_next_skips_exactly_one_and_no_excluded_day_uses_it_up() {
 
 #[test]
 fn a_short_stall_is_no_misfire() {
-    let mut cron = cron("* * * * * *");
+    let mut cron = cron("* * * * *");
     cron.policy.catchup = Catchup::None;
     check(
         &cron,
-        "2026-03-02T09:00:00Z",
+        "2026-03-02T08:59:00Z",
         Active::default(),
-        "2026-03-02T09:00:03Z",
+        "2026-03-02T09:00:05Z",
         expect![[r#"
-        fire 2026-03-02T09:00:01Z +0s before 2026-03-02T09:00:02Z (schedule)
-        fire 2026-03-02T09:00:02Z +0s before 2026-03-02T09:00:03Z (schedule)
-        fire 2026-03-02T09:00:03Z +0s before 2026-03-02T09:00:04Z (schedule)
-        cursor 2026-03-02T09:00:03Z
-        wake 2026-03-02T09:00:04Z"#]],
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
+        cursor 2026-03-02T09:00:00Z
+        wake 2026-03-02T09:01:00Z"#]],
+    );
+}
+
+#[test]
+fn what_can_no_longer_start_before_its_deadline_is_found_late() {
+    let (cursor, now) = ("2026-03-02T09:00:28Z", "2026-03-02T09:00:44.930Z");
+    let mut cron = cron("* * * * * */4");
+    check(
+        &cron,
+        cursor,
+        Active::default(),
+        now,
+        expect![[r#"
+        miss 3: 2026-03-02T09:00:32Z..2026-03-02T09:00:40Z LaterOne
+        fire 2026-03-02T09:00:44Z +0s before 2026-03-02T09:00:48Z (schedule)
+        cursor 2026-03-02T09:00:44Z
+        wake 2026-03-02T09:00:48Z"#]],
+    );
+    cron.policy.start_deadline = Some(Duration::from_millis(500));
+    check(
+        &cron,
+        cursor,
+        Active::default(),
+        now,
+        expect![[r#"
+        miss 3: 2026-03-02T09:00:32Z..2026-03-02T09:00:40Z LaterOne
+        fire 2026-03-02T09:00:44Z +0s before 2026-03-02T09:00:45.43Z (catchup)
+        cursor 2026-03-02T09:00:44Z
+        wake 2026-03-02T09:00:48Z"#]],
     );
 }
 
