@@ -26,6 +26,7 @@ pub(super) struct Tally {
     pub(super) adopted: u64,
     pub(super) ruled_out: u64,
     pub(super) crashes: u64,
+    pub(super) failovers: u64,
     pub(super) delivered: u64,
     pub(super) delivered_again: u64,
 }
@@ -38,12 +39,13 @@ impl Tally {
         self.adopted += other.adopted;
         self.ruled_out += other.ruled_out;
         self.crashes += other.crashes;
+        self.failovers += other.failovers;
         self.delivered += other.delivered;
         self.delivered_again += other.delivered_again;
     }
 }
 
-/// A row of the hiscenario.
+/// A row of the history.
 pub(super) struct Row {
     run_id: String,
     cron_name: String,
@@ -126,6 +128,7 @@ pub(super) fn judge_runs(scenario: &Scenario<'_>, database: &Connection, rows: &
         0,
         "there is no copy"
     );
+    tally.failovers = count(database, "SELECT timeline FROM installation");
     tally.adopted = count(database, "SELECT count(*) FROM run_events WHERE event = 'adopted'");
     tally.ruled_out = count(database, "SELECT count(*) FROM run_events WHERE event = 'ruled_out'");
     tally

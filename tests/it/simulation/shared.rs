@@ -8,15 +8,19 @@ use agentcron::store::{StoreError, StoreFault, Weather};
 use rusqlite::Connection;
 
 use super::network::Gate;
+use super::oracle::Tally;
 use super::*;
 
 const DAEMONS: u64 = 3;
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 60;
 const START: &str = "2026-03-02T08:00:03Z";
 /// For how long things break.
-const LENGTH: Duration = Duration::from_secs(600);
+const LENGTH: Duration = Duration::from_secs(300);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
 const STALL_MOST: Duration = Duration::from_secs(15);
+const LIFE_MOST: Duration = Duration::from_secs(120);
+/// Between two failovers.
+const SAME_STORE_MOST: Duration = Duration::from_secs(150);
 /// A failover loses the commits of so long at most.
 const LOST_MOST: Duration = Duration::from_secs(3);
 
@@ -26,19 +30,20 @@ fn three_daemons_on_one_store_keep_every_promise_of_one() {
         (Some(seed), _) => vec![seed],
         (None, count) => (1..=count.unwrap_or(SEEDS)).collect(),
     };
-    let mut tally = oracle::Tally::default();
+    let mut tally = Tally::default();
+    let is_one_of_many = seeds.len() >= 20;
     for seed in seeds {
         eprintln!("seed {seed}, three daemons");
         tally.add(&run_shared(seed));
     }
     eprintln!("{tally:?}");
-    assert!(
-        tally.crashes > 0 && tally.adopted > 0 && tally.ruled_out > 0 && tally.delivered > 0,
-        "{tally:?}"
-    );
+    let Tally { crashes, failovers, adopted, ruled_out, delivered, .. } = tally;
+    let everything_happened =
+        [crashes, failovers, adopted, ruled_out, delivered].iter().all(|count| *count > 0);
+    assert!(everything_happened || !is_one_of_many, "{tally:?}");
 }
 
-fn run_shared(seed: u64) -> oracle::Tally {
+fn run_shared(seed: u64) -> Tally {
     runtime().block_on(async {
         let random = Random::of_seed(seed);
         let folder = folder();
@@ -85,7 +90,7 @@ async fn live(scenario: &Scenario<'_>, number: u64, until: tokio::time::Instant,
         let is_calm = tokio::time::Instant::now() >= until;
         let gate = Gate::new();
         let stop = CancellationToken::new();
-        let life = if is_calm { Duration::MAX / 4 } else { random.wait(Duration::from_secs(150)) };
+        let life = if is_calm { Duration::MAX / 4 } else { random.wait(LIFE_MOST) };
         let stops = random.percent(30);
         let ended = tokio::select! {
             biased;
@@ -119,7 +124,7 @@ async fn live(scenario: &Scenario<'_>, number: u64, until: tokio::time::Instant,
 /// Lets the store go back to an earlier state now and then, as a failover does that loses the last commits.
 async fn fail_over(scenario: &Scenario<'_>, until: tokio::time::Instant) {
     for timeline in 1.. {
-        tokio::time::sleep(scenario.random.wait(Duration::from_secs(300))).await;
+        tokio::time::sleep(scenario.random.wait(SAME_STORE_MOST)).await;
         let image = scenario.folder.join(format!("image-{timeline}.db"));
         let store = Connection::open(scenario.folder.join("agentcron.db")).unwrap();
         if store.execute("VACUUM INTO ?1", [image.to_str().unwrap()]).is_err() {
