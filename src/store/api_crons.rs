@@ -8,7 +8,6 @@ mod tests;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde_json::{Map, Value};
 
 use super::counts::Tx;
@@ -17,6 +16,7 @@ use super::definitions::{self, Definitions};
 use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting};
 use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
+use super::sql::{Row, Transaction, named_params};
 use super::sync_crons::remove;
 use super::{Store, StoreError, inactive_spans};
 use crate::config::CronIdentity;
@@ -152,10 +152,11 @@ impl Store {
             .write(move |tx| {
                 let entry = cron_entries::by_id(tx, cron_id)?.filter(|entry| !entry.removed);
                 let Some(entry) = entry else { return Ok((ApiCronRemoval::NotFound, None)) };
-                let location: Option<String> = tx
-                    .prepare_cached("SELECT location FROM crons WHERE cron_id = ?1 AND source = 'file'")?
-                    .query_row([cron_id.to_string()], |row| row.get(0))
-                    .optional()?;
+                let location: Option<String> = tx.query_opt(
+                    "SELECT location FROM crons WHERE cron_id = ?1 AND source = 'file'",
+                    [cron_id.to_string()],
+                    |row| row.get(0),
+                )?;
                 if let Some(location) = location {
                     return Ok((ApiCronRemoval::FromFile { location }, None));
                 }
@@ -190,17 +191,17 @@ fn create(
     let identity = CronIdentity { installation, cron_id: new.cron_id, name: &name, source: CronSource::Api };
     let cron = Arc::new(definitions::parse(identity, &new.body)?);
     let definition_id = definitions::insert(tx, new.cron_id, &new.body, now)?;
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO crons (cron_id, name, source, request, definition_id, cursor, created_at, updated_at) \
          VALUES (:cron_id, :name, 'api', :request, :definition_id, :now, :now, :now)",
-    )?
-    .execute(named_params! {
-        ":cron_id": new.cron_id.to_string(),
-        ":name": name,
-        ":request": Value::Object(new.request.clone()).to_string(),
-        ":definition_id": definition_id.to_string(),
-        ":now": millis(now),
-    })?;
+        named_params! {
+            ":cron_id": new.cron_id.to_string(),
+            ":name": name,
+            ":request": Value::Object(new.request.clone()).to_string(),
+            ":definition_id": definition_id.to_string(),
+            ":now": millis(now),
+        },
+    )?;
     inactive_spans::record(tx, new.cron_id, inactive_spans::cause_of(cron.enabled), now)?;
     let (body, request) = (new.body.clone(), new.request.clone());
     let stored = StoredCron { cron, body, location: None, request, created_at: now, updated_at: now };
@@ -231,17 +232,17 @@ fn replace(
         true => (entry.cursor, None),
         false => (now, account_until(tx, cache, &entry, NewVersion::Edited(&cron, new_id), now)?),
     };
-    tx.prepare_cached(
+    tx.execute(
         "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, next_at = 0, \
          updated_at = :now WHERE cron_id = :cron_id",
-    )?
-    .execute(named_params! {
-        ":cron_id": cron_id.to_string(),
-        ":request": Value::Object(changed.request.clone()).to_string(),
-        ":definition_id": new_id.to_string(),
-        ":cursor": millis(cursor),
-        ":now": millis(now),
-    })?;
+        named_params! {
+            ":cron_id": cron_id.to_string(),
+            ":request": Value::Object(changed.request.clone()).to_string(),
+            ":definition_id": new_id.to_string(),
+            ":cursor": millis(cursor),
+            ":now": millis(now),
+        },
+    )?;
     inactive_spans::record(tx, cron_id, inactive_spans::cause_of(cron.enabled), now)?;
     revise_waiting(tx, cache, cron_id, now)?;
     let ChangedCron { body, request } = changed;
@@ -251,8 +252,7 @@ fn replace(
 
 fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
     let count: u64 = tx
-        .prepare_cached("SELECT count(*) FROM crons WHERE source = 'api' AND removed_at IS NULL")?
-        .query_row([], |row| row.get::<_, i64>(0))
+        .query_value::<i64>("SELECT count(*) FROM crons WHERE source = 'api' AND removed_at IS NULL", ())
         .map(|count| u64::try_from(count).unwrap_or(0))?;
     if count < API_CRONS_MAX {
         return Ok(());
@@ -262,10 +262,11 @@ fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
 
 /// Returns whether a cron has this name, in any case: names that differ only by case are too easily confused.
 fn is_taken(tx: &Transaction<'_>, name: &str) -> Result<bool, StoreError> {
-    let found = tx
-        .prepare_cached("SELECT 1 FROM crons WHERE name = ?1 COLLATE NOCASE AND removed_at IS NULL")?
-        .query_row([name], |_| Ok(()))
-        .optional()?;
+    let found = tx.query_opt(
+        "SELECT 1 FROM crons WHERE name = ?1 COLLATE NOCASE AND removed_at IS NULL",
+        [name],
+        |_| Ok(()),
+    )?;
     Ok(found.is_some())
 }
 
@@ -274,10 +275,8 @@ fn stored(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<(StoredCron, D
         "SELECT {COLUMNS} FROM crons JOIN definitions ON definitions.definition_id = crons.definition_id \
          WHERE crons.cron_id = ?1 AND removed_at IS NULL"
     );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query([cron_id.to_string()])?;
     let installation = installation_id(tx)?;
-    rows.next()?.map(|row| from_row(row, installation)).transpose()
+    tx.query_opt(&sql, [cron_id.to_string()], |row| from_row(row, installation))
 }
 
 fn from_row(row: &Row<'_>, installation: InstallationId) -> Result<(StoredCron, DefinitionId), StoreError> {

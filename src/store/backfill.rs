@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, Transaction};
 
 use super::cron_entries;
 use super::definitions::Definitions;
@@ -11,6 +10,7 @@ use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
+use super::sql::Transaction;
 use super::{Purpose, Store, StoreError, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::bounds::BACKFILL_INSTANTS_MAX;
@@ -161,12 +161,9 @@ fn backfill_lines(
 /// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no
 /// daemon was running or the cron was paused, edited or removed, is no obstacle and does not count.
 fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
-    let word = tx
-        .prepare_cached(&format!(
+    let word = tx.query_opt(&format!(
             "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 AND NOT {NOTHING_RAN}"
-        ))?
-        .query_row((cron_id.to_string(), millis(at)), |row| row.get(0))
-        .optional()?;
+        ), (cron_id.to_string(), millis(at)), |row| row.get(0))?;
     Ok(word)
 }
 
@@ -200,8 +197,7 @@ fn leave_range(
         return Ok(());
     }
     if range.occurrences > 1 && range.first < millis(at) {
-        tx.prepare_cached("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1")?
-            .execute([range.run_id])?;
+        tx.execute("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1", [range.run_id])?;
         return Ok(());
     }
     // A record is identified by its first instant. The next instant without a record of its own takes that
@@ -211,18 +207,14 @@ fn leave_range(
         false => None,
     };
     let Some(next) = next else {
-        tx.prepare_cached("DELETE FROM runs WHERE run_id = ?1")?.execute([range.run_id])?;
+        tx.execute("DELETE FROM runs WHERE run_id = ?1", [range.run_id])?;
         return Ok(());
     };
-    tx.prepare_cached(
+    tx.execute(
         "UPDATE runs SET run_id = ?2, scheduled_for = ?3, due_at = ?3, start_before = ?3, \
          occurrences = occurrences - 1 WHERE run_id = ?1",
-    )?
-    .execute((
-        range.run_id,
-        RunId::of_occurrence(cron.cron_id, next, FIRST_RUN).to_string(),
-        millis(next),
-    ))?;
+        (range.run_id, RunId::of_occurrence(cron.cron_id, next, FIRST_RUN).to_string(), millis(next)),
+    )?;
     Ok(())
 }
 
@@ -231,13 +223,9 @@ fn range_covering(
     cron_id: CronId,
     at: Timestamp,
 ) -> Result<Option<RangeRecord>, StoreError> {
-    let range = tx
-        .prepare_cached(
-            "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
+    let range = tx.query_opt("SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
              WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
-             ORDER BY scheduled_for DESC LIMIT 1",
-        )?
-        .query_row((cron_id.to_string(), millis(at)), |row| {
+             ORDER BY scheduled_for DESC LIMIT 1", (cron_id.to_string(), millis(at)), |row| {
             Ok(RangeRecord {
                 run_id: row.get(0)?,
                 definition_id: row.get(1)?,
@@ -245,8 +233,7 @@ fn range_covering(
                 last: row.get(3)?,
                 occurrences: row.get(4)?,
             })
-        })
-        .optional()?;
+        })?;
     Ok(range.filter(|range| range.last >= millis(at)))
 }
 
@@ -269,9 +256,10 @@ fn next_without_row(
 }
 
 fn has_row(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<bool, StoreError> {
-    let there = tx
-        .prepare_cached("SELECT 1 FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2")?
-        .query_row((cron_id.to_string(), millis(at)), |_| Ok(()))
-        .optional()?;
+    let there = tx.query_opt(
+        "SELECT 1 FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2",
+        (cron_id.to_string(), millis(at)),
+        |_| Ok(()),
+    )?;
     Ok(there.is_some())
 }

@@ -49,11 +49,11 @@ impl Store {
                 }
             };
             // A run that is being sent stays claimed by the task that sends it.
-            tx.prepare_cached(
+            tx.execute(
                 "UPDATE runs SET cancelling = coalesce(cancelling, ?2), \
                  act_at = iif(phase IN ('pending', 'running'), ?3, act_at) WHERE run_id = ?1",
-            )?
-            .execute((run_id.to_string(), CancelCause::Request.as_str(), millis(now)))?;
+                (run_id.to_string(), CancelCause::Request.as_str(), millis(now)),
+            )?;
             Ok(Some(CancelledRun { run, effect }))
         })
         .await

@@ -2,8 +2,6 @@
 //! no `act_at`, until it is to be looked at again.
 
 use jiff::Timestamp;
-use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Row, Rows, Transaction, named_params};
 
 use super::client_runs::client_run_spec;
 use super::definitions::Definitions;
@@ -12,6 +10,7 @@ use super::plan_due::{Planned, plan_pass};
 use super::recovery::{Recovered, next_gone, recover};
 use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
 use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
+use super::sql::{Row, Rows, Transaction, ValueRef, named_params};
 use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
@@ -94,9 +93,8 @@ impl Store {
                     Sharing::Shared => next_gone(tx, daemon)?,
                 };
                 let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
-                let has_waiting = tx
-                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)")?
-                    .query_row([millis(now)], |row| row.get(0))?;
+                let has_waiting =
+                    tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
                 let more_to_start = is_full || planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
                 let starts = room.sending;
                 Ok(Claim {
@@ -123,17 +121,13 @@ impl Store {
 
 /// Does what [`Store::looked_at`] does.
 pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
-    let changed = tx
-        .prepare_cached(
-            "UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND exclusive = 1",
-        )?
-        .execute([run_id.to_string()])?;
+    let changed = tx.execute("UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND exclusive = 1", [run_id.to_string()])?;
     if changed == 1 {
-        tx.prepare_cached(
+        tx.execute(
             "UPDATE crons SET next_at = 0 WHERE cron_id = (SELECT cron_id FROM runs WHERE run_id = ?1) \
              AND next_at IS NOT NULL",
-        )?
-        .execute([run_id.to_string()])?;
+            [run_id.to_string()],
+        )?;
     }
     Ok(changed == 1)
 }
@@ -169,25 +163,18 @@ impl Claimer<'_> {
     /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
     /// that it has: its task is told to look at it.
     fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        let mut statement = self.tx.prepare_cached(&format!(
+        let claimed = self.tx.query(&format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
              WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) AND :now IS NOT NULL {order} LIMIT :limit"
-        ))?;
-        let mut rows = statement.query(named_params! {
+        ), named_params! {
             ":daemon": self.daemon.0,
             ":now": millis(self.now),
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-        })?;
-        let mut claimed = Vec::new();
-        while let Some(row) = rows.next()? {
-            let run = claimed_from_row(self.tx, self.cache, row)?;
-            let is_held = row.get_ref("held_by")? != ValueRef::Null;
-            let is_followed = is_held && matches!(run.run.state, RunState::Running(_));
-            claimed.push(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run });
-        }
-        let mut claim = self
-            .tx
-            .prepare_cached("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
+        }, |row| { let run = claimed_from_row(self.tx, self.cache, row)?;
+            let is_held = row.value("held_by")? != ValueRef::Null;
+            let is_followed = is_held && matches!(run.run.state, RunState::Running(_)); Ok(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run }) })?;
+        let mut claim =
+            self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
         for claimed in &claimed {
             claim.execute((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
         }
@@ -207,7 +194,8 @@ impl Claimer<'_> {
             return Ok(false);
         }
         let (tx, cache) = (self.tx, self.cache);
-        let mut statements = (by_turn(tx, CronSource::File)?, by_turn(tx, CronSource::Api)?);
+        let mut statements =
+            (tx.prepare(&by_turn(CronSource::File))?, tx.prepare(&by_turn(CronSource::Api))?);
         let values = named_params! { ":now": millis(self.now) };
         let mut files = Queue { rows: statements.0.query(values)?, head: None };
         let mut clients = Queue { rows: statements.1.query(values)?, head: None };
@@ -231,11 +219,8 @@ impl Claimer<'_> {
             claimed.run.state = claimed.run.state.apply(RunChange::Send { at: self.now })?;
             claimed.run.send_count = claimed.run.send_count.saturating_add(1);
             claimed.claim = claimed.claim.saturating_add(1);
-            tx.prepare_cached(
-                "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
-                 WHERE run_id = ?1",
-            )?
-            .execute((
+            tx.execute("UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
+                 WHERE run_id = ?1", (
                 claimed.run.run_id.to_string(),
                 millis(self.now),
                 claimed.run.send_count,
@@ -265,7 +250,7 @@ impl Queue<'_> {
     /// Reads the next run unless one is read already, and returns whether there is one.
     fn has_head(&mut self, tx: &Transaction<'_>, cache: &Definitions) -> Result<bool, StoreError> {
         if self.head.is_none()
-            && let Some(row) = self.rows.next()?
+            && let Some(row) = &self.rows.next()?
         {
             let claimed = claimed_from_row(tx, cache, row)?;
             self.head =
@@ -277,14 +262,13 @@ impl Queue<'_> {
 
 /// Selects the runs of one source that may be sent. The index is named because a plan that sorts them would go
 /// unnoticed until a large burst.
-fn by_turn<'t>(tx: &'t Transaction<'_>, source: CronSource) -> Result<CachedStatement<'t>, StoreError> {
-    let sql = format!(
+fn by_turn(source: CronSource) -> String {
+    format!(
         "SELECT {RUN_COLUMNS}, claim, cron_source, turn FROM runs INDEXED BY runs_by_turn \
          WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
          AND cancelling IS NULL AND {} ORDER BY turn, act_at, seq",
         waits_for::may_start()
-    );
-    Ok(tx.prepare_cached(&sql)?)
+    )
 }
 
 /// Returns the run in a row that has `claim` beside [`RUN_COLUMNS`], under the claim that it has had last.
@@ -311,9 +295,7 @@ fn claimed_from_row(
 /// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but
 /// was not claimed waits for the end of another run, or for its own deadline.
 fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let earliest = |sql: &str| -> Result<Option<i64>, StoreError> {
-        Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)
-    };
+    let earliest = |sql: &str| -> Result<Option<i64>, StoreError> { tx.query_value(sql, [millis(now)]) };
     let due = earliest("SELECT min(act_at) FROM runs WHERE act_at > ?1")?;
     let deadline =
         earliest("SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1")?;

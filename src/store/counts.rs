@@ -7,10 +7,11 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use super::StoreError;
 use super::ended::Ended;
+use super::sql::Transaction;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, Status, Trigger};
@@ -104,8 +105,9 @@ const BOUNDS_SECONDS: [f64; 17] = [
 ];
 
 impl Tx<'_> {
-    pub(super) fn of(transaction: Transaction<'_>) -> Tx<'_> {
-        Tx { transaction, counted: RefCell::default() }
+    /// Begins a transaction that writes.
+    pub(super) fn begin(connection: &mut Connection) -> Result<Tx<'_>, StoreError> {
+        Ok(Tx { transaction: Transaction::begin(connection)?, counted: RefCell::default() })
     }
 
     /// Counts an event once the transaction is committed.

@@ -1,9 +1,9 @@
 //! The rows of crons, as far as planning and changes need them: read and written within a transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, parsed_option, time, time_option};
+use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
@@ -47,9 +47,7 @@ impl Store {
 
 /// Returns the cron of this id, removed or not.
 pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<CronEntry>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"))?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    rows.next()?.map(from_row).transpose()
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"), [cron_id.to_string()], from_row)
 }
 
 /// Returns the crons of this source that are to be planned by `now`, at most `limit`, the one that was due first being the
@@ -60,14 +58,8 @@ pub(super) fn due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<CronEntry>, StoreError> {
-    let mut statement = tx.prepare_cached(&due_sql())?;
-    let mut rows =
-        statement.query((source.as_str(), millis(now), i64::try_from(limit).unwrap_or(i64::MAX)))?;
-    let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
-        due.push(from_row(row)?);
-    }
-    Ok(due)
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    tx.query(&due_sql(), (source.as_str(), millis(now), limit), from_row)
 }
 
 pub(super) fn due_sql() -> String {
@@ -79,16 +71,12 @@ pub(super) fn due_sql() -> String {
 
 /// Returns the cron that is planned next, and when.
 pub(super) fn next(tx: &Transaction<'_>) -> Result<NextPlan, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT next_at, name FROM crons WHERE source = ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1",
-    )?;
+    let sql = "SELECT next_at, name FROM crons WHERE source = ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1";
     let mut next: NextPlan = None;
     for source in CronSource::ALL {
-        let mut rows = statement.query([source.as_str()])?;
-        if let Some(row) = rows.next()? {
-            let of_source = (time(row, "next_at")?, row.get("name")?);
-            next = next.filter(|next| next.0 <= of_source.0).or(Some(of_source));
-        }
+        let of_source =
+            tx.query_opt(sql, [source.as_str()], |row| Ok((time(row, "next_at")?, row.get("name")?)))?;
+        next = [next, of_source].into_iter().flatten().min_by_key(|(at, _)| *at);
     }
     Ok(next)
 }
@@ -100,9 +88,7 @@ pub(super) fn named(tx: &Transaction<'_>, name: &str) -> Result<Option<CronEntry
         "SELECT {COLUMNS} FROM crons WHERE (name = ?1 OR cron_id = ?1) AND removed_at IS NULL \
          ORDER BY name <> ?1, source DESC"
     );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query([name])?;
-    rows.next()?.map(from_row).transpose()
+    tx.query_opt(&sql, [name], from_row)
 }
 
 fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
@@ -112,7 +98,7 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
         definition_id: parsed(row, "definition_id")?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
-        removed: row.get::<_, Option<i64>>("removed_at")?.is_some(),
+        removed: row.get::<Option<i64>>("removed_at")?.is_some(),
         state: state_from_row(row)?,
         source: parsed(row, "source")?,
         turn: row.get("turn")?,
@@ -137,11 +123,8 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
 /// Writes a cron's state.
 pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
     let pause = state.paused.as_ref();
-    tx.prepare_cached(
-        "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
-         skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id",
-    )?
-    .execute(named_params! {
+    tx.execute("UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
+         skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id", named_params! {
         ":cron_id": cron_id.to_string(),
         ":paused_at": pause.map(|pause| millis(pause.since)),
         ":pause_cause": pause.map(|pause| pause.cause.as_str()),
@@ -173,7 +156,5 @@ pub(super) fn count_failure(
 }
 
 fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT name FROM crons WHERE removed_at IS NULL ORDER BY name")?;
-    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(names)
+    tx.query("SELECT name FROM crons WHERE removed_at IS NULL ORDER BY name", (), |row| row.get(0))
 }

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::counts::{CommitCounts, Tx};
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
-use super::{Store, StoreError, outages, recovery};
+use super::sql::Transaction;
+use super::{Store, StoreError, open, outages, recovery};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
-use crate::domain::ids::{DaemonId, DaemonNumber};
+use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId};
 use crate::domain::lease;
 use crate::domain::outage::{Away, DISK_WHY, Outage};
 
@@ -66,6 +67,9 @@ pub struct Predecessor {
 
 /// What a daemon has found and was given at its start.
 pub(super) struct Registration {
+    pub(super) installation_id: InstallationId,
+    /// Those that have had the store, as far as they are remembered.
+    pub(super) daemons: HashSet<DaemonId>,
     pub(super) number: DaemonNumber,
     /// How often the store had gone back to an earlier state then.
     pub(super) timeline: i64,
@@ -79,7 +83,7 @@ pub(super) fn register(
     daemon_id: DaemonId,
     now: Timestamp,
 ) -> Result<Registration, StoreError> {
-    let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
+    let tx = Tx::begin(connection)?;
     let former = former(&tx)?.map(|former| former.told_by(lock.former, now));
     // While others that share the store are alive, nobody was missing.
     let former = former.filter(|former| match lock.sharing() {
@@ -93,19 +97,27 @@ pub(super) fn register(
             outages::save(&tx, &outage)?;
         }
     }
-    tx.execute(
-        "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2)",
+    let number = DaemonNumber(tx.query_value(
+        "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2) RETURNING number",
         (daemon_id.to_string(), millis(now)),
-    )?;
-    let number = DaemonNumber(tx.last_insert_rowid());
+    )?);
     let timeline = recovery::sweep(&tx, number, now)?;
     tx.execute("DELETE FROM daemons WHERE number <= ?1 - ?2", (number.0, DAEMONS_REMEMBERED))?;
+    let installation_id = open::installation_id(&tx)?;
+    let daemons = tx.query("SELECT daemon_id FROM daemons", (), |row| parsed(row, "daemon_id"))?;
     tx.commit(&CommitCounts::default())?;
     lock.tell(|own| {
         let now = Some(now);
         *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };
     });
-    Ok(Registration { number, timeline, predecessor: Predecessor { former, away } })
+    let predecessor = Predecessor { former, away };
+    Ok(Registration {
+        installation_id,
+        daemons: daemons.into_iter().collect(),
+        number,
+        timeline,
+        predecessor,
+    })
 }
 
 impl Store {
@@ -133,17 +145,16 @@ impl Store {
 
 /// Returns the daemon that has the store, or had it last.
 pub(super) fn former(tx: &Transaction<'_>) -> Result<Option<FormerDaemon>, StoreError> {
-    let mut statement = tx.prepare(
-        "SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY seen_at DESC, number DESC LIMIT 1",
-    )?;
-    let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(FormerDaemon {
-        started_at: time(row, "started_at")?,
-        seen_at: time(row, "seen_at")?,
-        stopped_at: time_option(row, "stopped_at")?,
-        disk_since: None,
-    }))
+    let sql =
+        "SELECT started_at, seen_at, stopped_at FROM daemons ORDER BY seen_at DESC, number DESC LIMIT 1";
+    tx.query_opt(sql, (), |row| {
+        Ok(FormerDaemon {
+            started_at: time(row, "started_at")?,
+            seen_at: time(row, "seen_at")?,
+            stopped_at: time_option(row, "stopped_at")?,
+            disk_since: None,
+        })
+    })
 }
 
 /// Renews the last sign of life of a daemon. Returns whether nobody has taken it for gone, and the store is the one that it
@@ -154,24 +165,12 @@ pub(super) fn renew(
     timeline: i64,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let renewed = tx
-        .prepare_cached(
-            "UPDATE daemons SET seen_at = max(seen_at, ?3) WHERE number = ?1 AND recovered_at IS NULL \
+    let renewed = tx.execute(
+        "UPDATE daemons SET seen_at = max(seen_at, ?3) WHERE number = ?1 AND recovered_at IS NULL \
              AND (SELECT timeline FROM installation) = ?2",
-        )?
-        .execute((daemon.0, timeline, millis(now)))?;
+        (daemon.0, timeline, millis(now)),
+    )?;
     Ok(renewed == 1)
-}
-
-/// Returns the daemons that have had the store, as far as they are remembered.
-pub(super) fn read(connection: &Connection) -> Result<HashSet<DaemonId>, StoreError> {
-    let mut statement = connection.prepare("SELECT daemon_id FROM daemons")?;
-    let mut rows = statement.query([])?;
-    let mut daemons = HashSet::new();
-    while let Some(row) = rows.next()? {
-        daemons.insert(parsed(row, "daemon_id")?);
-    }
-    Ok(daemons)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
 
 use super::StoreError;
 use super::rows::{millis, parsed};
+use super::sql::{Transaction, named_params};
 use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::bounds::PARSED_DEFINITIONS;
 use crate::domain::cron::Cron;
@@ -105,16 +105,14 @@ pub(super) fn read(
     name: &str,
 ) -> Result<Cron, StoreError> {
     // A definition whose cron is unknown is treated as a client's, which is the stricter reading.
-    let mut statement = tx.prepare_cached(
-        "SELECT cron_id, coalesce(source, 'api') AS source, body FROM definitions LEFT JOIN crons USING (cron_id) \
-         WHERE definitions.definition_id = ?1",
-    )?;
-    let mut rows = statement.query([definition_id.to_string()])?;
-    let row = rows.next()?;
-    let row = row.ok_or_else(|| StoreError::NotFound(format!("there is no definition {definition_id}")))?;
-    let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
-    let identity = CronIdentity { installation, cron_id, name, source };
-    parse(identity, row.get_ref("body")?.as_str().unwrap_or_default())
+    let sql = "SELECT cron_id, coalesce(source, 'api') AS source, body FROM definitions LEFT JOIN crons USING (cron_id) \
+               WHERE definitions.definition_id = ?1";
+    tx.query_opt(sql, [definition_id.to_string()], |row| {
+        let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
+        let identity = CronIdentity { installation, cron_id, name, source };
+        parse(identity, row.value("body")?.as_str().unwrap_or_default())
+    })?
+    .ok_or_else(|| StoreError::NotFound(format!("there is no definition {definition_id}")))
 }
 
 /// Parses a stored definition. Its owner comes from the cron's row and never from the definition itself, so
@@ -150,15 +148,15 @@ pub(super) fn insert_as(
     body: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO definitions (definition_id, cron_id, body, created_at) \
          VALUES (:definition_id, :cron_id, :body, :now) ON CONFLICT DO NOTHING",
-    )?
-    .execute(named_params! {
-        ":definition_id": definition_id.to_string(),
-        ":cron_id": cron_id.to_string(),
-        ":body": body,
-        ":now": millis(now),
-    })?;
+        named_params! {
+            ":definition_id": definition_id.to_string(),
+            ":cron_id": cron_id.to_string(),
+            ":body": body,
+            ":now": millis(now),
+        },
+    )?;
     Ok(())
 }

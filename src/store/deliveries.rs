@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::delivery_mode::{self, CurrentMode};
 use super::delivery_queue::{Admission, QueueHead, due};
 use super::receivers_away::{self, ReceiverAway};
 use super::rows::{millis, parsed, timestamp};
+use super::sql::{Transaction, named_params};
 use super::{Store, StoreError, suspended};
 use crate::domain::backoff;
 use crate::domain::cron::CronSource;
@@ -152,9 +152,8 @@ impl Store {
 }
 
 fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let next: Option<i64> = tx
-        .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at > ?1")?
-        .query_row([millis(now)], |row| row.get(0))?;
+    let next: Option<i64> =
+        tx.query_value("SELECT min(due_at) FROM deliveries WHERE due_at > ?1", [millis(now)])?;
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
@@ -167,35 +166,32 @@ fn take(
 ) -> Result<Option<ClaimedDelivery>, StoreError> {
     let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
     // Two statements are faster than one that returns what it has updated.
-    let claimed = tx
-        .prepare_cached(
-            "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
+    let claimed = tx.execute(
+        "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
              attempts = attempts + 1 WHERE seq = ?1 AND status = 'pending'",
-        )?
-        .execute([head.row, millis(now), daemon.0])?;
+        [head.row, millis(now), daemon.0],
+    )?;
     if claimed == 0 {
         return Ok(None);
     }
-    let mut statement = tx.prepare_cached(
-        "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
-         WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1",
-    )?;
-    let mut rows = statement.query([head.row])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(ClaimedDelivery {
-        seq: head.row,
-        delivery_id: parsed(row, "delivery_id")?,
-        created_at: timestamp(row.get(5)?, "created_at")?,
-        claimed_at: now,
-        run_id: parsed(row, "run_id")?,
-        cron_name: row.get(4)?,
-        url: head.url.clone(),
-        body: row.get(6)?,
-        attempt: row.get(2)?,
-        uncounted: row.get(3)?,
-        source: head.source,
-        early,
-    }))
+    let sql = "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
+         WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1";
+    tx.query_opt(sql, [head.row], |row| {
+        Ok(ClaimedDelivery {
+            seq: head.row,
+            delivery_id: parsed(row, "delivery_id")?,
+            created_at: timestamp(row.get(5)?, "created_at")?,
+            claimed_at: now,
+            run_id: parsed(row, "run_id")?,
+            cron_name: row.get(4)?,
+            url: head.url.clone(),
+            body: row.get(6)?,
+            attempt: row.get(2)?,
+            uncounted: row.get(3)?,
+            source: head.source,
+            early,
+        })
+    })
 }
 
 /// What an attempt means for its delivery, as columns.
@@ -243,13 +239,9 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
     // The retry schedule does not count an attempt that was made before its turn.
     let is_early = finished.delivery.early.is_some();
     let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
-    let decided = tx
-        .prepare_cached(
-            "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
+    let decided = tx.execute("UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
              ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
-             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10",
-        )?
-        .execute((
+             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10", (
             seq,
             attempt,
             status.as_str(),
@@ -289,11 +281,8 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
     let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
     let milliseconds =
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
-    tx.prepare_cached(
-        "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
-         connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?
-    .execute((
+    tx.execute("INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
+         connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", (
         finished.delivery.seq,
         finished.delivery.attempt,
         millis(finished.delivery.claimed_at),
@@ -317,14 +306,13 @@ pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(u
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let inserted = tx.prepare_cached(&format!(
+    let inserted = tx.execute(&format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
          reason_code, reason, of_client, receiver) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
          {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
          WHERE true ON CONFLICT DO NOTHING",
-    ))?
-    .execute(named_params! {
+    ), named_params! {
         ":delivery_id": delivery.delivery_id.to_string(),
         ":run_id": delivery.run_id.to_string(),
         ":url": delivery.url,

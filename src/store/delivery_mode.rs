@@ -2,10 +2,10 @@
 //! takes out of the queue is suppressed, and can be replayed.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
 
 use super::counts::{Counted, Tx};
 use super::rows::{millis, time_option};
+use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
@@ -56,10 +56,7 @@ impl Store {
     /// none. It does not touch a hold on request.
     pub async fn hold_for_mistakes(&self, found_at: Option<Timestamp>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            tx.prepare_cached(
-                "UPDATE delivery_mode SET mistakes_at = iif(?1 IS NULL, NULL, coalesce(mistakes_at, ?1)) WHERE one = 1",
-            )?
-            .execute([found_at.map(millis)])?;
+            tx.execute("UPDATE delivery_mode SET mistakes_at = iif(?1 IS NULL, NULL, coalesce(mistakes_at, ?1)) WHERE one = 1", [found_at.map(millis)])?;
             Ok(())
         })
         .await
@@ -104,10 +101,10 @@ impl Store {
     /// many those were.
     pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "UPDATE delivery_mode SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
-            )?
-            .execute([millis(now)])?;
+                [millis(now)],
+            )?;
             Ok(())
         })
         .await?;
@@ -119,11 +116,10 @@ impl Store {
     /// were enabled already.
     pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
         self.write(move |tx| {
-            let enabled = tx
-                .prepare_cached(
-                    "UPDATE delivery_mode SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
-                )?
-                .execute([])?;
+            let enabled = tx.execute(
+                "UPDATE delivery_mode SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
+                (),
+            )?;
             if enabled == 0 {
                 return Ok(None);
             }
@@ -148,11 +144,11 @@ pub(super) fn end_release(tx: &Transaction<'_>, now: Timestamp) -> Result<Curren
 }
 
 pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT held_at, note, mistakes_at, released_at, per_second FROM delivery_mode WHERE one = 1",
-    )?;
-    let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else { return Ok(DeliveryMode::Free) };
+    let sql = "SELECT held_at, note, mistakes_at, released_at, per_second FROM delivery_mode WHERE one = 1";
+    Ok(tx.query_opt(sql, (), mode_from_row)?.unwrap_or(DeliveryMode::Free))
+}
+
+fn mode_from_row(row: &Row<'_>) -> Result<DeliveryMode, StoreError> {
     if let Some(since) = time_option(row, "held_at")? {
         return Ok(DeliveryMode::Held(Hold { cause: HoldCause::Request, since, note: row.get("note")? }));
     }
@@ -168,30 +164,27 @@ pub(super) fn mode(tx: &Transaction<'_>) -> Result<DeliveryMode, StoreError> {
 
 /// Returns the time since which webhooks have been disabled, as the daemon last recorded it.
 pub(super) fn disabled_since(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT disabled_at FROM delivery_mode WHERE one = 1")?;
-    let mut rows = statement.query([])?;
-    rows.next()?.map_or(Ok(None), |row| time_option(row, "disabled_at"))
+    let sql = "SELECT disabled_at FROM delivery_mode WHERE one = 1";
+    Ok(tx.query_opt(sql, (), |row| time_option(row, "disabled_at"))?.flatten())
 }
 
 /// Returns how many deliveries are suppressed, for any reason.
 pub(super) fn suppressed(tx: &Transaction<'_>) -> Result<u64, StoreError> {
-    count(
-        tx,
+    tx.query_count(
         "SELECT count(*) FROM deliveries WHERE status = 'suppressed' \
          AND status <> 'delivered' AND status <> 'sending' AND status <> 'pending'",
+        (),
     )
 }
 
 /// Returns how many deliveries wait, whenever they are due.
 pub(super) fn waiting(tx: &Transaction<'_>) -> Result<u64, StoreError> {
-    count(tx, "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL")
+    tx.query_count("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL", ())
 }
 
 /// Returns how many deliveries of a release's backlog are left.
 pub(super) fn backlog(tx: &Transaction<'_>, release: Release) -> Result<u64, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT count(*) FROM deliveries WHERE due_at <= ?1")?;
-    let count: i64 = statement.query_row([millis(release.since)], |row| row.get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    tx.query_count("SELECT count(*) FROM deliveries WHERE due_at <= ?1", [millis(release.since)])
 }
 
 /// Returns whether any delivery of a release's backlog is left. One that fails is due again later, and no
@@ -199,8 +192,7 @@ pub(super) fn backlog(tx: &Transaction<'_>, release: Release) -> Result<u64, Sto
 fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Result<bool, StoreError> {
     // If the clock was set back, what is not due yet by the new time is no backlog.
     let due_by = release.since.min(now);
-    let mut statement = tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= ?1)")?;
-    Ok(statement.query_row([millis(due_by)], |row| row.get(0))?)
+    tx.query_value("SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= ?1)", [millis(due_by)])
 }
 
 fn change(
@@ -210,7 +202,7 @@ fn change(
 ) -> Result<DeliveryModeChange, StoreError> {
     save(tx, after)?;
     let after = mode(tx)?;
-    let in_flight = count(tx, "SELECT count(*) FROM deliveries WHERE status = 'sending'")?;
+    let in_flight = tx.query_count("SELECT count(*) FROM deliveries WHERE status = 'sending'", ())?;
     Ok(DeliveryModeChange { before, after, waiting: waiting(tx)?, in_flight })
 }
 
@@ -220,16 +212,16 @@ fn save(tx: &Transaction<'_>, mode: &DeliveryMode) -> Result<(), StoreError> {
         DeliveryMode::Held(hold) => (Some(hold), None),
         DeliveryMode::Released(release) => (None, Some(release)),
     };
-    tx.prepare_cached(
+    tx.execute(
         "UPDATE delivery_mode SET held_at = :held_at, note = :note, released_at = :released_at, \
          per_second = :per_second WHERE one = 1",
-    )?
-    .execute(named_params! {
-        ":held_at": hold.map(|hold| millis(hold.since)),
-        ":note": hold.and_then(|hold| hold.note.as_deref()),
-        ":released_at": release.map(|release| millis(release.since)),
-        ":per_second": release.map(|release| release.per_second),
-    })?;
+        named_params! {
+            ":held_at": hold.map(|hold| millis(hold.since)),
+            ":note": hold.and_then(|hold| hold.note.as_deref()),
+            ":released_at": release.map(|release| millis(release.since)),
+            ":per_second": release.map(|release| release.per_second),
+        },
+    )?;
     Ok(())
 }
 
@@ -240,27 +232,21 @@ fn suppress(
     before: Timestamp,
     reason: &Reason<DeliveryReasonCode>,
 ) -> Result<usize, StoreError> {
-    let suppressed = tx
-        .prepare_cached(
-            "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
+    let suppressed = tx.execute(
+        "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
              reason_code = :reason_code, reason = :reason \
              WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
              AND status = 'pending' AND created_at < :before LIMIT :limit)",
-        )?
-        .execute(named_params! {
+        named_params! {
             ":now": millis(now),
             ":reason_code": reason.code.as_str(),
             ":reason": reason.message,
             ":before": millis(before),
             ":limit": i64::try_from(SUPPRESSED_PER_COMMIT).unwrap_or(i64::MAX),
-        })?;
+        },
+    )?;
     tx.count(Counted::NeverSent { status: DeliveryStatus::Suppressed, deliveries: suppressed });
     Ok(suppressed)
-}
-
-fn count(tx: &Transaction<'_>, sql: &str) -> Result<u64, StoreError> {
-    let count: i64 = tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::StoreError;
 use super::rows::millis;
+use super::sql::{Row, Transaction};
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::cron::CronSource;
 
@@ -79,11 +79,11 @@ pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_clie
 
 /// Returns one delivery of each receiver, with one step in the index for each.
 fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<Queue>>, StoreError> {
-    let mut first = tx.prepare_cached(&format!(
+    let first = format!(
         "{QUEUE_HEADS} WHERE receiver > ?1 AND due_at IS NOT NULL ORDER BY receiver, due_at, seq LIMIT 1"
-    ))?;
+    );
     let (mut heads, mut receiver) = (BinaryHeap::new(), String::new());
-    while let Some(head) = first.query_row([&receiver], queue_head_from_row).optional()? {
+    while let Some(head) = tx.query_opt(&first, [&receiver], queue_head_from_row)? {
         receiver.clone_from(&head.receiver);
         if head.due_at <= millis(now) {
             heads.push(Reverse(Queue::from([head])));
@@ -98,14 +98,14 @@ fn behind(tx: &Transaction<'_>, head: &QueueHead, now: Timestamp, limit: i64) ->
         true => ("INDEXED BY deliveries_by_url", "url = ?5"),
         false => ("", "?5 <> ''"),
     };
-    let mut next = tx.prepare_cached(&format!(
+    let next = format!(
         "{QUEUE_HEADS} {index} WHERE receiver = ?1 AND {url} AND due_at IS NOT NULL \
          AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT ?6"
-    ))?;
+    );
     let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url, limit);
     let next =
-        next.query_map(values, |row| Ok(QueueHead { alone: head.alone, ..queue_head_from_row(row)? }))?;
-    Ok(next.collect::<rusqlite::Result<_>>()?)
+        tx.query(&next, values, |row| Ok(QueueHead { alone: head.alone, ..queue_head_from_row(row)? }))?;
+    Ok(next.into())
 }
 
 /// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each. Of
@@ -115,14 +115,10 @@ fn other_urls(
     head: &QueueHead,
     now: Timestamp,
 ) -> Result<Vec<Reverse<Queue>>, StoreError> {
-    let mut url_behind = tx.prepare_cached(
-        "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1",
-    )?;
+    let url_behind = "SELECT url FROM deliveries WHERE receiver = ?1 AND url > ?2 AND due_at IS NOT NULL ORDER BY url LIMIT 1";
     let (mut heads, mut last) = (Vec::new(), head.url.clone());
     for _ in 0..URLS_PER_PASS {
-        let mut next = |last: &str| {
-            url_behind.query_row((&head.receiver, last), |row| row.get::<_, String>(0)).optional()
-        };
+        let next = |last: &str| tx.query_opt(url_behind, (&head.receiver, last), |row| row.get::<String>(0));
         // After the last URL comes the first.
         let Some(url) = next(&last)?.map_or_else(|| next(""), |url| Ok(Some(url)))? else { break };
         if url == head.url {
@@ -137,7 +133,7 @@ fn other_urls(
 }
 
 /// Reads a row of [`QUEUE_HEADS`].
-pub(super) fn queue_head_from_row(row: &Row<'_>) -> rusqlite::Result<QueueHead> {
+pub(super) fn queue_head_from_row(row: &Row<'_>) -> Result<QueueHead, StoreError> {
     let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
     Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }

@@ -1,11 +1,11 @@
 //! What the agent server refuses us about a run: it is noted on the run while it lasts.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, named_params};
 
 use super::outages::restate_overlaps;
 use super::room::HeldRun;
 use super::rows::{demand_held, millis, reason_from_row};
+use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::ids::RunId;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
@@ -27,12 +27,11 @@ impl Store {
             insert_once(tx, run_id, at, RunEventKind::BackendDenied, &message)?;
             let denied = Reason::new(ReasonCode::BackendDenied, message.clone());
             restate_overlaps(tx, Some(run_id), unseen_since, &denied)?;
-            let replaced = tx
-                .prepare_cached(
-                    "SELECT reason_code, reason FROM runs WHERE run_id = ?1 AND phase = 'running'",
-                )?
-                .query_row([run_id.to_string()], |row| Ok(reason_from_row(row)))
-                .optional()?;
+            let replaced = tx.query_opt(
+                "SELECT reason_code, reason FROM runs WHERE run_id = ?1 AND phase = 'running'",
+                [run_id.to_string()],
+                |row| Ok(reason_from_row(row)),
+            )?;
             let Some(replaced) = replaced.transpose()? else { return Ok(None) };
             set_reason(tx, run_id, Some(&denied))?;
             Ok(replaced)
@@ -92,38 +91,34 @@ impl Store {
 }
 
 fn insert_once(
-    tx: &rusqlite::Transaction<'_>,
+    tx: &Transaction<'_>,
     run_id: RunId,
     at: Timestamp,
     event: RunEventKind,
     detail: &str,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO run_events (run_id, at, event, detail) \
          SELECT run_id, :at, :event, :detail FROM runs WHERE run_id = :run_id AND NOT EXISTS \
          (SELECT 1 FROM run_events WHERE run_id = :run_id AND event = :event AND detail = :detail)",
-    )?
-    .execute(named_params! {
-        ":run_id": run_id.to_string(),
-        ":at": millis(at),
-        ":event": event.as_str(),
-        ":detail": detail,
-    })?;
+        named_params! {
+            ":run_id": run_id.to_string(),
+            ":at": millis(at),
+            ":event": event.as_str(),
+            ":detail": detail,
+        },
+    )?;
     Ok(())
 }
 
-fn set_reason(
-    tx: &rusqlite::Transaction<'_>,
-    run_id: RunId,
-    reason: Option<&Reason>,
-) -> Result<(), StoreError> {
-    tx.prepare_cached(
+fn set_reason(tx: &Transaction<'_>, run_id: RunId, reason: Option<&Reason>) -> Result<(), StoreError> {
+    tx.execute(
         "UPDATE runs SET reason_code = :code, reason = :reason WHERE run_id = :run_id AND phase = 'running'",
-    )?
-    .execute(named_params! {
-        ":run_id": run_id.to_string(),
-        ":code": reason.map(|reason| reason.code.as_str()),
-        ":reason": reason.and_then(|reason| reason.message.as_deref()),
-    })?;
+        named_params! {
+            ":run_id": run_id.to_string(),
+            ":code": reason.map(|reason| reason.code.as_str()),
+            ":reason": reason.and_then(|reason| reason.message.as_deref()),
+        },
+    )?;
     Ok(())
 }

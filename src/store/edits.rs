@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params};
 
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
@@ -13,6 +12,7 @@ use super::plan_due::plan_edited_until;
 use super::retry::has_own_definition;
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::sql::{Transaction, named_params};
 use super::waits_for::count_deadline_from;
 use super::{StoreError, owed_webhooks};
 use crate::domain::cron::{Cron, Overlap};
@@ -149,11 +149,8 @@ fn redefine(
     }
     run.start_before = start_before_after_edit(run, &cron, former.as_deref());
     run.due_at = due_after_edit(run, &cron);
-    tx.prepare_cached(
-        "UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before, \
-         act_at = iif(act_at = due_at, :due_at, act_at), due_at = :due_at WHERE run_id = :run_id",
-    )?
-    .execute(named_params! {
+    tx.execute("UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before, \
+         act_at = iif(act_at = due_at, :due_at, act_at), due_at = :due_at WHERE run_id = :run_id", named_params! {
         ":run_id": run.run_id.to_string(),
         ":definition_id": entry.definition_id.to_string(),
         ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
@@ -186,8 +183,10 @@ fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(),
     tx.count_end(run);
     owed_webhooks::settle(tx, run, now)?;
     if is_first_start {
-        tx.prepare_cached("UPDATE runs SET last_scheduled_for = scheduled_for WHERE run_id = ?1")?
-            .execute([run.run_id.to_string()])?;
+        tx.execute(
+            "UPDATE runs SET last_scheduled_for = scheduled_for WHERE run_id = ?1",
+            [run.run_id.to_string()],
+        )?;
     }
     Ok(())
 }
@@ -195,16 +194,14 @@ fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(),
 /// Returns the runs of a cron that wait to be sent, except those that the runner is about to end. That they have not ended is
 /// said as well, in the words of the index that finds them.
 fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
+    tx.query(
+        &format!(
+            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
          AND act_at IS NOT NULL AND cancelling IS NULL"
-    ))?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    let mut waiting = Vec::new();
-    while let Some(row) = rows.next()? {
-        waiting.push(run_from_row(row)?);
-    }
-    Ok(waiting)
+        ),
+        [cron_id.to_string()],
+        |row| run_from_row(row),
+    )
 }
 
 #[cfg(test)]

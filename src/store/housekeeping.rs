@@ -2,9 +2,9 @@
 //! statistics of SQLite's query planner fresh.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::rows::millis;
+use super::sql::Transaction;
 use super::{Store, StoreError};
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 
@@ -25,7 +25,7 @@ impl Store {
         })
         .await?;
         let deleted = self.delete_definitions(old).await?;
-        self.write(|tx| Ok(tx.execute_batch("PRAGMA optimize")?)).await?;
+        self.write(|tx| tx.optimize()).await?;
         tracing::debug!(deleted_definitions = deleted, "housekeeping finished");
         Ok(())
     }
@@ -46,15 +46,14 @@ impl Store {
 /// Deletes as many definitions as one transaction should. The query looks up the runs that use a definition
 /// by their cron, because that column has an index.
 fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
-    let deleted = tx
-        .prepare_cached(
-            "DELETE FROM definitions WHERE definition_id IN (SELECT definition_id FROM definitions \
+    let deleted = tx.execute(
+        "DELETE FROM definitions WHERE definition_id IN (SELECT definition_id FROM definitions \
              WHERE created_at < ?1 \
              AND NOT EXISTS (SELECT 1 FROM crons WHERE crons.cron_id = definitions.cron_id \
              AND crons.definition_id = definitions.definition_id) \
              AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.cron_id = definitions.cron_id \
              AND runs.definition_id = definitions.definition_id) LIMIT ?2)",
-        )?
-        .execute((old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)))?;
+        (old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)),
+    )?;
     Ok(deleted)
 }

@@ -2,10 +2,10 @@
 //! `explain` knows.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::StoreError;
 use super::rows::{millis, parsed, time, time_option};
+use super::sql::Transaction;
 use crate::domain::bounds::INACTIVE_SPANS_PER_CRON;
 use crate::domain::cron_state::{InactiveCause, InactiveSpan};
 use crate::domain::ids::CronId;
@@ -23,19 +23,21 @@ pub(super) fn record(
         return Ok(());
     }
     let id = cron_id.to_string();
-    tx.prepare_cached("UPDATE inactive_spans SET until = ?2 WHERE cron_id = ?1 AND until IS NULL")?
-        .execute((&id, millis(now)))?;
+    tx.execute(
+        "UPDATE inactive_spans SET until = ?2 WHERE cron_id = ?1 AND until IS NULL",
+        (&id, millis(now)),
+    )?;
     let Some(cause) = cause else { return Ok(()) };
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO inactive_spans (cron_id, cause, since) VALUES (?1, ?2, ?3) \
          ON CONFLICT DO UPDATE SET cause = excluded.cause, until = NULL",
-    )?
-    .execute((&id, cause.as_str(), millis(now)))?;
-    tx.prepare_cached(
+        (&id, cause.as_str(), millis(now)),
+    )?;
+    tx.execute(
         "DELETE FROM inactive_spans WHERE cron_id = ?1 AND since <= (SELECT since FROM inactive_spans \
          WHERE cron_id = ?1 ORDER BY since DESC LIMIT 1 OFFSET ?2)",
-    )?
-    .execute((&id, INACTIVE_SPANS_PER_CRON))?;
+        (&id, INACTIVE_SPANS_PER_CRON),
+    )?;
     Ok(())
 }
 
@@ -46,13 +48,12 @@ pub(super) fn cause_of(enabled: bool) -> Option<InactiveCause> {
 
 /// Returns the times in which a cron had no occurrences, the earliest first.
 pub(super) fn of_cron(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<InactiveSpan>, StoreError> {
-    let mut statement = tx
-        .prepare_cached("SELECT cause, since, until FROM inactive_spans WHERE cron_id = ?1 ORDER BY since")?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    let mut spans = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (cause, since) = (parsed(row, "cause")?, time(row, "since")?);
-        spans.push(InactiveSpan { cause, since, until: time_option(row, "until")? });
-    }
-    Ok(spans)
+    tx.query(
+        "SELECT cause, since, until FROM inactive_spans WHERE cron_id = ?1 ORDER BY since",
+        [cron_id.to_string()],
+        |row| {
+            let (cause, since) = (parsed(row, "cause")?, time(row, "since")?);
+            Ok(InactiveSpan { cause, since, until: time_option(row, "until")? })
+        },
+    )
 }

@@ -7,11 +7,11 @@ impl Store {
     /// Replaces these sections, and forgets those that cannot be saved.
     pub async fn save_sections(&self, sections: Vec<SavedSection>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            let mut save = tx.prepare_cached(
+            let mut save = tx.prepare(
                 "INSERT INTO last_good_sections (section, body) VALUES (?1, ?2) \
                  ON CONFLICT (section) DO UPDATE SET body = excluded.body",
             )?;
-            let mut forget = tx.prepare_cached("DELETE FROM last_good_sections WHERE section = ?1")?;
+            let mut forget = tx.prepare("DELETE FROM last_good_sections WHERE section = ?1")?;
             for (section, body) in &sections {
                 match body {
                     Some(body) => save.execute((section, body))?,

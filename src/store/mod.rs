@@ -20,6 +20,7 @@ mod end_run;
 mod ended;
 mod error;
 mod exposure;
+mod failovers;
 mod housekeeping;
 mod inactive_spans;
 mod last_good;
@@ -41,6 +42,7 @@ mod room;
 mod rows;
 mod scheduled_crons;
 mod set_back;
+mod sql;
 mod step_run;
 mod suspended;
 mod sync_crons;
@@ -177,11 +179,10 @@ impl Store {
         waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
         let mut connection = open::open_to_write(path, new_installation)?;
-        let installation_id = open::installation_id(&connection)?;
-        let owner = RunOwner { installation_id, daemon_id: DaemonId(Uuid::new_v4()) };
-        let registration = daemons::register(&mut connection, lock, owner.daemon_id, clock.now())
+        let daemon_id = DaemonId(Uuid::new_v4());
+        let registration = daemons::register(&mut connection, lock, daemon_id, clock.now())
             .map_err(|error| open::in_words(path, error))?;
-        let daemons = daemons::read(&connection)?;
+        let installation_id = registration.installation_id;
         let writer = Arc::new(Writer::new(
             connection,
             execution.clone(),
@@ -196,10 +197,10 @@ impl Store {
             readers,
             writer,
             definitions,
-            owner,
+            owner: RunOwner { installation_id, daemon_id },
             number: registration.number,
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
-            daemons: Arc::new(daemons),
+            daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
         })
     }

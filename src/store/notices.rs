@@ -45,17 +45,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             match &notice {
-                Some(NewNotice { detail, count }) => tx
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4)",
-                    )?
-                    .execute((
-                        kind.as_str(),
-                        millis(now),
-                        detail,
-                        i64::try_from(*count).unwrap_or(i64::MAX),
-                    ))?,
-                None => tx.prepare_cached("DELETE FROM notices WHERE kind = ?1")?.execute([kind.as_str()])?,
+                Some(NewNotice { detail, count }) => tx.execute(
+                    "INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4)",
+                    (kind.as_str(), millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX)),
+                )?,
+                None => tx.execute("DELETE FROM notices WHERE kind = ?1", [kind.as_str()])?,
             };
             Ok(())
         })

@@ -1,13 +1,14 @@
 //! Occurrences as rows: pending runs, and records of occurrences that never run.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::StoreError;
 use super::counts::{Counted, Tx};
 use super::ended::{Ended, first_words};
-use super::rows::{millis, timestamp};
+use super::failovers::{Failovers, Unsure};
+use super::rows::millis;
 use super::scheduled_crons::ScheduledCron;
+use super::sql::{Transaction, named_params};
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
 use crate::domain::reason::Reason;
@@ -65,17 +66,16 @@ pub(super) fn insert_numbered(
     number: RunNumber,
 ) -> Result<Insertion, StoreError> {
     let cron_id = scheduled.cron.cron_id;
-    let turn = tx
-        .prepare_cached(
-            "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
-        )?
-        .query_row([cron_id.to_string()], |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)))?;
-    let unsure_since = sure_from(tx)?.filter(|at| times.scheduled_for <= *at);
-    let run = NewRun { times, trigger, number, turn, sent: None, unsure_since };
+    let turn = tx.query_one(
+        "SELECT crons.turn, turns.turn FROM crons JOIN turns USING (source) WHERE cron_id = ?1",
+        [cron_id.to_string()],
+        |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)),
+    )?;
+    let unsure = Failovers::read(tx)?.unsure(times.scheduled_for);
+    let run = NewRun { times, trigger, number, turn, sent: None, unsure };
     let insertion = run.insert(tx, scheduled)?;
     if insertion == Insertion::Inserted {
-        tx.prepare_cached("UPDATE crons SET turn = ?2 WHERE cron_id = ?1")?
-            .execute((cron_id.to_string(), turn))?;
+        tx.execute("UPDATE crons SET turn = ?2 WHERE cron_id = ?1", (cron_id.to_string(), turn))?;
     }
     Ok(insertion)
 }
@@ -89,18 +89,7 @@ pub(super) struct NewRun {
     pub(super) turn: i64,
     /// When it is sent, and which daemon does that, if it is sent at once; otherwise it waits.
     pub(super) sent: Option<(Timestamp, DaemonNumber)>,
-    /// When the store was swept, if the run may be on the agent server although the store knew nothing of it then.
-    pub(super) unsure_since: Option<Timestamp>,
-}
-
-/// How many starts of a run may have been lost with the last commits of a store.
-pub(super) const STARTS_LOST_MAX: u32 = 3;
-
-/// Returns when the store was swept last; `None` if it never went back to an earlier state.
-pub(super) fn sure_from(tx: &Transaction<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> =
-        tx.prepare_cached("SELECT sure_from FROM installation")?.query_row([], |row| row.get(0))?;
-    at.map(|at| timestamp(at, "sure_from")).transpose()
+    pub(super) unsure: Option<Unsure>,
 }
 
 impl NewRun {
@@ -110,24 +99,20 @@ impl NewRun {
         tx: &Transaction<'_>,
         scheduled: &ScheduledCron,
     ) -> Result<Insertion, StoreError> {
-        let Self { times, trigger, number, turn, sent, unsure_since } = *self;
+        let Self { times, trigger, number, turn, sent, unsure } = *self;
         let cron = &scheduled.cron;
-        let phase = match (sent, unsure_since) {
+        let phase = match (sent, unsure) {
             (Some(_), _) => Phase::Sending,
             (None, Some(_)) => Phase::Unconfirmed,
             (None, None) => Phase::Pending,
         };
-        let inserted = tx
-            .prepare_cached(
-                "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+        let inserted = tx.execute("INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
                  retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
                  starts_ahead, send_count, sent_at, held_by, claim, act_at) \
                  VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                  :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
                  :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL)) \
-                 ON CONFLICT DO NOTHING",
-            )?
-            .execute(named_params! {
+                 ON CONFLICT DO NOTHING", named_params! {
                 ":run_id": self.run_id(scheduled).to_string(),
                 ":cron_id": cron.cron_id.to_string(),
                 ":cron_name": cron.name,
@@ -143,8 +128,8 @@ impl NewRun {
                 ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
                 ":turn": turn,
                 ":phase": phase.as_str(),
-                ":sent_at": sent.map(|(at, _)| at).or(unsure_since).map(millis),
-                ":ahead": if unsure_since.is_some() { STARTS_LOST_MAX } else { 0 },
+                ":sent_at": sent.map(|(at, _)| at).or(unsure.map(|unsure| unsure.since)).map(millis),
+                ":ahead": unsure.map_or(0, |unsure| unsure.starts_ahead),
                 ":held_by": sent.map(|(_, daemon)| daemon.0),
             })?;
         Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })
@@ -231,15 +216,10 @@ impl SkippedRange {
         cron_id: CronId,
         (first_after, ended_since, reason): (i64, i64, Option<&str>),
     ) -> Result<Option<RecordBefore>, StoreError> {
-        let before = tx
-            .prepare_cached(
-                "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
+        let before = tx.query_opt("SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
                  phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
                  AND scheduled_for > ?5 AND ended_at >= ?6 AND (?7 IS NULL OR reason = ?7) \
-                 FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1",
-            )?
-            .query_row(
-                (
+                 FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1", (
                     cron_id.to_string(),
                     millis(self.first),
                     self.status.as_str(),
@@ -247,13 +227,10 @@ impl SkippedRange {
                     first_after,
                     ended_since,
                     reason,
-                ),
-                |row| {
-                    let matches = row.get::<_, Option<bool>>(2)?.unwrap_or(false);
+                ), |row| {
+                    let matches = row.get::<Option<bool>>(2)?.unwrap_or(false);
                     Ok(matches.then_some(RecordBefore { run_id: row.get(0)?, last: row.get(1)? }))
-                },
-            )
-            .optional()?;
+                })?;
         Ok(before.flatten())
     }
 
@@ -264,11 +241,8 @@ impl SkippedRange {
         before: RecordBefore,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx.prepare_cached(
-            "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
-             WHERE run_id = ?1",
-        )?
-        .execute((
+        tx.execute("UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
+             WHERE run_id = ?1", (
             &before.run_id,
             count(self.count),
             millis(self.last),
@@ -282,14 +256,11 @@ impl SkippedRange {
     fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
         let run_id = RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string();
-        let inserted = tx.prepare_cached(
-            "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+        let inserted = tx.execute("INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
              due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
              occurrences, last_scheduled_for) \
              VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, 'schedule', :first, :first, \
-             :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING",
-        )?
-        .execute(named_params! {
+             :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING", named_params! {
             ":run_id": run_id,
             ":cron_id": cron.cron_id.to_string(),
             ":cron_name": cron.name,
@@ -346,13 +317,10 @@ pub(super) fn cancel_superseded(
     next: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
+    tx.execute("UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
          WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
          OR (phase = 'pending' AND (retry > 0 OR (trigger IN ('schedule', 'catchup') AND scheduled_for < :next)))) \
-         AND phase <> 'ended'",
-    )?
-    .execute(named_params! {
+         AND phase <> 'ended'", named_params! {
         ":cron_id": cron_id.to_string(),
         ":cause": CancelCause::Overlap.as_str(),
         ":next": millis(next),

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::StoreError;
 use super::error::is_disk_full;
 use super::rows::parsed;
+use super::sql::Transaction;
 use crate::config::{Links, demand_regular, open_regular};
 use crate::domain::ids::InstallationId;
 
@@ -199,13 +200,10 @@ fn migrate(
 }
 
 /// Returns the id that the store got when it was created.
-pub(super) fn installation_id(connection: &Connection) -> Result<InstallationId, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT installation_id FROM installation WHERE one = 1")?;
-    let mut rows = statement.query([])?;
-    let row =
-        rows.next()?.ok_or_else(|| StoreError::BadRow("the store has no installation_id".to_owned()))?;
-    parsed(row, "installation_id")
+pub(super) fn installation_id(tx: &Transaction<'_>) -> Result<InstallationId, StoreError> {
+    tx.query_one("SELECT installation_id FROM installation WHERE one = 1", (), |row| {
+        parsed(row, "installation_id")
+    })
 }
 
 /// Says which file an error of SQLite is about, and what to do.

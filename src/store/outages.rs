@@ -1,9 +1,9 @@
 //! Outages, as they are stored: the daemon's own is found at its next start, the others are committed while they last.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params};
 
 use super::rows::{millis, parsed, time, time_option};
+use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::bounds::{BACKEND_NOTICED_WITHIN, OUTAGES_REMEMBERED};
 use crate::domain::ids::RunId;
@@ -32,28 +32,22 @@ impl Store {
 
 /// Commits an outage. What was skipped for a run that nobody could follow, before the outage was noticed, belongs to it.
 pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
-         ON CONFLICT DO UPDATE SET until = excluded.until, why = excluded.why",
-    )?
-    .execute(named_params! {
+    tx.execute("INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
+         ON CONFLICT DO UPDATE SET until = excluded.until, why = excluded.why", named_params! {
         ":what": outage.what.as_str(),
         ":subject": outage.subject,
         ":since": millis(outage.since),
         ":until": outage.until.map(millis),
         ":why": outage.why,
     })?;
-    tx.prepare_cached(
+    tx.execute(
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
-    )?
-    .execute([OUTAGES_REMEMBERED])?;
+        [OUTAGES_REMEMBERED],
+    )?;
     if let (Away::Backend | Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
         // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
-        tx.prepare_cached(
-            "UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
-             AND exclusive = 1",
-        )?
-        .execute([millis(until)])?;
+        tx.execute("UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
+             AND exclusive = 1", [millis(until)])?;
     }
     match outage.what.reason_code() {
         Some(code) if outage.is_of_backend() && outage.until.is_none() => {
@@ -71,12 +65,9 @@ pub(super) fn restate_overlaps(
     since: Timestamp,
     because: &Reason,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
+    tx.execute("UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
          WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' AND reason_code IN ('overlap', 'queue_full') \
-         AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))",
-    )?
-    .execute((
+         AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))", (
         millis(since),
         because.code.as_str(),
         because.text(),
@@ -97,16 +88,8 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>
 
 /// Returns the outages that had not ended before `since`, the latest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
-         ORDER BY since DESC, what, subject",
-    )?;
-    let mut rows = statement.query([millis(since)])?;
-    let mut outages = Vec::new();
-    while let Some(row) = rows.next()? {
-        outages.push(outage(row)?);
-    }
-    Ok(outages)
+    tx.query("SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
+         ORDER BY since DESC, what, subject", [millis(since)], |row| outage(row))
 }
 
 /// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the
@@ -127,14 +110,10 @@ pub(super) fn of_run(
         _ => (code.and_then(Away::of_reason), last.unwrap_or(run.due_at)),
     };
     let Some(what) = what else { return Ok(None) };
-    let mut statement = tx.prepare_cached(
-        "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
-         AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1",
-    )?;
+    let sql = "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
+         AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1";
     let decided_at = last.unwrap_or(run.start_before);
-    let mut rows =
-        statement.query((what.as_str(), millis(outcome.ended_at), millis(at), millis(decided_at)))?;
-    rows.next()?.map(outage).transpose()
+    tx.query_opt(sql, (what.as_str(), millis(outcome.ended_at), millis(at), millis(decided_at)), outage)
 }
 
 /// Returns the outage in which the agent server could not be told to cancel a run, or to start it before that.
@@ -143,14 +122,11 @@ fn while_cancelled(
     run: &Run,
     learnt_at: Timestamp,
 ) -> Result<Option<Outage>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT o.what AS what, subject, since, until, why FROM run_events AS e CROSS JOIN outages AS o \
+    let sql = "SELECT o.what AS what, subject, since, until, why FROM run_events AS e CROSS JOIN outages AS o \
          WHERE e.run_id = ?1 AND e.event IN ('not_cancelled', 'not_sent', 'unconfirmed', 'still_unconfirmed') \
-         AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1",
-    )?;
+         AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1";
     let noticed = i64::try_from(BACKEND_NOTICED_WITHIN.as_millis()).unwrap_or(i64::MAX);
-    let mut rows = statement.query((run.run_id.to_string(), noticed, millis(learnt_at)))?;
-    rows.next()?.map(outage).transpose()
+    tx.query_opt(sql, (run.run_id.to_string(), noticed, millis(learnt_at)), outage)
 }
 
 fn outage(row: &Row<'_>) -> Result<Outage, StoreError> {

@@ -2,11 +2,11 @@
 //! occurrence tells of its end once, whatever becomes of its last run.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
 
 use super::StoreError;
 use super::counts::Tx;
 use super::deliveries::insert_delivery;
+use super::sql::named_params;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, FIRST_RUN, RunId};
 use crate::domain::retry::owes_former_webhook;
@@ -14,12 +14,14 @@ use crate::domain::run::Run;
 
 /// Keeps the webhook of a run that failed until it is known whether the next run of its occurrence takes place.
 pub(super) fn owe(tx: &Tx<'_>, webhook: &NewDelivery) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT INTO owed_webhooks (run_id, url, body) VALUES (:run_id, :url, :body)")?
-        .execute(named_params! {
+    tx.execute(
+        "INSERT INTO owed_webhooks (run_id, url, body) VALUES (:run_id, :url, :body)",
+        named_params! {
             ":run_id": webhook.run_id.to_string(),
             ":url": webhook.url,
             ":body": webhook.body,
-        })?;
+        },
+    )?;
     Ok(())
 }
 
@@ -36,16 +38,10 @@ pub(super) enum Owed {
 pub(super) fn settle(tx: &Tx<'_>, ended: &Run, now: Timestamp) -> Result<Owed, StoreError> {
     let Some(cron_id) = ended.cron_id().filter(|_| ended.retry > FIRST_RUN) else { return Ok(Owed::Nothing) };
     let run_id = RunId::of_occurrence(cron_id, ended.scheduled_for, ended.retry - 1);
-    let mut statement =
-        tx.prepare_cached("DELETE FROM owed_webhooks WHERE run_id = ?1 RETURNING url, body")?;
-    let mut rows = statement.query([run_id.to_string()])?;
-    let owed: Option<(String, Vec<u8>)> = match rows.next()? {
-        Some(row) => Some((row.get("url")?, row.get("body")?)),
-        None => None,
-    };
-    // The deletion is complete only once the statement returns no further row.
-    while rows.next()?.is_some() {}
-    let Some((url, body)) = owed.filter(|_| owes_former_webhook(&ended.state)) else {
+    let sql = "DELETE FROM owed_webhooks WHERE run_id = ?1 RETURNING url, body";
+    let owed: Vec<(String, Vec<u8>)> =
+        tx.query(sql, [run_id.to_string()], |row| Ok((row.get("url")?, row.get("body")?)))?;
+    let Some((url, body)) = owed.into_iter().next().filter(|_| owes_former_webhook(&ended.state)) else {
         return Ok(Owed::Nothing);
     };
     let delivery_id = DeliveryId::of_run(run_id, &url);

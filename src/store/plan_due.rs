@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
+use super::failovers::Failovers;
 use super::occurrences::{
-    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded, sure_from,
+    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded,
 };
 use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
+use super::sql::Transaction;
 use super::{Store, StoreError, outages, zone_rules};
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
@@ -123,8 +124,10 @@ pub(super) fn plan_pass(
 }
 
 fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE crons SET next_at = ?2 WHERE cron_id = ?1")?
-        .execute((cron_id.to_string(), next_at.map(millis)))?;
+    tx.execute(
+        "UPDATE crons SET next_at = ?2 WHERE cron_id = ?1",
+        (cron_id.to_string(), next_at.map(millis)),
+    )?;
     Ok(())
 }
 
@@ -168,7 +171,7 @@ struct Pass<'a> {
     now: Timestamp,
     outages: &'a [Outage],
     served: ServedTurns,
-    sure_from: Option<Timestamp>,
+    failovers: Failovers,
     room: &'a mut Room,
 }
 
@@ -179,7 +182,7 @@ impl<'a> Pass<'a> {
         room: &'a mut Room,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        Ok(Self { now, outages, served: ServedTurns::read(tx)?, sure_from: sure_from(tx)?, room })
+        Ok(Self { now, outages, served: ServedTurns::read(tx)?, failovers: Failovers::read(tx)?, room })
     }
 
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
@@ -214,14 +217,14 @@ impl<'a> Pass<'a> {
             match new_row(cron, state, decision, now) {
                 NewRow::Run(times, trigger) => {
                     let next_turn = self.served.next(entry.source, turn);
-                    let unsure_since = self.sure_from.filter(|at| times.scheduled_for <= *at);
-                    let is_sent = unsure_since.is_none()
+                    let unsure = self.failovers.unsure(times.scheduled_for);
+                    let is_sent = unsure.is_none()
                         && self.room.has_room(entry.source)
                         && (is_alone || cron.policy.overlap == Overlap::Allow)
                         && (times.due_at <= now && now < times.start_before);
                     let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));
                     let number = RunNumber::FIRST;
-                    let run = NewRun { times, trigger, number, turn: next_turn, sent, unsure_since };
+                    let run = NewRun { times, trigger, number, turn: next_turn, sent, unsure };
                     if run.insert(tx, scheduled)? == Insertion::Existed {
                         continue;
                     }
@@ -242,11 +245,8 @@ impl<'a> Pass<'a> {
             cancel_superseded(tx, cron.cron_id, next, now)?;
         }
         zone_rules::record(tx, &cron.calendar)?;
-        tx.prepare_cached(
-            "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
-             WHERE cron_id = ?1",
-        )?
-        .execute((
+        tx.execute("UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
+             WHERE cron_id = ?1", (
             cron.cron_id.to_string(),
             millis(plan.cursor),
             plan.used_skip_next,
@@ -310,16 +310,13 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
     if cron.policy.overlap == Overlap::Allow {
         return Ok(active);
     }
-    let mut statement = tx.prepare_cached(
-        "SELECT run_id, phase, retry, recovered_at, reason_code, \
+    let sql = "SELECT run_id, phase, retry, recovered_at, reason_code, \
          coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
          AND (phase <> 'pending' OR scheduled_for <= ?2) \
-         AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)",
-    )?;
-    let mut rows = statement.query((cron.cron_id.to_string(), millis(now)))?;
-    while let Some(row) = rows.next()? {
+         AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)";
+    tx.each(sql, (cron.cron_id.to_string(), millis(now)), |row| {
         match parsed::<Phase>(row, "phase")? {
-            Phase::Pending if row.get::<_, u32>("retry")? == FIRST_RUN => active.waiting += 1,
+            Phase::Pending if row.get::<u32>("retry")? == FIRST_RUN => active.waiting += 1,
             phase @ (Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running) => {
                 active.running = Some(Going {
                     is_confirmed: !matches!(phase, Phase::Unconfirmed),
@@ -331,6 +328,7 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
             }
             Phase::Ended => {}
         }
-    }
+        Ok(())
+    })?;
     Ok(active)
 }

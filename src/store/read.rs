@@ -17,14 +17,15 @@ mod records;
 mod status;
 mod webhooks;
 
+use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction};
 
 use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
+use super::sql::{Row, Transaction};
 use super::{StoreError, open, outages, waits_for};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
@@ -118,8 +119,7 @@ impl Reader {
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let tx = self.connection.unchecked_transaction()?;
-        read(&tx)
+        read(&Transaction::begin_to_read(&self.connection)?)
     }
 }
 
@@ -150,11 +150,6 @@ fn row_columns() -> String {
     format!("{columns}, seq, occurrences, last_scheduled_for, {}", waits_for::column())
 }
 
-/// Reads a count. SQLite has only signed numbers.
-fn number(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
-    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
-}
-
 fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
     let run = run_from_row(row)?;
     let webhook = deliveries(tx, run.run_id)?.into_iter().next();
@@ -163,7 +158,7 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
     Ok(RunRow {
         run,
         outage,
-        occurrences: number(row, "occurrences")?,
+        occurrences: row.count("occurrences")?,
         last_scheduled_for,
         waits_for: parsed_option(row, "waits_for")?,
         webhook,
@@ -171,16 +166,8 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
 }
 
 fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
-         WHERE run_id = ?1 ORDER BY created_at, url",
-    )?;
-    let mut rows = statement.query([run_id.to_string()])?;
-    let mut deliveries = Vec::new();
-    while let Some(row) = rows.next()? {
-        deliveries.push(delivery_row(row)?);
-    }
-    Ok(deliveries)
+    tx.query("SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
+         WHERE run_id = ?1 ORDER BY created_at, url", [run_id.to_string()], |row| delivery_row(row))
 }
 
 fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {

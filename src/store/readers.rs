@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 
+use super::sql::Transaction;
 use super::{Execution, Reader, Store, StoreError, StoreFault};
 use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
 

@@ -2,10 +2,10 @@
 //! back, and what is due once they are.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::delivery_queue::{QUEUE_HEADS, QueueHead, queue_head_from_row};
 use super::rows::millis;
+use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::breaker::Scope;
 use crate::domain::ids::DeliveryId;
@@ -29,12 +29,12 @@ impl Store {
             let mut without = Vec::new();
             for (scope, delivery_id) in receivers {
                 let to = to_receiver(scope);
-                let mut waits = tx.prepare_cached(&format!(
+                let sql = format!(
                     "SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at IS NOT NULL AND {to}) \
                      OR EXISTS (SELECT 1 FROM deliveries WHERE status = 'sending' AND {to})"
-                ))?;
+                );
                 let id = delivery_id.to_string();
-                let waits: bool = waits.query_row(named_params! { ":delivery_id": id }, |row| row.get(0))?;
+                let waits: bool = tx.query_value(&sql, named_params! { ":delivery_id": id })?;
                 without.extend((!waits).then_some((scope, delivery_id)));
             }
             Ok(without)
@@ -64,21 +64,23 @@ pub(super) fn next_early(
     away: &ReceiverAway,
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
-    let mut next = tx.prepare_cached(&format!(
+    let next = format!(
         "{QUEUE_HEADS} WHERE {} AND {HELD_UP} \
          ORDER BY due_at, seq LIMIT 1",
         to_receiver(away.scope)
-    ))?;
+    );
     let (delivery_id, since) = (away.delivery_id.to_string(), millis(away.since));
     let values = named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since };
-    Ok(next.query_row(values, queue_head_from_row).optional()?)
+    tx.query_opt(&next, values, queue_head_from_row)
 }
 
 /// Makes due what waits because this receiver was away.
 pub(super) fn make_due(tx: &Transaction<'_>, back: &ReceiverAway, now: Timestamp) -> Result<(), StoreError> {
     let to = to_receiver(back.scope);
     let (delivery_id, since) = (back.delivery_id.to_string(), millis(back.since));
-    tx.prepare_cached(&format!("UPDATE deliveries SET due_at = :now WHERE {to} AND {HELD_UP}"))?
-        .execute(named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since })?;
+    tx.execute(
+        &format!("UPDATE deliveries SET due_at = :now WHERE {to} AND {HELD_UP}"),
+        named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since },
+    )?;
     Ok(())
 }

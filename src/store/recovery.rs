@@ -1,12 +1,12 @@
 //! Recovers what daemons held that are gone: their runs are due now, for whoever claims them.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::counts::Tx;
+use super::failovers::STARTS_LOST_MAX;
 use super::lease::Sharing;
-use super::occurrences::STARTS_LOST_MAX;
 use super::rows::{millis, time};
+use super::sql::Transaction;
 use super::{Store, StoreError, suspended};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
@@ -33,10 +33,7 @@ impl Store {
         self.write(move |tx| {
             let recovered = recover(tx, daemon, sharing, now)?;
             // What was about to be looked at has not been looked at since either.
-            tx.prepare_cached(
-                "UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' OR phase = 'running')",
-            )?
-            .execute([millis(now)])?;
+            tx.execute("UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' OR phase = 'running')", [millis(now)])?;
             Ok(recovered)
         })
         .await
@@ -77,12 +74,10 @@ pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Op
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
-/// may have been sent since, as often as [`STARTS_LOST_MAX`], and no daemon holds anything. Returns how often it has gone back.
+/// may have been sent since, as often as [`STARTS_LOST_MAX`] times each failover says, and no daemon holds anything. Returns how often it has gone back.
 pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
-    let (timeline, swept): (i64, i64) =
-        tx.query_row("SELECT timeline, swept_timeline FROM installation", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+    let timeline: i64 = tx.query_value("SELECT timeline FROM installation", ())?;
+    let swept: i64 = tx.query_value("SELECT coalesce(max(timeline), 0) FROM failovers", ())?;
     if timeline == swept {
         return Ok(timeline);
     }
@@ -91,12 +86,14 @@ pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
         forget(tx, gone.number, now)?;
     }
     tx.execute(
-        "UPDATE runs SET phase = 'unconfirmed', starts_ahead = start_number - 1 + ?2, start_number = 1, sent_at = ?1, \
+        "UPDATE runs SET phase = 'unconfirmed', starts_ahead = starts_ahead + start_number - 1 + ?2, start_number = 1, sent_at = ?1, \
          act_at = ?1, held_by = NULL, claim = claim + 1 \
          WHERE phase <> 'ended' AND phase <> 'running' AND due_at <= ?1",
-        (millis(now), STARTS_LOST_MAX),
+        (millis(now), i64::from(STARTS_LOST_MAX) * (timeline - swept)),
     )?;
-    tx.execute("UPDATE installation SET swept_timeline = timeline, sure_from = ?1", [millis(now)])?;
+    for timeline in swept + 1..=timeline {
+        tx.execute("INSERT INTO failovers (timeline, at) VALUES (?1, ?2)", (timeline, millis(now)))?;
+    }
     Ok(timeline)
 }
 
@@ -108,20 +105,16 @@ struct Other {
 
 /// Returns the other daemons that may hold something.
 fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1")?;
-    let mut rows = statement.query([daemon.0])?;
-    let mut others = Vec::new();
-    while let Some(row) = rows.next()? {
-        others.push(Other { number: DaemonNumber(row.get("number")?), seen_at: time(row, "seen_at")? });
-    }
-    Ok(others)
+    tx.query(
+        "SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1",
+        [daemon.0],
+        |row| Ok(Other { number: DaemonNumber(row.get("number")?), seen_at: time(row, "seen_at")? }),
+    )
 }
 
 /// Takes note that a daemon holds nothing any more.
 fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1")?
-        .execute((daemon.0, millis(now)))?;
+    tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
     Ok(())
 }
 
@@ -131,28 +124,26 @@ fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovere
     // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
     // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
     // save each of them before the daemon can start.
-    let runs = tx
-        .prepare_cached(
-            "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
+    let runs = tx.execute(
+        "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
              recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
-        )?
-        .execute([by, now_millis])?;
-    tx.prepare_cached(
+        [by, now_millis],
+    )?;
+    tx.execute(
         "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
          SELECT seq, attempts, sending_since, ?2, 'cut off: the daemon stopped during this attempt' \
          FROM deliveries WHERE status = 'sending' AND held_by = ?1",
-    )?
-    .execute([by, now_millis])?;
-    let deliveries = tx
-        .prepare_cached(
-            "UPDATE deliveries SET status = 'pending', due_at = ?2, sending_since = NULL, held_by = NULL \
+        [by, now_millis],
+    )?;
+    let deliveries = tx.execute(
+        "UPDATE deliveries SET status = 'pending', due_at = ?2, sending_since = NULL, held_by = NULL \
              WHERE status = 'sending' AND held_by = ?1",
-        )?
-        .execute([by, now_millis])?;
+        [by, now_millis],
+    )?;
     if deliveries > 0 {
         suspended::end_all_waiting(tx, now)?;
     }
-    tx.prepare_cached("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1")?.execute([by])?;
+    tx.execute("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1", [by])?;
     Ok(Recovered { runs, deliveries })
 }
 

@@ -2,11 +2,11 @@
 //! the retry schedule.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 use uuid::Uuid;
 
 use super::read::{Order, WEBHOOK_ROWS, listed, webhook_row};
 use super::rows::millis;
+use super::sql::Transaction;
 use super::suspended::{self, Resumption};
 use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
 use crate::domain::delivery::DeliveryStatus;
@@ -80,15 +80,15 @@ fn chosen(tx: &Transaction<'_>, order: &ReplayOrder) -> Result<Replay, StoreErro
 }
 
 fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreError> {
-    let mut statement =
-        tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1 OR deliveries.run_id = ?1"))?;
+    let sql = format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1 OR deliveries.run_id = ?1");
     let mut webhooks: Vec<WebhookRow> = Vec::new();
     for id in ids {
-        let mut rows = statement.query([id.to_string()])?;
-        let mut found = false;
-        while let Some(row) = rows.next()? {
-            let webhook = webhook_row(row)?;
-            found = true;
+        let found = tx.query(&sql, [id.to_string()], webhook_row)?;
+        if found.is_empty() {
+            let hint = "`agentcron webhook list` shows those that are";
+            return Err(StoreError::NotFound(format!("there is no webhook {id}; {hint}")));
+        }
+        for webhook in found {
             if webhook.delivery.status == DeliveryStatus::Sending {
                 return Err(StoreError::Conflict(format!(
                     "webhook {id} is being sent right now; nothing was replayed; ask again in a moment"
@@ -97,10 +97,6 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
             if webhooks.iter().all(|known| known.delivery.delivery_id != webhook.delivery.delivery_id) {
                 webhooks.push(webhook);
             }
-        }
-        if !found {
-            let hint = "`agentcron webhook list` shows those that are";
-            return Err(StoreError::NotFound(format!("there is no webhook {id}; {hint}")));
         }
     }
     Ok(webhooks)
@@ -125,11 +121,8 @@ fn matching(
 /// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry
 /// schedule begins anew.
 fn make_due(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
-         uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'",
-    )?
-    .execute((
+    tx.execute("UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
+         uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'", (
         row.delivery.delivery_id.to_string(),
         millis(now),
         DeliveryReasonCode::Replayed.as_str(),

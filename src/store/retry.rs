@@ -2,7 +2,6 @@
 //! run has ended, the webhook of the run before it is owed.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 use serde_json::{Map, Value};
 
 use super::counts::Tx;
@@ -11,6 +10,7 @@ use super::definitions::{self, Definitions};
 use super::occurrences::{RunNumber, RunTimes, insert_numbered};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::sql::Transaction;
 use super::waits_for::waits_for;
 use super::{Store, StoreError, TriggeredRun, waiting_limits};
 use crate::domain::backoff;
@@ -65,14 +65,12 @@ fn add_on_request(
         Some(entry) if !entry.removed => entry,
         Some(_) | None => return conflict(format!("its cron {} was removed", version.name)),
     };
-    let (latest, open, occurrences): (u32, Option<String>, i64) = tx
-        .prepare_cached(
-            "SELECT max(retry), max(iif(phase <> 'ended', run_id, NULL)), max(occurrences) FROM runs \
+    let (latest, open, occurrences): (u32, Option<String>, i64) = tx.query_one(
+        "SELECT max(retry), max(iif(phase <> 'ended', run_id, NULL)), max(occurrences) FROM runs \
              WHERE cron_id = ?1 AND scheduled_for = ?2",
-        )?
-        .query_row((version.cron_id.to_string(), millis(former.scheduled_for)), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+        (version.cron_id.to_string(), millis(former.scheduled_for)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     if let Some(open) = open {
         return conflict(format!("run {open} of the same occurrence has not ended"));
     }
@@ -106,9 +104,10 @@ fn with_input(
     input: &Value,
     now: Timestamp,
 ) -> Result<DefinitionId, StoreError> {
-    let body: String = tx
-        .prepare_cached("SELECT body FROM definitions WHERE definition_id = ?1")?
-        .query_row([entry.definition_id.to_string()], |row| row.get(0))?;
+    let body: String = tx.query_value(
+        "SELECT body FROM definitions WHERE definition_id = ?1",
+        [entry.definition_id.to_string()],
+    )?;
     let bad = |error: serde_json::Error| StoreError::BadRow(error.to_string());
     let mut fields: Map<String, Value> = serde_json::from_str(&body).map_err(bad)?;
     fields.insert("input".to_owned(), input.clone());
@@ -146,9 +145,7 @@ pub(super) fn insert_next(
 
 /// Whether the definition of a run is none of its cron's.
 pub(super) fn has_own_definition(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
-    let own = tx
-        .prepare_cached("SELECT own_definition FROM runs WHERE run_id = ?1")?
-        .query_row([run_id.to_string()], |row| row.get(0))?;
+    let own = tx.query_value("SELECT own_definition FROM runs WHERE run_id = ?1", [run_id.to_string()])?;
     Ok(own)
 }
 

@@ -2,9 +2,9 @@
 //! the runs that take the room.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::rows::millis;
+use super::sql::Transaction;
 use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{DaemonNumber, RunId};
@@ -74,8 +74,9 @@ pub(super) struct ServedTurns {
 
 impl ServedTurns {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
-        let mut statement = tx.prepare_cached("SELECT turn FROM turns WHERE source = ?1")?;
-        let mut served = |source: CronSource| statement.query_row([source.as_str()], |row| row.get(0));
+        let served = |source: CronSource| {
+            tx.query_value("SELECT turn FROM turns WHERE source = ?1", [source.as_str()])
+        };
         Ok(Self { of_files: served(CronSource::File)?, of_clients: served(CronSource::Api)? })
     }
 
@@ -131,18 +132,13 @@ impl Room {
             return Ok(none);
         }
         let held = |source: CronSource| -> Result<usize, StoreError> {
-            let held: i64 = tx
-                .prepare_cached(
-                    "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = ?1",
-                )?
-                .query_row([source.as_str()], |row| row.get(0))?;
+            let held: i64 = tx.query_value("SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = ?1", [source.as_str()])?;
             Ok(usize::try_from(held).unwrap_or(usize::MAX))
         };
-        let has_files: bool = tx
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
-            )?
-            .query_row([], |row| row.get(0))?;
+        let has_files: bool = tx.query_value(
+            "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
+            (),
+        )?;
         let max = limits.running_max;
         let places = Places {
             max,
@@ -179,8 +175,10 @@ impl Room {
     pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
-                tx.prepare_cached("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1")?
-                    .execute((source.as_str(), turn))?;
+                tx.execute(
+                    "UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1",
+                    (source.as_str(), turn),
+                )?;
             }
         }
         Ok(())
@@ -193,5 +191,5 @@ fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> 
         return Ok(true);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1 AND phase = 'pending')";
-    Ok(tx.prepare_cached(sql)?.query_row([millis(now)], |row| row.get(0))?)
+    Ok(tx.query_value(sql, [millis(now)])?)
 }

@@ -3,31 +3,14 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use rusqlite::types::{FromSql, ValueRef};
-use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 
 use super::StoreError;
 use super::room::HeldRun;
+use super::sql::{Column, Row, Transaction, ValueRef, bad, named_params};
 use crate::domain::ids::{DaemonNumber, RunId, ThreadId};
 use crate::domain::reason::Reason;
 use crate::domain::run::{BackendRun, CancelCause, CronVersion, Outcome, Phase, Run, RunError, RunState};
-
-/// A column of a row, by its name or by its place.
-pub(super) trait Column: Copy {
-    fn value<'r>(self, row: &'r Row<'_>) -> rusqlite::Result<ValueRef<'r>>;
-    fn name(self) -> &'static str;
-}
-
-impl Column for &'static str {
-    fn value<'r>(self, row: &'r Row<'_>) -> rusqlite::Result<ValueRef<'r>> {
-        row.get_ref(self)
-    }
-
-    fn name(self) -> &'static str {
-        self
-    }
-}
 
 /// Names the columns that [`run_from_row`] reads by their places, since to look for the names of so many takes longer than to
 /// read them. A statement selects them before all others.
@@ -40,8 +23,8 @@ macro_rules! run_columns {
         enum RunColumn { $first $(, $name)* }
 
         impl Column for RunColumn {
-            fn value<'r>(self, row: &'r Row<'_>) -> rusqlite::Result<ValueRef<'r>> {
-                row.get_ref(self as usize)
+            fn place(self) -> Option<usize> {
+                Some(self as usize)
             }
 
             fn name(self) -> &'static str {
@@ -90,18 +73,13 @@ pub(super) fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
-/// Reads a column.
-fn value<T: FromSql>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
-    T::column_result(column.value(row)?).map_err(|error| bad(column.name(), &error.to_string()))
-}
-
 /// Parses a text column.
 pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError>
 where
     T::Err: std::fmt::Display,
 {
     // Parsed without a copy: a claim reads a dozen of these for every run of a burst.
-    match column.value(row)?.as_str() {
+    match row.value(column)?.as_str() {
         Ok(text) => text.parse().map_err(|error: T::Err| bad(column.name(), &error.to_string())),
         Err(error) => Err(bad(column.name(), &error.to_string())),
     }
@@ -112,7 +90,7 @@ pub(super) fn parsed_option<T: FromStr>(row: &Row<'_>, column: impl Column) -> R
 where
     T::Err: std::fmt::Display,
 {
-    match column.value(row)? {
+    match row.value(column)? {
         ValueRef::Null => Ok(None),
         _ => parsed(row, column).map(Some),
     }
@@ -125,18 +103,18 @@ pub(super) fn timestamp(millis: i64, column: &str) -> Result<Timestamp, StoreErr
 
 /// Reads a time column.
 pub(super) fn time(row: &Row<'_>, column: impl Column) -> Result<Timestamp, StoreError> {
-    timestamp(value(row, column)?, column.name())
+    timestamp(row.get(column)?, column.name())
 }
 
 /// Reads a time column that may be NULL.
 pub(super) fn time_option(row: &Row<'_>, column: impl Column) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> = value(row, column)?;
+    let at: Option<i64> = row.get(column)?;
     at.map(|at| timestamp(at, column.name())).transpose()
 }
 
 /// Parses a JSON column that may be NULL.
 pub(super) fn json_option(row: &Row<'_>, column: impl Column) -> Result<Option<Value>, StoreError> {
-    let text = match column.value(row)? {
+    let text = match row.value(column)? {
         ValueRef::Null => return Ok(None),
         text => text.as_str().map_err(|error| bad(column.name(), &error.to_string()))?,
     };
@@ -146,10 +124,6 @@ pub(super) fn json_option(row: &Row<'_>, column: impl Column) -> Result<Option<V
 /// Returns `{"error", "message"}`, the form in which the agent server writes an error.
 pub(super) fn error_json(error: &RunError) -> Value {
     serde_json::json!({ "error": error.error, "message": error.message })
-}
-
-fn bad(column: &str, problem: &str) -> StoreError {
-    StoreError::BadRow(format!("the store holds a bad `{column}`: {problem}"))
 }
 
 fn needed<T>(value: Option<T>, column: &str) -> Result<T, StoreError> {
@@ -164,12 +138,12 @@ pub(super) fn run_from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         cron: cron_from_row(row)?,
         trigger: parsed(row, C::trigger)?,
         scheduled_for: time(row, C::scheduled_for)?,
-        retry: value(row, C::retry)?,
+        retry: row.get(C::retry)?,
         first_started_at: time_option(row, C::first_started_at)?,
         due_at: time(row, C::due_at)?,
         start_before: time(row, C::start_before)?,
-        send_count: value(row, C::send_count)?,
-        not_found_count: value(row, C::not_found_count)?,
+        send_count: row.get(C::send_count)?,
+        not_found_count: row.get(C::not_found_count)?,
         reason: reason_in(row, C::reason_code, C::reason)?,
         state: state_from_row(row)?,
     })
@@ -192,25 +166,25 @@ where
     Code::Err: std::fmt::Display,
 {
     let Some(code) = parsed_option(row, code)? else { return Ok(None) };
-    Ok(Some(Reason { code, message: value(row, message)? }))
+    Ok(Some(Reason { code, message: row.get(message)? }))
 }
 
 fn cron_from_row(row: &Row<'_>) -> Result<Option<CronVersion>, StoreError> {
     use RunColumn as C;
     let Some(cron_id) = parsed_option(row, C::cron_id)? else { return Ok(None) };
-    let (name, definition_id) = (value(row, C::cron_name)?, parsed(row, C::definition_id)?);
+    let (name, definition_id) = (row.get(C::cron_name)?, parsed(row, C::definition_id)?);
     Ok(Some(CronVersion { cron_id, name, definition_id }))
 }
 
 fn state_from_row(row: &Row<'_>) -> Result<RunState, StoreError> {
     use RunColumn as C;
-    let start_number: u32 = value(row, C::start_number)?;
+    let start_number: u32 = row.get(C::start_number)?;
     let sent_at = || needed(time_option(row, C::sent_at)?, "sent_at");
     Ok(match parsed::<Phase>(row, C::phase)? {
         Phase::Pending => RunState::Pending { start_number },
         Phase::Sending => RunState::Sending { start_number, sent_at: sent_at()? },
         Phase::Unconfirmed => {
-            let ahead = value(row, C::starts_ahead)?;
+            let ahead = row.get(C::starts_ahead)?;
             RunState::Unconfirmed { start_number, sent_at: sent_at()?, ahead }
         }
         Phase::Running => RunState::Running(needed(backend_run_from_row(row)?, "backend_run_id")?),
@@ -224,7 +198,7 @@ fn backend_run_from_row(row: &Row<'_>) -> Result<Option<BackendRun>, StoreError>
     use RunColumn as C;
     let Some(backend_run_id) = parsed_option(row, C::backend_run_id)? else { return Ok(None) };
     Ok(Some(BackendRun {
-        start_number: value(row, C::start_number)?,
+        start_number: row.get(C::start_number)?,
         thread_id: needed(parsed_option::<ThreadId>(row, C::thread_id)?, "thread_id")?,
         backend_run_id,
         started_at: needed(time_option(row, C::started_at)?, "started_at")?,
@@ -255,10 +229,12 @@ fn outcome_from_row(row: &Row<'_>) -> Result<Outcome, StoreError> {
 /// # Errors
 /// [`StoreError::NotFound`] if there is none, [`StoreError::BadRow`] if it cannot be read back.
 pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError> {
-    let mut statement =
-        tx.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"))?;
-    let mut rows = statement.query(named_params! { ":run_id": run_id.to_string() })?;
-    rows.next()?.map(run_from_row).transpose()?.ok_or_else(|| no_run(run_id))
+    tx.query_opt(
+        &format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = :run_id"),
+        named_params! { ":run_id": run_id.to_string() },
+        run_from_row,
+    )?
+    .ok_or_else(|| no_run(run_id))
 }
 
 /// Reads a run that this daemon holds, and why it is to be cancelled, which its state does not say before it is running.
@@ -270,14 +246,14 @@ pub(super) fn held_run(
     held: HeldRun,
     by: DaemonNumber,
 ) -> Result<(Run, Option<CancelCause>), StoreError> {
-    let mut statement =
-        tx.prepare_cached(&format!("SELECT {RUN_COLUMNS}, held_by, claim FROM runs WHERE run_id = :run_id"))?;
-    let mut rows = statement.query(named_params! { ":run_id": held.run_id.to_string() })?;
-    let row = rows.next()?.ok_or_else(|| no_run(held.run_id))?;
-    if (row.get::<_, Option<i64>>("held_by")?, row.get("claim")?) != (Some(by.0), held.claim) {
-        return Err(StoreError::NotHeld);
-    }
-    Ok((run_from_row(row)?, parsed_option(row, RunColumn::cancelling)?))
+    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim FROM runs WHERE run_id = ?1");
+    tx.query_opt(&sql, [held.run_id.to_string()], |row| {
+        if (row.get::<Option<i64>>("held_by")?, row.get("claim")?) != (Some(by.0), held.claim) {
+            return Err(StoreError::NotHeld);
+        }
+        Ok((run_from_row(row)?, parsed_option(row, RunColumn::cancelling)?))
+    })?
+    .ok_or_else(|| no_run(held.run_id))
 }
 
 /// Fails if this daemon does not hold the run any more.
@@ -285,11 +261,10 @@ pub(super) fn held_run(
 /// # Errors
 /// Those of [`held_run`].
 pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<(), StoreError> {
-    let is_held = tx
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)",
-        )?
-        .query_row((held.run_id.to_string(), by.0, held.claim), |row| row.get(0))?;
+    let is_held = tx.query_value(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)",
+        (held.run_id.to_string(), by.0, held.claim),
+    )?;
     if is_held { Ok(()) } else { Err(StoreError::NotHeld) }
 }
 
@@ -310,17 +285,13 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             return save_end(tx, run.run_id, outcome, &texts);
         }
     };
-    let changed = tx
-        .prepare_cached(
-            "UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
+    let changed = tx.execute("UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
              not_found_count = :not_found_count, act_at = :act_at, \
              held_by = iif(:act_at IS NULL, held_by, NULL), \
              sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
              backend_run_id = :backend_run_id, started_at = :started_at, \
              cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
-             WHERE run_id = :run_id",
-        )?
-        .execute(named_params! {
+             WHERE run_id = :run_id", named_params! {
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
             ":start_number": start_number,
@@ -367,14 +338,10 @@ pub(super) fn save_end(
     texts: &OutcomeTexts,
 ) -> Result<(), StoreError> {
     let reason = outcome.reason.as_ref();
-    let changed = tx
-        .prepare_cached(
-            "UPDATE runs SET phase = 'ended', act_at = NULL, held_by = NULL, status = :status, \
+    let changed = tx.execute("UPDATE runs SET phase = 'ended', act_at = NULL, held_by = NULL, status = :status, \
              reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
              outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
-             started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id",
-        )?
-        .execute(named_params! {
+             started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id", named_params! {
             ":run_id": run_id.to_string(),
             ":status": outcome.status.as_str(),
             ":reason_code": reason.map(|reason| reason.code.as_str()),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
 use super::StoreError;
 use super::cron_entries::CronEntry;
 use super::definitions::Definitions;
+use super::sql::Transaction;
 use crate::domain::cron::Cron;
 use crate::domain::ids::DefinitionId;
 

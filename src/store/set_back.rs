@@ -2,10 +2,10 @@
 //! ahead by the new clock is decided again unless a run stands for it.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Row, Transaction, named_params};
 
 use super::definitions::Definitions;
 use super::rows::{millis, parsed, time};
+use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::bounds::{CLOCK_EARLIEST, RANGE_WALK_MAX};
 use crate::domain::cron::Cron;
@@ -57,13 +57,13 @@ impl Store {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             for shift in SHIFTED {
-                tx.prepare_cached(shift)?.execute(named_params! { ":now": millis(now), ":step": step })?;
+                tx.execute(shift, named_params! { ":now": millis(now), ":step": step })?;
             }
             if now < CLOCK_EARLIEST {
                 return Ok(());
             }
             for clamp in CLAMPED {
-                tx.prepare_cached(clamp)?.execute(named_params! { ":now": millis(now) })?;
+                tx.execute(clamp, named_params! { ":now": millis(now) })?;
             }
             tx.execute(
                 &format!("DELETE FROM runs WHERE scheduled_for > ?1 AND {NOTHING_RAN}"),
@@ -84,12 +84,11 @@ pub(super) fn decided(
     cron_id: Option<CronId>,
     after: Timestamp,
 ) -> Result<Decided, StoreError> {
-    let mut statement = tx.prepare_cached(&decided_sql(cron_id.is_some()))?;
-    let mut rows = statement.query((millis(after), cron_id.map(|cron_id| cron_id.to_string())))?;
-    let mut decided = Vec::new();
-    while let Some(row) = rows.next()? {
-        decided.push((parsed(row, "cron_id")?, time(row, "scheduled_for")?));
-    }
+    let decided = tx.query(
+        &decided_sql(cron_id.is_some()),
+        (millis(after), cron_id.map(|cron_id| cron_id.to_string())),
+        |row| Ok((parsed(row, "cron_id")?, time(row, "scheduled_for")?)),
+    )?;
     Ok(decided.into_iter().collect())
 }
 
@@ -110,16 +109,14 @@ struct Range {
 }
 
 fn ranges_around(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Range>, StoreError> {
-    let mut statement = tx.prepare(&format!(
-        "SELECT run_id, cron_id, cron_name, definition_id, scheduled_for FROM runs \
+    tx.query(
+        &format!(
+            "SELECT run_id, cron_id, cron_name, definition_id, scheduled_for FROM runs \
          WHERE scheduled_for <= ?1 AND last_scheduled_for > ?1 AND {NOTHING_RAN}"
-    ))?;
-    let mut rows = statement.query([millis(now)])?;
-    let mut ranges = Vec::new();
-    while let Some(row) = rows.next()? {
-        ranges.push(Range::from_row(row)?);
-    }
-    Ok(ranges)
+        ),
+        [millis(now)],
+        |row| Range::from_row(row),
+    )
 }
 
 impl Range {
@@ -149,10 +146,10 @@ impl Range {
                 return Ok(());
             }
         }
-        tx.prepare_cached(
+        tx.execute(
             "UPDATE runs SET occurrences = min(occurrences, ?2), last_scheduled_for = ?3 WHERE run_id = ?1",
-        )?
-        .execute((self.run_id.to_string(), count, millis(last)))?;
+            (self.run_id.to_string(), count, millis(last)),
+        )?;
         Ok(())
     }
 }

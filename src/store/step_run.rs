@@ -1,12 +1,12 @@
 //! One step in the life of a run, short of its end.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, named_params};
 
 use super::claim_runs::looked_at;
 use super::counts::Counted;
 use super::room::HeldRun;
 use super::rows::{held_run, millis, run, save_run, timestamp};
+use super::sql::{Transaction, named_params};
 use super::{Store, StoreError, cron_entries, edits};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
@@ -125,16 +125,13 @@ impl Store {
         scheduled_for: Timestamp,
     ) -> Result<Option<PreviousRun>, StoreError> {
         self.read_for_loop(move |tx| {
-            let previous = tx
-                .prepare_cached(
-                    "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
+            let previous = tx.query_opt(
+                "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
                      AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
                      ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
-                )?
-                .query_row((cron_id.to_string(), millis(scheduled_for)), |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-                })
-                .optional()?;
+                (cron_id.to_string(), millis(scheduled_for)),
+                |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?)),
+            )?;
             let Some((status, ended_at)) = previous else { return Ok(None) };
             Ok(Some(PreviousRun { status, ended_at: timestamp(ended_at, "ended_at")? }))
         })
@@ -144,15 +141,15 @@ impl Store {
 
 /// Adds a line to the timeline of a run.
 pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)",
-    )?
-    .execute(named_params! {
-        ":run_id": run_id.to_string(),
-        ":at": millis(event.at),
-        ":event": event.event.as_str(),
-        ":detail": event.reason.as_ref().and_then(|reason| reason.message.as_deref()),
-    })?;
+        named_params! {
+            ":run_id": run_id.to_string(),
+            ":at": millis(event.at),
+            ":event": event.event.as_str(),
+            ":detail": event.reason.as_ref().and_then(|reason| reason.message.as_deref()),
+        },
+    )?;
     Ok(())
 }
 
@@ -163,14 +160,14 @@ pub(super) fn insert_deletion(
     thread_id: ThreadId,
     due_at: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.execute(
         "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (:thread_id, :run_id, :due_at) \
          ON CONFLICT DO NOTHING",
-    )?
-    .execute(named_params! {
-        ":thread_id": thread_id.to_string(),
-        ":run_id": run_id.to_string(),
-        ":due_at": millis(due_at),
-    })?;
+        named_params! {
+            ":thread_id": thread_id.to_string(),
+            ":run_id": run_id.to_string(),
+            ":due_at": millis(due_at),
+        },
+    )?;
     Ok(())
 }

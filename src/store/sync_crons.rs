@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params};
 
 use super::counts::Tx;
 use super::cron_entries;
 use super::definitions::{self, Definitions};
 use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting, skip_waiting};
 use super::rows::{millis, parsed};
+use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError, inactive_spans};
 use crate::config::{CronDefinition, KeptCron, KeptCrons};
 use crate::domain::cron_state::InactiveCause;
@@ -122,12 +122,9 @@ impl Changes {
         });
         let (mut changed, mut others) = (with_ids.collect::<Vec<_>>(), Vec::new());
         changed.sort_unstable_by_key(|changed| changed.cron_id);
-        let mut statement = tx.prepare_cached(
-            "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
-             source = 'file' AND removed_at IS NULL AS is_of_file FROM crons",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
+        let sql = "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
+             source = 'file' AND removed_at IS NULL AS is_of_file FROM crons";
+        tx.each(sql, (), |row| {
             let (cron_id, is_of_file): (CronId, bool) = (parsed(row, "cron_id")?, row.get("is_of_file")?);
             match changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
                 Ok(index) if is_of_file && changed[index].is_stored_as(row)? => {
@@ -140,7 +137,8 @@ impl Changes {
                 }
                 Err(_) => {}
             }
-        }
+            Ok(())
+        })?;
         changed.retain(|changed| changed.state != RowState::Same);
         others.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let (going_on, undefined): (Vec<_>, Vec<_>) =
@@ -158,8 +156,8 @@ impl Changed {
     fn is_stored_as(&self, row: &Row<'_>) -> Result<bool, StoreError> {
         let Self { definition_id, definition, .. } = self;
         Ok(*definition_id == parsed(row, "definition_id")?
-            && definition.name == row.get_ref("name")?.as_str().unwrap_or_default()
-            && definition.location.to_string() == row.get_ref("location")?.as_str().unwrap_or_default())
+            && definition.name == row.value("name")?.as_str().unwrap_or_default()
+            && definition.location.to_string() == row.value("location")?.as_str().unwrap_or_default())
     }
 }
 
@@ -212,15 +210,12 @@ fn sync_one(
             now
         }
     };
-    tx.prepare_cached(
-        "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
+    tx.execute("INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
          VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
          ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, \
          next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
          updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
-         definition_id = :definition_id",
-    )?
-    .execute(named_params! {
+         definition_id = :definition_id", named_params! {
         ":cron_id": cron_id.to_string(),
         ":name": definition.name,
         ":location": definition.location.to_string(),
@@ -261,10 +256,10 @@ pub(super) fn remove(
     now: Timestamp,
     reason: &Reason,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached(
+    tx.execute(
         "UPDATE crons SET removed_at = :now, updated_at = :now, next_at = NULL WHERE cron_id = :cron_id",
-    )?
-    .execute(named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) })?;
+        named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) },
+    )?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
     skip_waiting(tx, cron_id, reason, now)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn hold(store: &Store, run_id: RunId) -> HeldRun {
              WHERE run_id = ?1 AND phase <> 'ended' AND held_by IS NOT ?2",
             (run_id.to_string(), daemon.0),
         )?;
-        Ok(tx.query_row("SELECT claim FROM runs WHERE run_id = ?1", [run_id.to_string()], |row| row.get(0))?)
+        tx.query_value("SELECT claim FROM runs WHERE run_id = ?1", [run_id.to_string()])
     });
     HeldRun { run_id, claim: hold.await.unwrap() }
 }
@@ -135,18 +135,18 @@ async fn a_full_disk_is_waited_out_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let pages = count(&file(&folder), "PRAGMA page_count");
-    store.write(move |tx| Ok(tx.pragma_update(None, "max_page_count", pages + 1)?)).await.unwrap();
+    let pages = format!("PRAGMA max_page_count = {}", pages + 1);
+    store.write(move |tx| tx.each(&pages, (), |_| Ok(()))).await.unwrap();
     let fill = store.write(|tx| {
         // When it runs for the second time there is room.
-        let tried: i64 = tx.query_row("PRAGMA cache_spill", [], |row| row.get(0))?;
-        if tried == 0 {
-            tx.pragma_update(None, "max_page_count", 1_000_000)?;
+        if tx.query_count("PRAGMA cache_spill", ())? == 0 {
+            tx.query_count("PRAGMA max_page_count = 1000000", ())?;
         }
-        tx.pragma_update(None, "cache_spill", 0)?;
+        tx.each("PRAGMA cache_spill = 0", (), |_| Ok(()))?;
         tx.execute(
             "INSERT INTO definitions (definition_id, cron_id, body, created_at) \
              VALUES ('large', 'c', json_quote(hex(zeroblob(100000))), 0)",
-            [],
+            (),
         )?;
         Ok(())
     });

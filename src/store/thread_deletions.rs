@@ -1,9 +1,9 @@
 //! The queue of threads to delete on the agent server. A thread stays in it until it is gone.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
 
 use super::rows::{millis, parsed, timestamp};
+use super::sql::named_params;
 use super::{Store, StoreError};
 use crate::domain::ids::{RunId, ThreadId};
 
@@ -31,34 +31,31 @@ impl Store {
     pub async fn claim_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
         let daemon = self.number;
         self.write(move |tx| {
-            let mut statement = tx.prepare_cached(
+            let threads = tx.query(
                 "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
                  WHERE due_at <= :now AND held_by IS NULL ORDER BY due_at LIMIT :limit",
+                named_params! {
+                    ":now": millis(now),
+                    ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+                },
+                |row| {
+                    Ok(DueDeletion {
+                        thread_id: parsed(row, "thread_id")?,
+                        run_id: parsed(row, "run_id")?,
+                        failures: row.get("failures")?,
+                        claim: row.get("claim")?,
+                    })
+                },
             )?;
-            let mut rows = statement.query(named_params! {
-                ":now": millis(now),
-                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            })?;
-            let mut threads = Vec::new();
-            while let Some(row) = rows.next()? {
-                threads.push(DueDeletion {
-                    thread_id: parsed(row, "thread_id")?,
-                    run_id: parsed(row, "run_id")?,
-                    failures: row.get("failures")?,
-                    claim: row.get("claim")?,
-                });
-            }
-            let mut claim = tx.prepare_cached(
-                "UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1",
-            )?;
+            let mut claim =
+                tx.prepare("UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1")?;
             for thread in &threads {
                 claim.execute((thread.thread_id.to_string(), daemon.0, thread.claim))?;
             }
-            let next: Option<i64> = tx
-                .prepare_cached(
-                    "SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1 AND held_by IS NULL",
-                )?
-                .query_row([millis(now)], |row| row.get(0))?;
+            let next: Option<i64> = tx.query_value(
+                "SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1 AND held_by IS NULL",
+                [millis(now)],
+            )?;
             let next_due_at = next.map(|at| timestamp(at, "due_at")).transpose()?;
             Ok(DueDeletions { threads, next_due_at })
         })
@@ -69,7 +66,7 @@ impl Store {
     pub async fn threads_deleted(&self, threads: Vec<DueDeletion>) -> Result<(), StoreError> {
         let daemon = self.number;
         self.write(move |tx| {
-            let mut statement = tx.prepare_cached(
+            let mut statement = tx.prepare(
                 "DELETE FROM thread_deletions WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3",
             )?;
             for thread in &threads {
@@ -90,11 +87,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let daemon = self.number;
         self.write(move |tx| {
-            tx.prepare_cached(
-                "UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
-                 WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3",
-            )?
-            .execute((thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
+            tx.execute("UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
+                 WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3", (thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
             Ok(())
         })
         .await

@@ -1,12 +1,12 @@
 //! Triggers a cron: adds a run that is due now, because somebody asked for it.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Transaction;
 
 use super::cron_entries;
 use super::occurrences::{Insertion, RunTimes, insert_pending};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
+use super::sql::Transaction;
 use super::waits_for::waits_for;
 use super::{Store, StoreError, waiting_limits};
 use crate::domain::backoff;

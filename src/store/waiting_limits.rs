@@ -1,9 +1,8 @@
 //! Limits to the runs that wait to start because somebody asked for them, so that a client in a loop cannot fill
 //! the store or keep the runner searching through what it has to wait for.
 
-use rusqlite::{ToSql, Transaction};
-
 use super::StoreError;
+use super::sql::{ToSql, Transaction};
 use crate::domain::bounds::{API_RUNS_WAITING_MAX, BACKFILLED_WAITING_MAX, TRIGGERED_WAITING_MAX};
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::run::Trigger;
@@ -56,6 +55,6 @@ fn check(
 
 fn count(tx: &Transaction<'_>, condition: &str, values: &[&dyn ToSql]) -> Result<usize, StoreError> {
     let sql = format!("SELECT count(*) FROM runs WHERE phase = 'pending' AND {condition}");
-    let count: i64 = tx.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
+    let count: i64 = tx.query_value(&sql, values)?;
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }

@@ -3,11 +3,11 @@
 //! in progress, so its retry goes first, whenever it is due.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction};
 
 use super::StoreError;
 use super::definitions::Definitions;
 use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row};
+use super::sql::Transaction;
 use crate::domain::backoff;
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::plan::start_deadline;
@@ -38,9 +38,8 @@ pub(super) fn column() -> String {
 
 /// Returns the run that this one waits for.
 pub(super) fn waits_for(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<RunId>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("SELECT {} FROM runs WHERE run_id = ?1", column()))?;
-    let mut rows = statement.query([run_id.to_string()])?;
-    rows.next()?.map_or(Ok(None), |row| parsed_option(row, "waits_for"))
+    let sql = format!("SELECT {} FROM runs WHERE run_id = ?1", column());
+    Ok(tx.query_opt(&sql, [run_id.to_string()], |row| parsed_option(row, "waits_for"))?.flatten())
 }
 
 /// Gives the run that has waited for the longest its whole start deadline from now on, because the run before it has ended.
@@ -52,21 +51,23 @@ pub(super) fn count_deadline_from(
     cron_id: CronId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let head = tx
-        .prepare_cached(&format!(
+    let head = tx.query_opt(
+        &format!(
             "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
              AND exclusive = 1 AND first_started_at IS NULL ORDER BY retry > 0 DESC, due_at, seq LIMIT 1"
-        ))?
-        .query_row([cron_id.to_string()], |row| Ok(run_from_row(row)))
-        .optional()?
-        .transpose()?;
+        ),
+        [cron_id.to_string()],
+        run_from_row,
+    )?;
     let Some(head) = head else { return Ok(()) };
     let Some(version) = &head.cron else { return Ok(()) };
     // A definition that a former version of this program wrote says nothing about the deadline.
     let Ok(cron) = cache.get(tx, version.definition_id, &version.name) else { return Ok(()) };
     let deadline = start_deadline(&cron, head.trigger, head.scheduled_for);
-    tx.prepare_cached("UPDATE runs SET start_before = max(start_before, ?2) WHERE run_id = ?1")?
-        .execute((head.run_id.to_string(), millis(backoff::after(now, deadline))))?;
+    tx.execute(
+        "UPDATE runs SET start_before = max(start_before, ?2) WHERE run_id = ?1",
+        (head.run_id.to_string(), millis(backoff::after(now, deadline))),
+    )?;
     Ok(())
 }
 

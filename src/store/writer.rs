@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -340,7 +340,7 @@ fn commit_as(
     savepoints: Savepoints,
 ) -> Result<Option<Vec<Counted>>, StoreError> {
     let lease_from = health.lease.now();
-    let tx = Tx::of(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
+    let tx = Tx::begin(connection)?;
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
@@ -378,22 +378,22 @@ fn commit_as(
 /// Runs a closure, and returns whether the transaction can go on.
 fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Result<bool, StoreError> {
     if savepoints == Savepoints::Each {
-        tx.prepare_cached("SAVEPOINT work")?.execute([])?;
+        tx.execute("SAVEPOINT work", ())?;
     }
     let mark = tx.mark();
     let can_go_on = match work.run(tx) {
         Ok(()) => true,
-        Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_autocommit() => return Err(error),
+        Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_over() => return Err(error),
         Err(_) if savepoints == Savepoints::None => return Ok(false),
         Err(error) => {
             work.fail(error);
             tx.forget_since(mark);
-            tx.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            tx.execute("ROLLBACK TO work", ())?;
             true
         }
     };
     if savepoints == Savepoints::Each {
-        tx.prepare_cached("RELEASE work")?.execute([])?;
+        tx.execute("RELEASE work", ())?;
     }
     Ok(can_go_on)
 }
@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn a_closure_releases_its_former_result_before_it_runs_again() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let tx = Tx::of(connection.transaction().unwrap());
+        let tx = Tx::begin(&mut connection).unwrap();
         let permit = Arc::new(());
         let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
         let mut closure = Closure { work, result: None, reply: oneshot::channel().0 };

@@ -1,7 +1,6 @@
 //! The rules of time zones by which crons are planned. They may change while the daemon runs, and while none does.
 
-use rusqlite::Transaction;
-
+use super::sql::Transaction;
 use super::{Store, StoreError};
 use crate::domain::calendar::Calendar;
 
@@ -20,8 +19,8 @@ impl Store {
                 if are_current(tx)? {
                     return Ok(false);
                 }
-                tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", [])?;
-                tx.execute("DELETE FROM zone_rules", [])?;
+                tx.execute("UPDATE crons SET next_at = 0 WHERE removed_at IS NULL", ())?;
+                tx.execute("DELETE FROM zone_rules", ())?;
                 Ok(true)
             })
             .await?;
@@ -35,7 +34,7 @@ impl Store {
     /// zone for instance.
     pub async fn replan_ended(&self) -> Result<(), StoreError> {
         self.write(|tx| {
-            tx.execute("UPDATE crons SET next_at = 0 WHERE next_at IS NULL AND removed_at IS NULL", [])?;
+            tx.execute("UPDATE crons SET next_at = 0 WHERE next_at IS NULL AND removed_at IS NULL", ())?;
             Ok(())
         })
         .await
@@ -45,23 +44,17 @@ impl Store {
 /// Records that a cron is planned by this calendar. The first rules of a zone stay: others are as good as a change.
 pub(super) fn record(tx: &Transaction<'_>, calendar: &Calendar) -> Result<(), StoreError> {
     let zone = calendar.timezone();
-    let known = tx.prepare_cached("SELECT 1 FROM zone_rules WHERE zone = ?1")?.exists([zone])?;
-    if !known {
-        tx.prepare_cached("INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2)")?
-            .execute((zone, calendar.rules()))?;
+    let known = "SELECT EXISTS (SELECT 1 FROM zone_rules WHERE zone = ?1)";
+    if !tx.query_value::<bool>(known, [zone])? {
+        tx.execute("INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2)", (zone, calendar.rules()))?;
     }
     Ok(())
 }
 
 /// Returns whether all crons were planned by this program and the zone database as it is.
 pub(super) fn are_current(tx: &Transaction<'_>) -> Result<bool, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT zone, rules FROM zone_rules")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (zone, rules): (String, String) = (row.get("zone")?, row.get("rules")?);
-        if Calendar::rules_of_zone(&zone) != Some(rules) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let planned_by = tx.query("SELECT zone, rules FROM zone_rules", (), |row| {
+        Ok((row.get::<String>("zone")?, row.get::<String>("rules")?))
+    })?;
+    Ok(planned_by.iter().all(|(zone, rules)| Calendar::rules_of_zone(zone).as_ref() == Some(rules)))
 }

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 use serde_json::{Map, Value, json};
 
 use super::{StoredCron, stored};
@@ -14,6 +13,7 @@ use crate::domain::ids::{AssistantId, CronId, ThreadId};
 use crate::domain::words::words;
 use crate::store::definitions::Definitions;
 use crate::store::rows::{parsed, time};
+use crate::store::sql::Transaction;
 use crate::store::{Store, StoreError};
 
 /// Which crons to find. A field that is `None` or empty does not restrict the search.
@@ -135,12 +135,12 @@ fn each(
         true => metadata(cron, location),
         false => public_metadata(cron),
     };
-    let mut statement = tx.prepare_cached(
+    let mut statement = tx.prepare(
         "SELECT seq, cron_id, name, location, definition_id, created_at, updated_at \
          FROM crons WHERE removed_at IS NULL",
     )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let mut rows = statement.query(())?;
+    while let Some(row) = &rows.next()? {
         let name: String = row.get("name")?;
         let cron = match cache.get(tx, parsed(row, "definition_id")?, &name) {
             Ok(cron) => cron,

@@ -211,10 +211,8 @@ async fn a_claim_neither_sorts_nor_scans() {
     let store = with_files(folder.path(), &["file"]).await;
     let plan = store
         .write(|tx| {
-            let sql = by_turn(tx, CronSource::File)?.expanded_sql().unwrap_or_default();
-            let mut statement = tx.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-            let lines = statement.query_map([], |row| row.get::<_, String>("detail"))?;
-            Ok(lines.collect::<rusqlite::Result<Vec<_>>>()?)
+            let sql = format!("EXPLAIN QUERY PLAN {}", by_turn(CronSource::File));
+            tx.query(&sql, named_params! { ":now": 0 }, |row| row.get::<String>("detail"))
         })
         .await
         .unwrap();
@@ -245,10 +243,7 @@ async fn what_is_due_is_sent_as_it_is_planned_as_far_as_there_is_room() {
     let phases = || async {
         let sql = "SELECT group_concat(cron_name || ' ' || phase, ', ' ORDER BY cron_name) FROM runs \
                    WHERE trigger = 'schedule' AND phase <> 'ended'";
-        store
-            .read_at_one_moment(move |tx| Ok(tx.query_row(sql, [], |row| row.get::<_, String>(0))?))
-            .await
-            .unwrap()
+        store.read_at_one_moment(move |tx| tx.query_value::<String>(sql, ())).await.unwrap()
     };
     let claim = |now: &str, starts, in_flight| {
         let limits = ClaimLimits { starts, in_flight, running_max: 100 };

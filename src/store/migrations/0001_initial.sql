@@ -7,11 +7,14 @@ CREATE TABLE installation (
     one             INTEGER PRIMARY KEY CHECK (one = 1),
     installation_id TEXT NOT NULL,
     -- Counts how often the store has gone back to an earlier state, which nothing in it can tell: a failover that loses the
-    -- last commits, or a backup that is restored. What is in the store is then what was swept for the count before.
-    timeline        INTEGER NOT NULL DEFAULT 0,
-    swept_timeline  INTEGER NOT NULL DEFAULT 0,
-    -- When it was swept last: occurrences up to then may have runs on the agent server of which the store knows nothing.
-    sure_from       INTEGER
+    -- last commits, or a backup that is restored.
+    timeline        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- When each of these was noticed: occurrences up to then may have runs on the agent server of which the store knows nothing.
+CREATE TABLE failovers (
+    timeline INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL
 ) STRICT;
 
 -- The daemons that have had this store, the last ones only: one row for each start of a process. Runs on the agent server

@@ -44,15 +44,10 @@ impl Reader {
     /// Begins to watch the runs that have not ended now, and all that are added later.
     pub fn watch(&self, until: WatchUntil) -> Result<RunWatch, StoreError> {
         self.at_one_moment(|tx| {
-            let last_row = tx.query_row("SELECT coalesce(max(seq), 0) FROM runs", [], |row| row.get(0))?;
+            let last_row = tx.query_value("SELECT coalesce(max(seq), 0) FROM runs", ())?;
             let sql = format!("SELECT {} FROM runs WHERE phase <> 'ended'", row_columns());
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut open = BTreeMap::new();
-            while let Some(row) = rows.next()? {
-                let row = run_row(tx, row)?;
-                open.insert(row.run.run_id, Progress::of(&row));
-            }
+            let open = tx.query(&sql, (), |row| run_row(tx, row))?;
+            let open = open.iter().map(|row| (row.run.run_id, Progress::of(row))).collect();
             Ok(RunWatch { until, version: None, last_row, open })
         })
     }
@@ -67,23 +62,20 @@ impl Reader {
         self.at_one_moment(|tx| {
             let mut changed = Vec::new();
             let sql = format!("SELECT {} FROM runs WHERE run_id = ?1", row_columns());
-            let mut statement = tx.prepare_cached(&sql)?;
             for run_id in watch.open.keys().copied().collect::<Vec<_>>() {
-                let mut rows = statement.query([run_id.to_string()])?;
-                match rows.next()? {
-                    Some(row) => watch.take_note(run_row(tx, row)?, &mut changed),
+                match tx.query_opt(&sql, [run_id.to_string()], |row| run_row(tx, row))? {
+                    Some(row) => watch.take_note(row, &mut changed),
                     None => drop(watch.open.remove(&run_id)),
                 }
             }
             let sql = format!("SELECT {} FROM runs WHERE seq > ?1 ORDER BY seq LIMIT ?2", row_columns());
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query((watch.last_row, NEW_RUNS_MAX))?;
             let mut new = 0;
-            while let Some(row) = rows.next()? {
+            tx.each(&sql, (watch.last_row, NEW_RUNS_MAX), |row| {
                 new += 1;
                 watch.last_row = row.get("seq")?;
                 watch.take_note(run_row(tx, row)?, &mut changed);
-            }
+                Ok(())
+            })?;
             watch.version = (new < NEW_RUNS_MAX).then_some(version);
             changed.sort_by_key(|row: &RunRow| row.run.scheduled_for);
             Ok(changed)

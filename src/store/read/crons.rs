@@ -4,12 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{Row, Transaction, params_from_iter};
 
 use super::positions::InvalidCursor;
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
-use super::{Reader, RunRow, number, row_columns, run_row};
+use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
@@ -21,6 +19,7 @@ use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
+use crate::store::sql::{Row, Transaction, Value};
 use crate::store::{StoreError, definitions};
 
 words!(
@@ -147,15 +146,7 @@ impl Reader {
         }
         sql.push_str(" ORDER BY name, crons.cron_id LIMIT ?");
         values.push(Value::Integer(i64::from(limit)));
-        self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(&values))?;
-            let mut crons = Vec::new();
-            while let Some(row) = rows.next()? {
-                crons.push(cron_row(tx, row)?);
-            }
-            Ok(crons)
-        })
+        self.at_one_moment(|tx| tx.query(&sql, values.as_slice(), |row| cron_row(tx, row)))
     }
 
     /// Returns the instants after `now` that have a record which stays: nothing will be decided about them again.
@@ -168,35 +159,30 @@ impl Reader {
         let since = now.saturating_sub(RECENT_FAILURES_WITHIN).unwrap_or(now);
         let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query([name_or_id])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let body: String = row.get("body")?;
-            let row_of_cron = cron_row(tx, row)?;
-            Ok(Some(CronDetails {
-                failures: failures(tx, row_of_cron.cron_id, since)?,
-                versions: versions(tx, row_of_cron.cron_id)?,
-                row: row_of_cron,
-                definition: serde_json::from_str(&body)
-                    .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
-                created_at: time(row, "created_at")?,
-                updated_at: time(row, "updated_at")?,
-            }))
+            tx.query_opt(&sql, [name_or_id], |row| {
+                let body: String = row.get("body")?;
+                let row_of_cron = cron_row(tx, row)?;
+                Ok(CronDetails {
+                    failures: failures(tx, row_of_cron.cron_id, since)?,
+                    versions: versions(tx, row_of_cron.cron_id)?,
+                    row: row_of_cron,
+                    definition: serde_json::from_str(&body)
+                        .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
+                    created_at: time(row, "created_at")?,
+                    updated_at: time(row, "updated_at")?,
+                })
+            })
         })
     }
 }
 
 /// Does what [`Reader::cron_heads`] does.
 pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!(
+    tx.query(&format!(
         "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, {STATE} AS status, \
          next_at, paused_at, pause_cause, pause_note, skip_next, failures, failing_since \
          FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name, crons.cron_id"
-    ))?;
-    let mut rows = statement.query([])?;
-    let mut crons = Vec::new();
-    while let Some(row) = rows.next()? {
-        crons.push(CronHead {
+    ), (), |row| Ok(CronHead {
             cron_id: parsed(row, "cron_id")?,
             name: row.get("name")?,
             source: parsed(row, "source")?,
@@ -205,9 +191,7 @@ pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
             state: state_from_row(row)?,
             status: Ok(parsed(row, "status")?),
             next_at: time_option(row, "next_at")?,
-        });
-    }
-    Ok(crons)
+        }))
 }
 
 fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
@@ -235,17 +219,12 @@ fn last_ended(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<RunRow>, S
         "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
         row_columns()
     );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    rows.next()?.map(|row| run_row(tx, row)).transpose()
+    tx.query_opt(&sql, [cron_id.to_string()], |row| run_row(tx, row))
 }
 
 fn running(tx: &Transaction<'_>, cron_id: CronId) -> Result<u64, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT count(*) AS running FROM runs WHERE cron_id = ?1 AND phase <> 'ended' AND phase <> 'pending'",
-    )?;
-    let mut rows = statement.query([cron_id.to_string()])?;
-    rows.next()?.map_or(Ok(0), |row| number(row, "running"))
+    let sql = "SELECT count(*) FROM runs WHERE cron_id = ?1 AND phase <> 'ended' AND phase <> 'pending'";
+    tx.query_count(sql, [cron_id.to_string()])
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction};
 use serde_json::Value;
 
 use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
@@ -15,6 +14,7 @@ use crate::domain::run::{Run, RunState};
 use crate::store::StoreError;
 use crate::store::outages::lasting_since;
 use crate::store::rows::{json_option, millis, parsed, time, time_option};
+use crate::store::sql::{Row, Transaction};
 
 /// A run with its timeline.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,15 +75,11 @@ impl Reader {
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(
+            tx.query(
                 "SELECT run_id FROM runs WHERE run_id >= ?1 AND run_id < ?2 ORDER BY run_id LIMIT ?3",
-            )?;
-            let mut rows = statement.query((&prefix, &beyond, limit))?;
-            let mut runs = Vec::new();
-            while let Some(row) = rows.next()? {
-                runs.push(parsed(row, "run_id")?);
-            }
-            Ok(runs)
+                (&prefix, &beyond, limit),
+                |row| parsed(row, "run_id"),
+            )
         })
     }
 
@@ -94,23 +90,22 @@ impl Reader {
                 "SELECT {}, outcome_values AS kept, outcome_interrupts AS asked FROM runs WHERE run_id = ?1",
                 row_columns()
             );
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query([run_id.to_string()])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let details = deliveries(tx, run_id)?.into_iter().map(|delivery| {
-                let attempts = attempts(tx, delivery.delivery_id)?;
-                Ok(DeliveryDetails { delivery, attempts })
-            });
-            let row_of_run = run_row(tx, row)?;
-            Ok(Some(RunDetails {
-                runs_of_occurrence: runs_of_occurrence(tx, &row_of_run)?,
-                outages: outages_meanwhile(tx, &row_of_run.run)?,
-                row: row_of_run,
-                values: json_option(row, "kept")?,
-                interrupts: json_option(row, "asked")?,
-                events: events(tx, run_id)?,
-                deliveries: details.collect::<Result<_, StoreError>>()?,
-            }))
+            tx.query_opt(&sql, [run_id.to_string()], |row| {
+                let details = deliveries(tx, run_id)?.into_iter().map(|delivery| {
+                    let attempts = attempts(tx, delivery.delivery_id)?;
+                    Ok(DeliveryDetails { delivery, attempts })
+                });
+                let row_of_run = run_row(tx, row)?;
+                Ok(RunDetails {
+                    runs_of_occurrence: runs_of_occurrence(tx, &row_of_run)?,
+                    outages: outages_meanwhile(tx, &row_of_run.run)?,
+                    row: row_of_run,
+                    values: json_option(row, "kept")?,
+                    interrupts: json_option(row, "asked")?,
+                    events: events(tx, run_id)?,
+                    deliveries: details.collect::<Result<_, StoreError>>()?,
+                })
+            })
         })
     }
 }
@@ -130,13 +125,7 @@ fn outages_meanwhile(tx: &Transaction<'_>, run: &Run) -> Result<Vec<Outage>, Sto
 
 fn runs_of_occurrence(tx: &Transaction<'_>, of: &RunRow) -> Result<Vec<RunRow>, StoreError> {
     let Some(cron_id) = of.run.cron_id() else { return Ok(Vec::new()) };
-    let mut statement = tx.prepare_cached(&of_occurrence())?;
-    let mut rows = statement.query((cron_id.to_string(), millis(of.run.scheduled_for)))?;
-    let mut runs = Vec::new();
-    while let Some(row) = rows.next()? {
-        runs.push(run_row(tx, row)?);
-    }
-    Ok(runs)
+    tx.query(&of_occurrence(), (cron_id.to_string(), millis(of.run.scheduled_for)), |row| run_row(tx, row))
 }
 
 pub(super) fn of_occurrence() -> String {
@@ -146,17 +135,9 @@ pub(super) fn of_occurrence() -> String {
 pub(super) const EVENTS: &str = "SELECT at, event, detail FROM run_events WHERE run_id = ?1 ORDER BY at, seq";
 
 fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreError> {
-    let mut statement = tx.prepare_cached(EVENTS)?;
-    let mut rows = statement.query([run_id.to_string()])?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next()? {
-        events.push(EventRow {
-            at: time(row, "at")?,
-            event: parsed(row, "event")?,
-            detail: row.get("detail")?,
-        });
-    }
-    Ok(events)
+    tx.query(EVENTS, [run_id.to_string()], |row| {
+        Ok(EventRow { at: time(row, "at")?, event: parsed(row, "event")?, detail: row.get("detail")? })
+    })
 }
 
 pub(super) const ATTEMPTS: &str = "SELECT attempt, started_at, attempts.ended_at AS ended_at, code, detail, address, \
@@ -165,11 +146,8 @@ pub(super) const ATTEMPTS: &str = "SELECT attempt, started_at, attempts.ended_at
      WHERE delivery_id = ?1 AND sending_since IS NOT NULL ORDER BY attempt";
 
 pub(super) fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
-    let mut statement = tx.prepare_cached(ATTEMPTS)?;
-    let mut rows = statement.query([delivery_id.to_string()])?;
-    let mut attempts = Vec::new();
-    while let Some(row) = rows.next()? {
-        attempts.push(AttemptRow {
+    tx.query(ATTEMPTS, [delivery_id.to_string()], |row| {
+        Ok(AttemptRow {
             attempt: row.get("attempt")?,
             started_at: time(row, "started_at")?,
             ended_at: time_option(row, "ended_at")?,
@@ -183,12 +161,11 @@ pub(super) fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<
                 head: milliseconds(row, "head_ms")?,
             },
             answer: row.get("answer")?,
-        });
-    }
-    Ok(attempts)
+        })
+    })
 }
 
-fn milliseconds(row: &Row<'_>, column: &str) -> Result<Option<Duration>, StoreError> {
+fn milliseconds(row: &Row<'_>, column: &'static str) -> Result<Option<Duration>, StoreError> {
     let count: Option<i64> = row.get(column)?;
     Ok(count.map(|count| Duration::from_millis(u64::try_from(count).unwrap_or(0))))
 }

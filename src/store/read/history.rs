@@ -4,7 +4,6 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
 
 use super::positions::{Columns, Conditions, Lookup, Order, one_of, positions, select, texts};
 use super::{PageCursor, Reader, RunRow, row_columns, run_row};
@@ -14,6 +13,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
+use crate::store::sql::Value;
 
 /// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
 pub(super) const LOOKUPS_MAX: usize = 100;
@@ -59,14 +59,9 @@ impl Reader {
     /// name.
     pub fn crons_named(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement =
-                tx.prepare_cached("SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1")?;
-            let mut rows = statement.query([name])?;
-            let mut crons = Vec::new();
-            while let Some(row) = rows.next()? {
-                crons.push(parsed(row, "cron_id")?);
-            }
-            Ok(crons)
+            tx.query("SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1", [name], |row| {
+                parsed(row, "cron_id")
+            })
         })
     }
 
@@ -106,13 +101,9 @@ impl Reader {
     fn page(&self, query: (String, Vec<Value>), limit: u32) -> Result<Vec<(PageCursor, RunRow)>, StoreError> {
         let sql = format!("SELECT {} FROM runs WHERE seq = ?1", row_columns());
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&sql)?;
             let mut page = Vec::new();
             for cursor in positions(tx, query, limit, 0)? {
-                let mut rows = statement.query([cursor.row])?;
-                if let Some(row) = rows.next()? {
-                    page.push((cursor, run_row(tx, row)?));
-                }
+                page.extend(tx.query_opt(&sql, [cursor.row], |row| Ok((cursor, run_row(tx, row)?)))?);
             }
             Ok(page)
         })

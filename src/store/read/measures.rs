@@ -2,13 +2,13 @@
 //! has ended is not read.
 
 use jiff::Timestamp;
-use rusqlite::Transaction;
 
+use super::Reader;
 use super::crons::STATE;
-use super::{Reader, number};
 use crate::domain::bounds::{METRIC_CRONS_MAX, STATUS_LINE_CRONS};
 use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
+use crate::store::sql::{Row, Transaction};
 use crate::store::{CronStatus, Store, StoreError};
 
 /// Counts of one moment, without zeroes.
@@ -58,35 +58,35 @@ impl Reader {
                 "SELECT {STATE} AS word, count(*) AS number FROM crons JOIN definitions USING (definition_id) \
                  WHERE removed_at IS NULL GROUP BY word"
             );
-            each(tx, &states, |row| {
-                measures.crons.push((parsed(row, "word")?, number(row, "number")?));
+            tx.each(&states, (), |row| {
+                measures.crons.push((parsed(row, "word")?, row.count("number")?));
                 Ok(())
             })?;
             let phases = "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase";
-            each(tx, phases, |row| {
-                measures.runs.push((parsed(row, "word")?, number(row, "number")?));
+            tx.each(phases, (), |row| {
+                measures.runs.push((parsed(row, "word")?, row.count("number")?));
                 Ok(())
             })?;
             for waiting in ["due_at IS NOT NULL", "status = 'sending'"] {
                 let sql = format!(
                     "SELECT count(*) AS number, min(created_at) AS oldest FROM deliveries WHERE {waiting}"
                 );
-                each(tx, &sql, |row| {
-                    measures.deliveries += number(row, "number")?;
+                tx.each(&sql, (), |row| {
+                    measures.deliveries += row.count("number")?;
                     let oldest = time_option(row, "oldest")?.into_iter().chain(measures.oldest_delivery);
                     measures.oldest_delivery = oldest.min();
                     Ok(())
                 })?;
             }
-            each(tx, "SELECT count(*) AS number FROM thread_deletions", |row| {
-                measures.threads = number(row, "number")?;
+            tx.each("SELECT count(*) AS number FROM thread_deletions", (), |row| {
+                measures.threads = row.count("number")?;
                 Ok(())
             })?;
             let of_files = "SELECT name, failures AS number FROM crons WHERE source = 'file' AND removed_at IS NULL \
                             ORDER BY failures DESC, name";
-            each(tx, of_files, |row| {
+            tx.each(of_files, (), |row| {
                 if measures.failures.len() < METRIC_CRONS_MAX {
-                    measures.failures.push((row.get("name")?, number(row, "number")?));
+                    measures.failures.push((row.get("name")?, row.count("number")?));
                 } else {
                     measures.failures_left_out += 1;
                 }
@@ -94,8 +94,8 @@ impl Reader {
             })?;
             let of_clients = "SELECT coalesce(max(failures), 0) AS number FROM crons \
                               WHERE source = 'api' AND removed_at IS NULL";
-            each(tx, of_clients, |row| {
-                measures.failures_of_clients = number(row, "number")?;
+            tx.each(of_clients, (), |row| {
+                measures.failures_of_clients = row.count("number")?;
                 Ok(())
             })?;
             Ok(measures)
@@ -111,25 +111,9 @@ fn at_a_glance(tx: &Transaction<'_>) -> Result<CronsAtAGlance, StoreError> {
          (SELECT coalesce(group_concat(name, ', '), '') FROM worst) AS worst, \
          (SELECT coalesce(sum(count), 0) FROM notices WHERE kind = 'configuration') AS mistakes FROM present"
     );
-    let read = |row: &rusqlite::Row<'_>| {
-        let (crons, failing, mistakes) =
-            (number(row, "crons"), number(row, "failing"), number(row, "mistakes"));
+    let read = |row: &Row<'_>| {
+        let (crons, failing, mistakes) = (row.count("crons"), row.count("failing"), row.count("mistakes"));
         Ok(CronsAtAGlance { crons: crons?, failing: failing?, worst: row.get("worst")?, mistakes: mistakes? })
     };
-    let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query([])?;
-    rows.next()?.map_or_else(|| Err(StoreError::BadRow("no counts".to_owned())), read)
-}
-
-fn each(
-    tx: &Transaction<'_>,
-    sql: &str,
-    mut take: impl FnMut(&rusqlite::Row<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(row)?;
-    }
-    Ok(())
+    tx.query_one(&sql, (), read)
 }

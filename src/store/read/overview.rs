@@ -4,9 +4,8 @@ use std::fs::TryLockError;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Params, Transaction};
 
-use super::{Reader, number};
+use super::Reader;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
@@ -14,6 +13,7 @@ use crate::domain::run::{Phase, Status};
 use crate::store::lock::{LifeSigns, open_lock};
 use crate::store::outages::lasting_since;
 use crate::store::rows::{millis, parsed, time};
+use crate::store::sql::{Params, Transaction};
 use crate::store::{NoticeKind, StoreError};
 
 /// Whether a daemon has locked the database.
@@ -126,29 +126,22 @@ impl Reader {
     /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement =
-                tx.prepare_cached("SELECT kind, at, detail, count FROM notices ORDER BY kind")?;
-            let mut rows = statement.query([])?;
-            let mut notices = Vec::new();
-            while let Some(row) = rows.next()? {
+            tx.query("SELECT kind, at, detail, count FROM notices ORDER BY kind", (), |row| {
                 let detail = row.get("detail")?;
-                notices.push(Notice {
+                Ok(Notice {
                     kind: parsed(row, "kind")?,
                     at: time(row, "at")?,
                     detail,
-                    count: number(row, "count")?,
-                });
-            }
-            Ok(notices)
+                    count: row.count("count")?,
+                })
+            })
         })
     }
 
     /// Returns the sections of the last good configuration that are known, with their text.
     pub fn last_good_sections(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached("SELECT section, body FROM last_good_sections")?;
-            let sections = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(sections.collect::<rusqlite::Result<_>>()?)
+            tx.query("SELECT section, body FROM last_good_sections", (), |row| Ok((row.get(0)?, row.get(1)?)))
         })
     }
 
@@ -164,37 +157,19 @@ impl Reader {
                 ended: counts(tx, ENDED, [millis(since)])?,
                 in_progress: counts(
                     tx,
-                    "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase",
-                    [],
-                )?,
+                    "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase", ())?,
                 deliveries: counts(tx, DELIVERIES, [millis(since)])?,
-                deliveries_waiting: count(
-                    tx,
-                    "SELECT count(*) AS number FROM deliveries WHERE due_at IS NOT NULL",
-                    [],
-                )?,
+                deliveries_waiting: tx.query_count("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL", ())?,
                 denied: Denied {
-                    runs: count(
-                        tx,
-                        "SELECT count(*) AS number FROM runs INDEXED BY runs_in_progress WHERE phase <> 'ended' \
+                    runs: tx.query_count("SELECT count(*) FROM runs INDEXED BY runs_in_progress WHERE phase <> 'ended' \
                          AND phase IN ('unconfirmed', 'running') AND reason_code = ?1",
                         [ReasonCode::BackendDenied.as_str()],
                     )?,
-                    threads: count(
-                        tx,
-                        "SELECT count(*) AS number FROM thread_deletions WHERE denied = 1",
-                        [],
-                    )?,
+                    threads: tx.query_count("SELECT count(*) FROM thread_deletions WHERE denied = 1", ())?,
                 },
             })
         })
     }
-}
-
-fn count(tx: &Transaction<'_>, sql: &str, values: impl Params) -> Result<u64, StoreError> {
-    let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    rows.next()?.map_or(Ok(0), |row| number(row, "number"))
 }
 
 fn counts<Word>(tx: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<(Word, u64)>, StoreError>
@@ -202,12 +177,7 @@ where
     Word: std::str::FromStr + Ord,
     Word::Err: std::fmt::Display,
 {
-    let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    let mut counts = Vec::new();
-    while let Some(row) = rows.next()? {
-        counts.push((parsed(row, "word")?, number(row, "number")?));
-    }
+    let mut counts = tx.query(sql, values, |row| Ok((parsed(row, "word")?, row.count("number")?)))?;
     counts.retain(|(_, number)| *number > 0);
     counts.sort();
     Ok(counts)

@@ -7,10 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::types::Value;
-use rusqlite::{Transaction, params_from_iter};
-
 use crate::store::StoreError;
+use crate::store::sql::{Transaction, Value};
 
 /// A position in the order of runs by their instant, or of deliveries by their creation. It is meant for one
 /// listing and not for keeping. Its text form is `time:row`.
@@ -108,11 +106,7 @@ pub(super) fn positions(
     offset: u32,
 ) -> Result<Vec<PageCursor>, StoreError> {
     values.extend([limit, offset].map(|number| Value::Integer(i64::from(number))));
-    let mut statement = tx.prepare_cached(&sql)?;
-    let positions = statement.query_map(params_from_iter(&values), |row| {
-        Ok(PageCursor { at: row.get("at")?, row: row.get("row")? })
-    })?;
-    Ok(positions.collect::<rusqlite::Result<_>>()?)
+    tx.query(&sql, values.as_slice(), |row| Ok(PageCursor { at: row.get("at")?, row: row.get("row")? }))
 }
 
 /// Returns the statement that selects positions, and the values of its `?` but for the last two: the limit and the offset.

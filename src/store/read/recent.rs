@@ -1,16 +1,16 @@
 //! How the latest runs of a cron went, and how its definition has changed.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Transaction;
 use serde_json::{Map, Value};
 
 use super::history::WENT_WRONG;
-use super::{RunRow, number, row_columns, run_row};
+use super::{RunRow, row_columns, run_row};
 use crate::domain::bounds::{RECENT_FAILURES, RECENT_RUNS, RECENT_VERSIONS};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, parsed_option, time, time_option};
+use crate::store::sql::Transaction;
 
 /// What the latest ends of a cron's runs say about it, at most [`RECENT_RUNS`]. An end that an outage or a person caused says
 /// nothing, and is none of these.
@@ -52,25 +52,23 @@ pub struct Version {
 }
 
 pub(super) fn recent(tx: &Transaction<'_>, cron_id: CronId) -> Result<Recent, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT status, reason_code, started_at, ended_at FROM runs \
-         WHERE cron_id = ?1 AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
-         ORDER BY scheduled_for DESC, retry DESC LIMIT ?2",
-    )?;
-    let mut rows = statement.query((cron_id.to_string(), RECENT_RUNS))?;
     let mut recent = Recent::default();
-    while let Some(row) = rows.next()? {
+    let sql = "SELECT status, reason_code, started_at, ended_at FROM runs \
+               WHERE cron_id = ?1 AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
+               ORDER BY scheduled_for DESC, retry DESC LIMIT ?2";
+    tx.each(sql, (cron_id.to_string(), RECENT_RUNS), |row| {
         let works = match CronHealth::of_end(parsed(row, "status")?, parsed_option(row, "reason_code")?) {
             CronHealth::Works => true,
             CronHealth::Fails => false,
-            CronHealth::Unknown => continue,
+            CronHealth::Unknown => return Ok(()),
         };
         recent.runs += 1;
         recent.ok += u64::from(works);
         if let Some(started_at) = time_option(row, "started_at")? {
             recent.took.push(time(row, "ended_at")?.duration_since(started_at));
         }
-    }
+        Ok(())
+    })?;
     recent.took.sort_unstable();
     Ok(recent)
 }
@@ -82,44 +80,38 @@ pub(super) fn failures(
     since: Timestamp,
 ) -> Result<Vec<Failures>, StoreError> {
     // SQLite takes the other columns from the row that has the maximum.
-    let mut statement = tx.prepare_cached(&format!(
+    tx.query(&format!(
         "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
          WHERE cron_id = ?1 AND scheduled_for >= ?2 \
          AND {} GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
         row_columns(),
         *WENT_WRONG
-    ))?;
-    let mut rows = statement.query((cron_id.to_string(), millis(since), RECENT_FAILURES))?;
-    let mut failures = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (count, since) = (number(row, "count")?, time(row, "since")?);
-        failures.push(Failures { count, since, last: run_row(tx, row)? });
-    }
-    Ok(failures)
+    ), (cron_id.to_string(), millis(since), RECENT_FAILURES), |row| { let (count, since) = (row.count("count")?, time(row, "since")?); Ok(Failures { count, since, last: run_row(tx, row)? }) })
 }
 
 /// Returns the latest versions of a definition, the present one first. Definitions that only runs with an input of their own
 /// have are none of its versions.
 pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Version>, StoreError> {
-    let mut statement = tx.prepare_cached(
+    let mut found: Vec<(Version, Map<String, Value>)> = Vec::new();
+    tx.each(
         "SELECT d.definition_id AS definition_id, d.body AS body, \
          iif(d.definition_id = c.definition_id, c.updated_at, d.created_at) AS since \
          FROM definitions AS d JOIN crons AS c USING (cron_id) WHERE cron_id = ?1 \
          AND (d.definition_id = c.definition_id OR d.definition_id NOT IN \
               (SELECT definition_id FROM runs WHERE cron_id = ?1 AND own_definition = 1)) \
          ORDER BY d.definition_id = c.definition_id DESC, since DESC LIMIT ?2 + 1",
+        (cron_id.to_string(), RECENT_VERSIONS),
+        |row| {
+            let body = serde_json::from_str(row.value("body")?.as_str().unwrap_or_default())
+                .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?;
+            if let Some((newer, fields)) = found.last_mut() {
+                newer.changed = differences(fields, &body);
+            }
+            let (definition_id, since) = (parsed(row, "definition_id")?, time(row, "since")?);
+            found.push((Version { definition_id, since, changed: Vec::new() }, body));
+            Ok(())
+        },
     )?;
-    let mut rows = statement.query((cron_id.to_string(), RECENT_VERSIONS))?;
-    let mut found: Vec<(Version, Map<String, Value>)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let body = serde_json::from_str(row.get_ref("body")?.as_str().unwrap_or_default())
-            .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?;
-        if let Some((newer, fields)) = found.last_mut() {
-            newer.changed = differences(fields, &body);
-        }
-        let (definition_id, since) = (parsed(row, "definition_id")?, time(row, "since")?);
-        found.push((Version { definition_id, since, changed: Vec::new() }, body));
-    }
     Ok(found.into_iter().take(RECENT_VERSIONS as usize).map(|(version, _)| version).collect())
 }
 

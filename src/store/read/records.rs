@@ -1,7 +1,6 @@
 //! What is recorded about one instant of one cron, to explain why it did or did not fire.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction};
 
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
@@ -11,6 +10,7 @@ use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
+use crate::store::sql::{Row, Transaction};
 use crate::store::{StoreError, definitions, inactive_spans};
 
 /// A cron with everything that may explain why it did or did not fire.
@@ -35,14 +35,11 @@ impl Reader {
     /// Returns the cron of this name or id. A removed one is returned only if there is no other.
     pub fn cron_record(&self, name: &str) -> Result<Option<CronRecord>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT crons.*, body FROM crons JOIN definitions \
+            let sql = "SELECT crons.*, body FROM crons JOIN definitions \
                  ON definitions.definition_id = crons.definition_id \
-                 WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1",
-            )?;
-            let mut rows = statement.query([name])?;
+                 WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1";
             let installation = installation_id(tx)?;
-            rows.next()?.map(|row| record_from_row(tx, row, installation)).transpose()
+            tx.query_opt(sql, [name], |row| record_from_row(tx, row, installation))
         })
     }
 
@@ -55,15 +52,7 @@ impl Reader {
              ORDER BY scheduled_for DESC LIMIT 1) ORDER BY retry",
             row_columns()
         );
-        self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&sql)?;
-            let mut rows = statement.query((cron_id.to_string(), millis(at)))?;
-            let mut records = Vec::new();
-            while let Some(row) = rows.next()? {
-                records.push(run_row(tx, row)?);
-            }
-            Ok(records)
-        })
+        self.at_one_moment(|tx| tx.query(&sql, (cron_id.to_string(), millis(at)), |row| run_row(tx, row)))
     }
 
     /// Returns the definition that a run was planned by, or `None` if it cannot be read.
@@ -75,14 +64,14 @@ impl Reader {
     /// newest first.
     pub fn durations(&self, name: &str, limit: u32) -> Result<Vec<std::time::Duration>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(
+            let took = tx.query(
                 "SELECT ended_at - started_at FROM runs WHERE cron_id IN \
                  (SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1) \
                  AND status IN ('success', 'error', 'interrupted') \
                  AND started_at IS NOT NULL ORDER BY scheduled_for DESC LIMIT ?2",
+                (name, limit),
+                |row| row.get(0),
             )?;
-            let took = statement.query_map((name, limit), |row| row.get::<_, i64>(0))?;
-            let took = took.collect::<rusqlite::Result<Vec<_>>>()?;
             let positive = |millis: i64| u64::try_from(millis).unwrap_or(0);
             Ok(took.into_iter().map(positive).map(std::time::Duration::from_millis).collect())
         })

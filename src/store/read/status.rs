@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Transaction;
 
 use super::crons::heads;
-use super::{
-    CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, number, row_columns, run_row,
-};
+use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::CronHealth;
 use crate::domain::ids::CronId;
@@ -20,6 +17,7 @@ use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
+use crate::store::sql::Transaction;
 use crate::store::{CronStatus, FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
 
 /// How far back ended runs, deliveries and outages are shown.
@@ -188,29 +186,25 @@ fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>
 /// Returns the runs that were due by then and were sent without having been taken. What refuses our credentials is told
 /// apart.
 fn unstarted(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Option<Unstarted>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT count(*) OVER () AS number, min(due_at) OVER () AS since, coalesce(reason, '') AS why FROM runs \
+    let sql = "SELECT count(*) OVER () AS number, min(due_at) OVER () AS since, coalesce(reason, '') AS why FROM runs \
          WHERE phase <> 'ended' AND (phase = 'unconfirmed' OR (phase = 'pending' AND send_count > 0)) \
-         AND due_at <= ?1 AND coalesce(reason_code, '') <> ?2 ORDER BY due_at DESC LIMIT 1",
-    )?;
-    let mut rows = statement.query((millis(due_by), ReasonCode::BackendDenied.as_str()))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Unstarted { count: number(row, "number")?, since: time(row, "since")?, why: row.get("why")? }))
+         AND due_at <= ?1 AND coalesce(reason_code, '') <> ?2 ORDER BY due_at DESC LIMIT 1";
+    tx.query_opt(sql, (millis(due_by), ReasonCode::BackendDenied.as_str()), |row| {
+        Ok(Unstarted { count: row.count("number")?, since: time(row, "since")?, why: row.get("why")? })
+    })
 }
 
 /// Returns the webhooks that ended at `since` or later and did not get through. They were made a retry schedule earlier at
 /// most.
 fn lost(tx: &Transaction<'_>, since: Timestamp) -> Result<Option<LostWebhooks>, StoreError> {
     let made_since = since.saturating_sub(LONGEST_DELIVERY).unwrap_or(since);
-    let mut statement = tx.prepare_cached(
-        "SELECT count(*) AS number, min(ended_at) AS since FROM deliveries INDEXED BY deliveries_not_delivered \
+    let sql = "SELECT count(*) AS number, min(ended_at) AS since FROM deliveries INDEXED BY deliveries_not_delivered \
          WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status IN ('failed', 'blocked') \
-         AND created_at >= ?1 AND ended_at >= ?2",
-    )?;
-    let mut rows = statement.query((millis(made_since), millis(since)))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let (count, since) = (number(row, "number")?, time_option(row, "since")?);
-    Ok(since.map(|since| LostWebhooks { count, since }))
+         AND created_at >= ?1 AND ended_at >= ?2";
+    tx.query_one(sql, (millis(made_since), millis(since)), |row| {
+        let (count, since) = (row.count("number")?, time_option(row, "since")?);
+        Ok(since.map(|since| LostWebhooks { count, since }))
+    })
 }
 
 impl Reader {
@@ -259,49 +253,37 @@ impl Reader {
 fn last_failures(tx: &Transaction<'_>, crons: &[CronHead]) -> Result<HashMap<CronId, RunRow>, StoreError> {
     let mut failing: Vec<_> = crons.iter().filter(|row| row.state.failures > 0).collect();
     failing.sort_by_key(|row| std::cmp::Reverse(row.state.failures));
-    let mut statement = tx.prepare_cached(&format!(
+    let sql = format!(
         "SELECT {} FROM runs WHERE cron_id = ?1 AND phase = 'ended' ORDER BY scheduled_for DESC, retry DESC \
          LIMIT {FAILURES_LOOKED_THROUGH}",
         row_columns()
-    ))?;
+    );
     let mut failures = HashMap::new();
     for CronHead { cron_id, .. } in failing.into_iter().take(FAILURES_QUOTED) {
-        let mut rows = statement.query([cron_id.to_string()])?;
-        while let Some(row) = rows.next()? {
-            let row = run_row(tx, row)?;
-            let RunState::Ended { outcome, .. } = &row.run.state else { continue };
-            if CronHealth::shown_by(outcome) == CronHealth::Fails {
-                failures.insert(*cron_id, row);
-                break;
-            }
-        }
+        let ended = tx.query(&sql, [cron_id.to_string()], |row| run_row(tx, row))?;
+        let failed = ended.into_iter().find(|row| match &row.run.state {
+            RunState::Ended { outcome, .. } => CronHealth::shown_by(outcome) == CronHealth::Fails,
+            _ => false,
+        });
+        failures.extend(failed.map(|row| (*cron_id, row)));
     }
     Ok(failures)
 }
 
 fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
+    tx.query("SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
          (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
          min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
          FROM (SELECT url, due_at, created_at, \
          iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
-         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut queued = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (url, count, next_at) = (row.get("url")?, number(row, "number")?, time(row, "next_at")?);
-        let failing = match number(row, "failing")? {
+         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)", (), |row| { let (url, count, next_at) = (row.get("url")?, row.count("number")?, time(row, "next_at")?);
+        let failing = match row.count("failing")? {
             0 => None,
             count => Some(FailingWebhooks {
                 count,
                 since: time(row, "failing_since")?,
                 next_at: time(row, "failing_next_at")?,
-                why: row.get::<_, Option<String>>("why")?.unwrap_or_default(),
+                why: row.get::<Option<String>>("why")?.unwrap_or_default(),
             }),
-        };
-        queued.push(QueuedWebhooks { url, count, next_at, failing });
-    }
-    Ok(queued)
+        }; Ok(QueuedWebhooks { url, count, next_at, failing }) })
 }

@@ -1,8 +1,6 @@
 //! Webhooks, for a person who looks for theirs.
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::details::attempts;
 use super::positions::{Columns, Conditions, Lookup, Order, positions, select, texts};
@@ -11,6 +9,7 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
+use crate::store::sql::{Row, Transaction, Value};
 
 const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE 1";
 const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
@@ -89,27 +88,23 @@ impl Reader {
         let prefix = prefix.to_ascii_lowercase();
         let beyond = format!("{prefix}g");
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(
+            tx.query(
                 "SELECT delivery_id FROM deliveries WHERE delivery_id >= ?1 AND delivery_id < ?2 UNION \
                  SELECT delivery_id FROM deliveries WHERE run_id >= ?1 AND run_id < ?2 LIMIT ?3",
-            )?;
-            let mut rows = statement.query((&prefix, &beyond, limit))?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(parsed(row, "delivery_id")?);
-            }
-            Ok(found)
+                (&prefix, &beyond, limit),
+                |row| parsed(row, "delivery_id"),
+            )
         })
     }
 
     /// Returns everything about one webhook, or `None` if there is none.
     pub fn webhook_details(&self, delivery_id: DeliveryId) -> Result<Option<WebhookDetails>, StoreError> {
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1"))?;
-            let row =
-                statement.query_row([delivery_id.to_string()], |row| Ok(webhook_row(row))).optional()?;
-            let Some(row) = row.transpose()? else { return Ok(None) };
-            Ok(Some(WebhookDetails { row, attempts: attempts(tx, delivery_id)? }))
+            tx.query_opt(
+                &format!("{WEBHOOK_ROWS} WHERE delivery_id = ?1"),
+                [delivery_id.to_string()],
+                |row| Ok(WebhookDetails { row: webhook_row(row)?, attempts: attempts(tx, delivery_id)? }),
+            )
         })
     }
 }
@@ -122,13 +117,10 @@ pub(in crate::store) fn listed(
     cursor: Option<PageCursor>,
     limit: u32,
 ) -> Result<Vec<(PageCursor, WebhookRow)>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{WEBHOOK_ROWS} WHERE deliveries.seq = ?1"))?;
+    let sql = format!("{WEBHOOK_ROWS} WHERE deliveries.seq = ?1");
     let mut webhooks = Vec::new();
     for cursor in positions(tx, filter.query(order, cursor), limit, 0)? {
-        let mut rows = statement.query([cursor.row])?;
-        if let Some(row) = rows.next()? {
-            webhooks.push((cursor, webhook_row(row)?));
-        }
+        webhooks.extend(tx.query_opt(&sql, [cursor.row], |row| Ok((cursor, webhook_row(row)?)))?);
     }
     Ok(webhooks)
 }

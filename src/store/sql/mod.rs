@@ -1,0 +1,144 @@
+//! The seam between the operations and the engine of the store. An operation runs statements in a transaction and reads rows; it
+//! is synchronous, has no effect besides its transaction, and may be run again. Nothing above this module knows how an engine
+//! is reached.
+//!
+//! The verbs are those of rust-postgres. Each prepares its statement once per connection.
+
+mod params;
+mod row;
+
+use rusqlite::{CachedStatement, Connection, TransactionBehavior};
+
+pub(super) use params::Params;
+pub(super) use row::{Column, Row, bad};
+pub(super) use rusqlite::named_params;
+pub(super) use rusqlite::types::{FromSql, ToSql, Value, ValueRef};
+
+use super::StoreError;
+
+/// A transaction.
+pub(super) struct Transaction<'t>(rusqlite::Transaction<'t>);
+
+/// A statement that is run several times, or whose rows are read one by one.
+pub(super) struct Statement<'t>(CachedStatement<'t>);
+
+/// The rows of a statement, each of which is read when it is asked for.
+pub(super) struct Rows<'s>(rusqlite::Rows<'s>);
+
+impl<'t> Transaction<'t> {
+    /// Begins a transaction that writes: nobody else can until it ends.
+    pub(super) fn begin(connection: &'t mut Connection) -> Result<Self, StoreError> {
+        Ok(Self(connection.transaction_with_behavior(TransactionBehavior::Immediate)?))
+    }
+
+    /// Begins a transaction that only reads: everything that it sees is of one moment.
+    pub(super) fn begin_to_read(connection: &'t Connection) -> Result<Self, StoreError> {
+        Ok(Self(connection.unchecked_transaction()?))
+    }
+
+    pub(super) fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit()?)
+    }
+
+    /// Whether the engine has rolled the transaction back by itself.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_autocommit()
+    }
+
+    /// Lets the engine renew what it knows about its tables, as far as it thinks that useful.
+    pub(super) fn optimize(&self) -> Result<(), StoreError> {
+        Ok(self.0.execute_batch("PRAGMA optimize")?)
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, StoreError> {
+        Ok(Statement(self.0.prepare_cached(sql)?))
+    }
+
+    /// Returns how many rows the statement has changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.prepare(sql)?.execute(params)
+    }
+
+    /// Reads every row.
+    pub(super) fn query<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::new();
+        self.each(sql, params, |row| {
+            all.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Calls `visit` for every row.
+    pub(super) fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut visit: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            visit(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the first row, or returns `None` if there is none.
+    pub(super) fn query_opt<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        read(&row).map(Some)
+    }
+
+    /// Reads the row of a statement that always has one.
+    pub(super) fn query_one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.query_opt(sql, params, read)?
+            .ok_or_else(|| StoreError::BadRow("the store lacks a row that it always has".to_owned()))
+    }
+
+    /// Reads the only value of a statement that always has one.
+    pub(super) fn query_value<T: FromSql>(&self, sql: &str, params: impl Params) -> Result<T, StoreError> {
+        self.query_one(sql, params, |row| row.get(0))
+    }
+
+    /// Reads the count that is the only value of a statement.
+    pub(super) fn query_count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        self.query_one(sql, params, |row| row.count(0))
+    }
+}
+
+impl Statement<'_> {
+    /// Returns how many rows the statement has changed.
+    pub(super) fn execute(&mut self, params: impl Params) -> Result<usize, StoreError> {
+        params.bind(&mut self.0)?;
+        Ok(self.0.raw_execute()?)
+    }
+
+    pub(super) fn query(&mut self, params: impl Params) -> Result<Rows<'_>, StoreError> {
+        params.bind(&mut self.0)?;
+        Ok(Rows(self.0.raw_query()))
+    }
+}
+
+impl Rows<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, StoreError> {
+        Ok(self.0.next()?.map(Row::of))
+    }
+}
