@@ -223,17 +223,18 @@ fn range_covering(
     cron_id: CronId,
     at: Timestamp,
 ) -> Result<Option<RangeRecord>, StoreError> {
-    let range = tx.query_opt("SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
-             WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
-             ORDER BY scheduled_for DESC LIMIT 1", (cron_id.to_string(), millis(at)), |row| {
-            Ok(RangeRecord {
-                run_id: row.get(0)?,
-                definition_id: row.get(1)?,
-                first: row.get(2)?,
-                last: row.get(3)?,
-                occurrences: row.get(4)?,
-            })
-        })?;
+    let sql = "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
+               WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
+               ORDER BY scheduled_for DESC LIMIT 1";
+    let range = tx.query_opt(sql, (cron_id.to_string(), millis(at)), |row| {
+        Ok(RangeRecord {
+            run_id: row.get(0)?,
+            definition_id: row.get(1)?,
+            first: row.get(2)?,
+            last: row.get(3)?,
+            occurrences: row.get(4)?,
+        })
+    })?;
     Ok(range.filter(|range| range.last >= millis(at)))
 }
 

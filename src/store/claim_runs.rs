@@ -163,16 +163,24 @@ impl Claimer<'_> {
     /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
     /// that it has: its task is told to look at it.
     fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        let claimed = self.tx.query(&format!(
+        let sql = format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
              WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) AND :now IS NOT NULL {order} LIMIT :limit"
-        ), named_params! {
-            ":daemon": self.daemon.0,
-            ":now": millis(self.now),
-            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-        }, |row| { let run = claimed_from_row(self.tx, self.cache, row)?;
-            let is_held = row.value("held_by")? != ValueRef::Null;
-            let is_followed = is_held && matches!(run.run.state, RunState::Running(_)); Ok(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run }) })?;
+        );
+        let claimed = self.tx.query(
+            &sql,
+            named_params! {
+                ":daemon": self.daemon.0,
+                ":now": millis(self.now),
+                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            },
+            |row| {
+                let run = claimed_from_row(self.tx, self.cache, row)?;
+                let is_held = row.value("held_by")? != ValueRef::Null;
+                let is_followed = is_held && matches!(run.run.state, RunState::Running(_));
+                Ok(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run })
+            },
+        )?;
         let mut claim =
             self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
         for claimed in &claimed {
@@ -219,14 +227,18 @@ impl Claimer<'_> {
             claimed.run.state = claimed.run.state.apply(RunChange::Send { at: self.now })?;
             claimed.run.send_count = claimed.run.send_count.saturating_add(1);
             claimed.claim = claimed.claim.saturating_add(1);
-            tx.execute("UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
-                 WHERE run_id = ?1", (
-                claimed.run.run_id.to_string(),
-                millis(self.now),
-                claimed.run.send_count,
-                self.daemon.0,
-                claimed.claim,
-            ))?;
+            let sql = "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
+                       WHERE run_id = ?1";
+            tx.execute(
+                sql,
+                (
+                    claimed.run.run_id.to_string(),
+                    millis(self.now),
+                    claimed.run.send_count,
+                    self.daemon.0,
+                    claimed.claim,
+                ),
+            )?;
             room.send(claimed, source, turn);
         }
         Ok(is_full)

@@ -36,8 +36,8 @@ fn insert(
 ) -> Result<HeldRun, StoreError> {
     tx.execute(
         "INSERT INTO runs (run_id, trigger, scheduled_for, due_at, start_before, exclusive, phase, \
-                 start_number, send_count, sent_at, held_by, claim) \
-                 VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now, :held_by, :claim)",
+         start_number, send_count, sent_at, held_by, claim) \
+         VALUES (:run_id, :trigger, :now, :now, :now, 0, :phase, 1, 1, :now, :held_by, :claim)",
         named_params! {
             ":run_id": run_id.to_string(),
             ":trigger": Trigger::Api.as_str(),

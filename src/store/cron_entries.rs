@@ -36,7 +36,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures, failing_since, source, turn";
+                       skip_next, failures, failing_since, source, turn";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -123,16 +123,20 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
 /// Writes a cron's state.
 pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
     let pause = state.paused.as_ref();
-    tx.execute("UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
-         skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id", named_params! {
-        ":cron_id": cron_id.to_string(),
-        ":paused_at": pause.map(|pause| millis(pause.since)),
-        ":pause_cause": pause.map(|pause| pause.cause.as_str()),
-        ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
-        ":skip_next": state.skip_next,
-        ":failures": state.failures,
-        ":failing_since": state.failing_since.map(millis),
-    })?;
+    let sql = "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
+               skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id";
+    tx.execute(
+        sql,
+        named_params! {
+            ":cron_id": cron_id.to_string(),
+            ":paused_at": pause.map(|pause| millis(pause.since)),
+            ":pause_cause": pause.map(|pause| pause.cause.as_str()),
+            ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
+            ":skip_next": state.skip_next,
+            ":failures": state.failures,
+            ":failing_since": state.failing_since.map(millis),
+        },
+    )?;
     Ok(())
 }
 

@@ -167,7 +167,7 @@ pub(super) fn renew(
 ) -> Result<bool, StoreError> {
     let renewed = tx.execute(
         "UPDATE daemons SET seen_at = max(seen_at, ?3) WHERE number = ?1 AND recovered_at IS NULL \
-             AND (SELECT timeline FROM installation) = ?2",
+         AND (SELECT timeline FROM installation) = ?2",
         (daemon.0, timeline, millis(now)),
     )?;
     Ok(renewed == 1)

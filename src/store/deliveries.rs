@@ -168,14 +168,14 @@ fn take(
     // Two statements are faster than one that returns what it has updated.
     let claimed = tx.execute(
         "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
-             attempts = attempts + 1 WHERE seq = ?1 AND status = 'pending'",
+         attempts = attempts + 1 WHERE seq = ?1 AND status = 'pending'",
         [head.row, millis(now), daemon.0],
     )?;
     if claimed == 0 {
         return Ok(None);
     }
     let sql = "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
-         WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1";
+               WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1";
     tx.query_opt(sql, [head.row], |row| {
         Ok(ClaimedDelivery {
             seq: head.row,
@@ -239,9 +239,12 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
     // The retry schedule does not count an attempt that was made before its turn.
     let is_early = finished.delivery.early.is_some();
     let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
-    let decided = tx.execute("UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
-             ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
-             WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10", (
+    let sql = "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
+               ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9 \
+               WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10";
+    let decided = tx.execute(
+        sql,
+        (
             seq,
             attempt,
             status.as_str(),
@@ -252,7 +255,8 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
             uncounted,
             not_made,
             daemon.0,
-        ))?;
+        ),
+    )?;
     // Only the latest attempt may decide, and only whoever holds it: what is said by a former holder is ignored.
     if decided == 0 {
         return Ok(());
@@ -281,49 +285,57 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
     let AttemptReport { result, address, phases, answer, receiver_clock: _ } = &finished.report;
     let milliseconds =
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
-    tx.execute("INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
-         connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", (
-        finished.delivery.seq,
-        finished.delivery.attempt,
-        millis(finished.delivery.claimed_at),
-        millis(finished.at),
-        result.code(),
-        result.detail(),
-        address,
-        answer,
-        milliseconds(phases.lookup),
-        milliseconds(phases.connect),
-        milliseconds(phases.tls),
-        milliseconds(phases.head),
-    ))?;
+    let sql = "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
+               connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    tx.execute(
+        sql,
+        (
+            finished.delivery.seq,
+            finished.delivery.attempt,
+            millis(finished.delivery.claimed_at),
+            millis(finished.at),
+            result.code(),
+            result.detail(),
+            address,
+            answer,
+            milliseconds(phases.lookup),
+            milliseconds(phases.connect),
+            milliseconds(phases.tls),
+            milliseconds(phases.head),
+        ),
+    )?;
     Ok(())
 }
 
 /// The column `receiver`.
 pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
-     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
+                                   substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let inserted = tx.execute(&format!(
+    let sql = format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
          reason_code, reason, of_client, receiver) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
          {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
-         WHERE true ON CONFLICT DO NOTHING",
-    ), named_params! {
-        ":delivery_id": delivery.delivery_id.to_string(),
-        ":run_id": delivery.run_id.to_string(),
-        ":url": delivery.url,
-        ":body": delivery.body,
-        ":status": delivery.status.as_str(),
-        ":due_at": (!suppressed).then(|| millis(now)),
-        ":now": millis(now),
-        ":ended_at": suppressed.then(|| millis(now)),
-        ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
-        ":reason": suppressed.then_some(delivery_mode::DISABLED),
-    })?;
+         WHERE true ON CONFLICT DO NOTHING"
+    );
+    let inserted = tx.execute(
+        &sql,
+        named_params! {
+            ":delivery_id": delivery.delivery_id.to_string(),
+            ":run_id": delivery.run_id.to_string(),
+            ":url": delivery.url,
+            ":body": delivery.body,
+            ":status": delivery.status.as_str(),
+            ":due_at": (!suppressed).then(|| millis(now)),
+            ":now": millis(now),
+            ":ended_at": suppressed.then(|| millis(now)),
+            ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
+            ":reason": suppressed.then_some(delivery_mode::DISABLED),
+        },
+    )?;
     if suppressed {
         tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
         return Ok(());

@@ -234,9 +234,9 @@ fn suppress(
 ) -> Result<usize, StoreError> {
     let suppressed = tx.execute(
         "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
-             reason_code = :reason_code, reason = :reason \
-             WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
-             AND status = 'pending' AND created_at < :before LIMIT :limit)",
+         reason_code = :reason_code, reason = :reason \
+         WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
+         AND status = 'pending' AND created_at < :before LIMIT :limit)",
         named_params! {
             ":now": millis(now),
             ":reason_code": reason.code.as_str(),

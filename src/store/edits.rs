@@ -149,14 +149,18 @@ fn redefine(
     }
     run.start_before = start_before_after_edit(run, &cron, former.as_deref());
     run.due_at = due_after_edit(run, &cron);
-    tx.execute("UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before, \
-         act_at = iif(act_at = due_at, :due_at, act_at), due_at = :due_at WHERE run_id = :run_id", named_params! {
-        ":run_id": run.run_id.to_string(),
-        ":definition_id": entry.definition_id.to_string(),
-        ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
-        ":start_before": millis(run.start_before),
-        ":due_at": millis(run.due_at),
-    })?;
+    let sql = "UPDATE runs SET definition_id = :definition_id, exclusive = :exclusive, start_before = :start_before, \
+               act_at = iif(act_at = due_at, :due_at, act_at), due_at = :due_at WHERE run_id = :run_id";
+    tx.execute(
+        sql,
+        named_params! {
+            ":run_id": run.run_id.to_string(),
+            ":definition_id": entry.definition_id.to_string(),
+            ":exclusive": i64::from(cron.policy.overlap != Overlap::Allow),
+            ":start_before": millis(run.start_before),
+            ":due_at": millis(run.due_at),
+        },
+    )?;
     Ok(None)
 }
 
@@ -197,7 +201,7 @@ fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, Store
     tx.query(
         &format!(
             "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
-         AND act_at IS NOT NULL AND cancelling IS NULL"
+             AND act_at IS NOT NULL AND cancelling IS NULL"
         ),
         [cron_id.to_string()],
         |row| run_from_row(row),

@@ -106,13 +106,16 @@ impl NewRun {
             (None, Some(_)) => Phase::Unconfirmed,
             (None, None) => Phase::Pending,
         };
-        let inserted = tx.execute("INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
-                 retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
-                 starts_ahead, send_count, sent_at, held_by, claim, act_at) \
-                 VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
-                 :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                 :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL)) \
-                 ON CONFLICT DO NOTHING", named_params! {
+        let sql = "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+                   retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
+                   starts_ahead, send_count, sent_at, held_by, claim, act_at) \
+                   VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
+                   :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
+                   :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL)) \
+                   ON CONFLICT DO NOTHING";
+        let inserted = tx.execute(
+            sql,
+            named_params! {
                 ":run_id": self.run_id(scheduled).to_string(),
                 ":cron_id": cron.cron_id.to_string(),
                 ":cron_name": cron.name,
@@ -131,7 +134,8 @@ impl NewRun {
                 ":sent_at": sent.map(|(at, _)| at).or(unsure.map(|unsure| unsure.since)).map(millis),
                 ":ahead": unsure.map_or(0, |unsure| unsure.starts_ahead),
                 ":held_by": sent.map(|(_, daemon)| daemon.0),
-            })?;
+            },
+        )?;
         Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })
     }
 
@@ -216,21 +220,26 @@ impl SkippedRange {
         cron_id: CronId,
         (first_after, ended_since, reason): (i64, i64, Option<&str>),
     ) -> Result<Option<RecordBefore>, StoreError> {
-        let before = tx.query_opt("SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
-                 phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
-                 AND scheduled_for > ?5 AND ended_at >= ?6 AND (?7 IS NULL OR reason = ?7) \
-                 FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1", (
-                    cron_id.to_string(),
-                    millis(self.first),
-                    self.status.as_str(),
-                    self.reason.code.as_str(),
-                    first_after,
-                    ended_since,
-                    reason,
-                ), |row| {
-                    let matches = row.get::<Option<bool>>(2)?.unwrap_or(false);
-                    Ok(matches.then_some(RecordBefore { run_id: row.get(0)?, last: row.get(1)? }))
-                })?;
+        let sql = "SELECT run_id, coalesce(last_scheduled_for, scheduled_for), \
+                   phase = 'ended' AND send_count = 0 AND status = ?3 AND reason_code = ?4 \
+                   AND scheduled_for > ?5 AND ended_at >= ?6 AND (?7 IS NULL OR reason = ?7) \
+                   FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1";
+        let before = tx.query_opt(
+            sql,
+            (
+                cron_id.to_string(),
+                millis(self.first),
+                self.status.as_str(),
+                self.reason.code.as_str(),
+                first_after,
+                ended_since,
+                reason,
+            ),
+            |row| {
+                let matches = row.get::<Option<bool>>(2)?.unwrap_or(false);
+                Ok(matches.then_some(RecordBefore { run_id: row.get(0)?, last: row.get(1)? }))
+            },
+        )?;
         Ok(before.flatten())
     }
 
@@ -241,14 +250,12 @@ impl SkippedRange {
         before: RecordBefore,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx.execute("UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
-             WHERE run_id = ?1", (
-            &before.run_id,
-            count(self.count),
-            millis(self.last),
-            millis(now),
-            &self.reason.message,
-        ))?;
+        let sql = "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
+                   WHERE run_id = ?1";
+        tx.execute(
+            sql,
+            (&before.run_id, count(self.count), millis(self.last), millis(now), &self.reason.message),
+        )?;
         tx.count(Counted::Ended(Ended { extends_record: true, ..self.ended(scheduled, before.run_id) }));
         Ok(())
     }
@@ -256,24 +263,28 @@ impl SkippedRange {
     fn insert(&self, tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
         let cron = &scheduled.cron;
         let run_id = RunId::of_occurrence(cron.cron_id, self.first, FIRST_RUN).to_string();
-        let inserted = tx.execute("INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
-             due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
-             occurrences, last_scheduled_for) \
-             VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, 'schedule', :first, :first, \
-             :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING", named_params! {
-            ":run_id": run_id,
-            ":cron_id": cron.cron_id.to_string(),
-            ":cron_name": cron.name,
-            ":cron_source": cron.source.as_str(),
-            ":definition_id": scheduled.definition_id.to_string(),
-            ":first": millis(self.first),
-            ":last": millis(self.last),
-            ":status": self.status.as_str(),
-            ":reason_code": self.reason.code.as_str(),
-            ":reason": self.reason.message,
-            ":now": millis(now),
-            ":count": count(self.count),
-        })?;
+        let sql = "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
+                   due_at, start_before, exclusive, phase, start_number, status, reason_code, reason, ended_at, \
+                   occurrences, last_scheduled_for) \
+                   VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, 'schedule', :first, :first, \
+                   :first, 0, 'ended', 1, :status, :reason_code, :reason, :now, :count, :last) ON CONFLICT DO NOTHING";
+        let inserted = tx.execute(
+            sql,
+            named_params! {
+                ":run_id": run_id,
+                ":cron_id": cron.cron_id.to_string(),
+                ":cron_name": cron.name,
+                ":cron_source": cron.source.as_str(),
+                ":definition_id": scheduled.definition_id.to_string(),
+                ":first": millis(self.first),
+                ":last": millis(self.last),
+                ":status": self.status.as_str(),
+                ":reason_code": self.reason.code.as_str(),
+                ":reason": self.reason.message,
+                ":now": millis(now),
+                ":count": count(self.count),
+            },
+        )?;
         if inserted == 1 {
             tx.count(Counted::Ended(self.ended(scheduled, run_id)));
         }
@@ -317,15 +328,19 @@ pub(super) fn cancel_superseded(
     next: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.execute("UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
-         WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
-         OR (phase = 'pending' AND (retry > 0 OR (trigger IN ('schedule', 'catchup') AND scheduled_for < :next)))) \
-         AND phase <> 'ended'", named_params! {
-        ":cron_id": cron_id.to_string(),
-        ":cause": CancelCause::Overlap.as_str(),
-        ":next": millis(next),
-        ":now": millis(now),
-    })?;
+    let sql = "UPDATE runs SET cancelling = coalesce(cancelling, :cause), act_at = iif(phase = 'running', :now, act_at) \
+               WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
+               OR (phase = 'pending' AND (retry > 0 OR (trigger IN ('schedule', 'catchup') AND scheduled_for < :next)))) \
+               AND phase <> 'ended'";
+    tx.execute(
+        sql,
+        named_params! {
+            ":cron_id": cron_id.to_string(),
+            ":cause": CancelCause::Overlap.as_str(),
+            ":next": millis(next),
+            ":now": millis(now),
+        },
+    )?;
     Ok(())
 }
 

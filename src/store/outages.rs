@@ -32,22 +32,27 @@ impl Store {
 
 /// Commits an outage. What was skipped for a run that nobody could follow, before the outage was noticed, belongs to it.
 pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreError> {
-    tx.execute("INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
-         ON CONFLICT DO UPDATE SET until = excluded.until, why = excluded.why", named_params! {
-        ":what": outage.what.as_str(),
-        ":subject": outage.subject,
-        ":since": millis(outage.since),
-        ":until": outage.until.map(millis),
-        ":why": outage.why,
-    })?;
+    let sql = "INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
+               ON CONFLICT DO UPDATE SET until = excluded.until, why = excluded.why";
+    tx.execute(
+        sql,
+        named_params! {
+            ":what": outage.what.as_str(),
+            ":subject": outage.subject,
+            ":since": millis(outage.since),
+            ":until": outage.until.map(millis),
+            ":why": outage.why,
+        },
+    )?;
     tx.execute(
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
         [OUTAGES_REMEMBERED],
     )?;
     if let (Away::Backend | Away::Disk | Away::Daemon, Some(until)) = (outage.what, outage.until) {
         // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
-        tx.execute("UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
-             AND exclusive = 1", [millis(until)])?;
+        let sql = "UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
+                   AND exclusive = 1";
+        tx.execute(sql, [millis(until)])?;
     }
     match outage.what.reason_code() {
         Some(code) if outage.is_of_backend() && outage.until.is_none() => {
@@ -65,16 +70,20 @@ pub(super) fn restate_overlaps(
     since: Timestamp,
     because: &Reason,
 ) -> Result<(), StoreError> {
-    tx.execute("UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
-         WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' AND reason_code IN ('overlap', 'queue_full') \
-         AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))", (
-        millis(since),
-        because.code.as_str(),
-        because.text(),
-        run_id.map(|run_id| run_id.to_string()),
-        STILL_RUNNING,
-        NOT_FOLLOWED,
-    ))?;
+    let sql = "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
+               WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' AND reason_code IN ('overlap', 'queue_full') \
+               AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))";
+    tx.execute(
+        sql,
+        (
+            millis(since),
+            because.code.as_str(),
+            because.text(),
+            run_id.map(|run_id| run_id.to_string()),
+            STILL_RUNNING,
+            NOT_FOLLOWED,
+        ),
+    )?;
     Ok(())
 }
 
@@ -88,8 +97,9 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>
 
 /// Returns the outages that had not ended before `since`, the latest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
-    tx.query("SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
-         ORDER BY since DESC, what, subject", [millis(since)], |row| outage(row))
+    let sql = "SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
+               ORDER BY since DESC, what, subject";
+    tx.query(sql, [millis(since)], |row| outage(row))
 }
 
 /// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the
@@ -111,7 +121,7 @@ pub(super) fn of_run(
     };
     let Some(what) = what else { return Ok(None) };
     let sql = "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
-         AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1";
+               AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1";
     let decided_at = last.unwrap_or(run.start_before);
     tx.query_opt(sql, (what.as_str(), millis(outcome.ended_at), millis(at), millis(decided_at)), outage)
 }
@@ -123,8 +133,8 @@ fn while_cancelled(
     learnt_at: Timestamp,
 ) -> Result<Option<Outage>, StoreError> {
     let sql = "SELECT o.what AS what, subject, since, until, why FROM run_events AS e CROSS JOIN outages AS o \
-         WHERE e.run_id = ?1 AND e.event IN ('not_cancelled', 'not_sent', 'unconfirmed', 'still_unconfirmed') \
-         AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1";
+               WHERE e.run_id = ?1 AND e.event IN ('not_cancelled', 'not_sent', 'unconfirmed', 'still_unconfirmed') \
+               AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1";
     let noticed = i64::try_from(BACKEND_NOTICED_WITHIN.as_millis()).unwrap_or(i64::MAX);
     tx.query_opt(sql, (run.run_id.to_string(), noticed, millis(learnt_at)), outage)
 }

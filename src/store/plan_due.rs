@@ -245,14 +245,18 @@ impl<'a> Pass<'a> {
             cancel_superseded(tx, cron.cron_id, next, now)?;
         }
         zone_rules::record(tx, &cron.calendar)?;
-        tx.execute("UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
-             WHERE cron_id = ?1", (
-            cron.cron_id.to_string(),
-            millis(plan.cursor),
-            plan.used_skip_next,
-            plan.next_wake.map(millis),
-            turn,
-        ))?;
+        let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
+                   WHERE cron_id = ?1";
+        tx.execute(
+            sql,
+            (
+                cron.cron_id.to_string(),
+                millis(plan.cursor),
+                plan.used_skip_next,
+                plan.next_wake.map(millis),
+                turn,
+            ),
+        )?;
         Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
     }
 }
@@ -311,9 +315,9 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
         return Ok(active);
     }
     let sql = "SELECT run_id, phase, retry, recovered_at, reason_code, \
-         coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
-         AND (phase <> 'pending' OR scheduled_for <= ?2) \
-         AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)";
+               coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+               AND (phase <> 'pending' OR scheduled_for <= ?2) \
+               AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)";
     tx.each(sql, (cron.cron_id.to_string(), millis(now)), |row| {
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending if row.get::<u32>("retry")? == FIRST_RUN => active.waiting += 1,

@@ -166,8 +166,9 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
 }
 
 fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, StoreError> {
-    tx.query("SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
-         WHERE run_id = ?1 ORDER BY created_at, url", [run_id.to_string()], |row| delivery_row(row))
+    let sql = "SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
+               WHERE run_id = ?1 ORDER BY created_at, url";
+    tx.query(sql, [run_id.to_string()], |row| delivery_row(row))
 }
 
 fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {

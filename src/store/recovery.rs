@@ -126,7 +126,7 @@ fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovere
     // save each of them before the daemon can start.
     let runs = tx.execute(
         "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
-             recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
+         recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
         [by, now_millis],
     )?;
     tx.execute(
@@ -137,7 +137,7 @@ fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovere
     )?;
     let deliveries = tx.execute(
         "UPDATE deliveries SET status = 'pending', due_at = ?2, sending_since = NULL, held_by = NULL \
-             WHERE status = 'sending' AND held_by = ?1",
+         WHERE status = 'sending' AND held_by = ?1",
         [by, now_millis],
     )?;
     if deliveries > 0 {

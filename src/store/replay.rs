@@ -121,12 +121,16 @@ fn matching(
 /// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry
 /// schedule begins anew.
 fn make_due(tx: &Transaction<'_>, row: &WebhookRow, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
-         uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'", (
-        row.delivery.delivery_id.to_string(),
-        millis(now),
-        DeliveryReasonCode::Replayed.as_str(),
-        format!("replayed on request at {now}; it was {}", row.delivery.status),
-    ))?;
+    let sql = "UPDATE deliveries SET status = 'pending', due_at = ?2, ended_at = NULL, reason_code = ?3, reason = ?4, \
+               uncounted = attempts WHERE delivery_id = ?1 AND status <> 'sending'";
+    tx.execute(
+        sql,
+        (
+            row.delivery.delivery_id.to_string(),
+            millis(now),
+            DeliveryReasonCode::Replayed.as_str(),
+            format!("replayed on request at {now}; it was {}", row.delivery.status),
+        ),
+    )?;
     Ok(())
 }

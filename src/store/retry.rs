@@ -67,7 +67,7 @@ fn add_on_request(
     };
     let (latest, open, occurrences): (u32, Option<String>, i64) = tx.query_one(
         "SELECT max(retry), max(iif(phase <> 'ended', run_id, NULL)), max(occurrences) FROM runs \
-             WHERE cron_id = ?1 AND scheduled_for = ?2",
+         WHERE cron_id = ?1 AND scheduled_for = ?2",
         (version.cron_id.to_string(), millis(former.scheduled_for)),
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;

@@ -285,13 +285,14 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             return save_end(tx, run.run_id, outcome, &texts);
         }
     };
-    let changed = tx.execute("UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
-             not_found_count = :not_found_count, act_at = :act_at, \
-             held_by = iif(:act_at IS NULL, held_by, NULL), \
-             sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
-             backend_run_id = :backend_run_id, started_at = :started_at, \
-             cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
-             WHERE run_id = :run_id", named_params! {
+    let sql = "UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
+               not_found_count = :not_found_count, act_at = :act_at, \
+               held_by = iif(:act_at IS NULL, held_by, NULL), \
+               sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
+               backend_run_id = :backend_run_id, started_at = :started_at, \
+               cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
+               WHERE run_id = :run_id";
+    let changed = tx.execute(sql, named_params! {
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
             ":start_number": start_number,
@@ -338,10 +339,13 @@ pub(super) fn save_end(
     texts: &OutcomeTexts,
 ) -> Result<(), StoreError> {
     let reason = outcome.reason.as_ref();
-    let changed = tx.execute("UPDATE runs SET phase = 'ended', act_at = NULL, held_by = NULL, status = :status, \
-             reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
-             outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
-             started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id", named_params! {
+    let sql = "UPDATE runs SET phase = 'ended', act_at = NULL, held_by = NULL, status = :status, \
+               reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
+               outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
+               started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id";
+    let changed = tx.execute(
+        sql,
+        named_params! {
             ":run_id": run_id.to_string(),
             ":status": outcome.status.as_str(),
             ":reason_code": reason.map(|reason| reason.code.as_str()),
@@ -351,7 +355,8 @@ pub(super) fn save_end(
             ":outcome_interrupts": texts.interrupts,
             ":ended_at": millis(outcome.ended_at),
             ":learnt_at": millis(outcome.learnt_at),
-        })?;
+        },
+    )?;
     if changed == 1 { Ok(()) } else { Err(no_run(run_id)) }
 }
 

@@ -39,7 +39,7 @@ const CLAMPED: [&str; 11] = [
 
 /// A record of occurrences that were missed, or skipped by a pause, an edit or a removal. One that lies ahead says nothing.
 pub(super) const NOTHING_RAN: &str = "(last_scheduled_for IS NOT NULL AND (status = 'missed' \
-     OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
+                                      OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
 
 impl Store {
     /// Returns the instants after `now` that have a record which stays.
@@ -112,7 +112,7 @@ fn ranges_around(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Range>, Sto
     tx.query(
         &format!(
             "SELECT run_id, cron_id, cron_name, definition_id, scheduled_for FROM runs \
-         WHERE scheduled_for <= ?1 AND last_scheduled_for > ?1 AND {NOTHING_RAN}"
+             WHERE scheduled_for <= ?1 AND last_scheduled_for > ?1 AND {NOTHING_RAN}"
         ),
         [millis(now)],
         |row| Range::from_row(row),

@@ -127,8 +127,8 @@ impl Store {
         self.read_for_loop(move |tx| {
             let previous = tx.query_opt(
                 "SELECT status, ended_at FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 \
-                     AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
-                     ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
+                 AND phase = 'ended' AND status NOT IN ('skipped', 'missed') \
+                 ORDER BY scheduled_for DESC, retry DESC LIMIT 1",
                 (cron_id.to_string(), millis(scheduled_for)),
                 |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?)),
             )?;

@@ -30,13 +30,17 @@ impl Store {
 
 /// Suspends a URL, and ends every delivery that waits for it.
 pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreError> {
-    tx.execute("INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
-         ON CONFLICT DO NOTHING", named_params! {
-        ":url": suspension.url,
-        ":since": millis(suspension.since),
-        ":detail": suspension.detail,
-        ":delivery_id": suspension.delivery_id.to_string(),
-    })?;
+    let sql = "INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
+               ON CONFLICT DO NOTHING";
+    tx.execute(
+        sql,
+        named_params! {
+            ":url": suspension.url,
+            ":since": millis(suspension.since),
+            ":detail": suspension.detail,
+            ":delivery_id": suspension.delivery_id.to_string(),
+        },
+    )?;
     end_waiting_to(tx, &suspension.url, suspension.since)
 }
 
@@ -92,7 +96,7 @@ pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
 fn end_waiting(tx: &Tx<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
     let deliveries = tx.execute(
         "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason_code = ?3, reason = ?4 \
-             WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
+         WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
         (&suspension.url, millis(now), DeliveryReasonCode::UrlSuspended.as_str(), suspension.message()),
     )?;
     tx.count(Counted::NeverSent { status: DeliveryStatus::Gone, deliveries });

@@ -123,7 +123,7 @@ impl Changes {
         let (mut changed, mut others) = (with_ids.collect::<Vec<_>>(), Vec::new());
         changed.sort_unstable_by_key(|changed| changed.cron_id);
         let sql = "SELECT cron_id, name, coalesce(location, '') AS location, definition_id, \
-             source = 'file' AND removed_at IS NULL AS is_of_file FROM crons";
+                   source = 'file' AND removed_at IS NULL AS is_of_file FROM crons";
         tx.each(sql, (), |row| {
             let (cron_id, is_of_file): (CronId, bool) = (parsed(row, "cron_id")?, row.get("is_of_file")?);
             match changed.binary_search_by_key(&cron_id, |changed| changed.cron_id) {
@@ -210,19 +210,23 @@ fn sync_one(
             now
         }
     };
-    tx.execute("INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
-         VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
-         ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, \
-         next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
-         updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
-         definition_id = :definition_id", named_params! {
-        ":cron_id": cron_id.to_string(),
-        ":name": definition.name,
-        ":location": definition.location.to_string(),
-        ":definition_id": definition_id.to_string(),
-        ":cursor": millis(cursor),
-        ":now": millis(now),
-    })?;
+    let sql = "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
+               VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
+               ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, \
+               next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
+               updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
+               definition_id = :definition_id";
+    tx.execute(
+        sql,
+        named_params! {
+            ":cron_id": cron_id.to_string(),
+            ":name": definition.name,
+            ":location": definition.location.to_string(),
+            ":definition_id": definition_id.to_string(),
+            ":cursor": millis(cursor),
+            ":now": millis(now),
+        },
+    )?;
     if change != Change::None && has_spans {
         inactive_spans::record(tx, cron_id, inactive_spans::cause_of(definition.enabled), now)?;
     }

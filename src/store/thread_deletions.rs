@@ -87,8 +87,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let daemon = self.number;
         self.write(move |tx| {
-            tx.execute("UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
-                 WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3", (thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
+            let sql = "UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
+                       WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3";
+            tx.execute(sql, (thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
             Ok(())
         })
         .await

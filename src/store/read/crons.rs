@@ -101,11 +101,11 @@ pub struct CronCursor {
 
 /// Computed by SQLite, so that no definition has to be validated to be counted.
 pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
-     WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
+                                WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-     body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
-     FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
+                      body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
+                      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
@@ -178,11 +178,13 @@ impl Reader {
 
 /// Does what [`Reader::cron_heads`] does.
 pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
-    tx.query(&format!(
+    let sql = format!(
         "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, {STATE} AS status, \
          next_at, paused_at, pause_cause, pause_note, skip_next, failures, failing_since \
          FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name, crons.cron_id"
-    ), (), |row| Ok(CronHead {
+    );
+    tx.query(&sql, (), |row| {
+        Ok(CronHead {
             cron_id: parsed(row, "cron_id")?,
             name: row.get("name")?,
             source: parsed(row, "source")?,
@@ -191,7 +193,8 @@ pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
             state: state_from_row(row)?,
             status: Ok(parsed(row, "status")?),
             next_at: time_option(row, "next_at")?,
-        }))
+        })
+    })
 }
 
 fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {

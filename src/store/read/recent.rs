@@ -80,13 +80,17 @@ pub(super) fn failures(
     since: Timestamp,
 ) -> Result<Vec<Failures>, StoreError> {
     // SQLite takes the other columns from the row that has the maximum.
-    tx.query(&format!(
+    let sql = format!(
         "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
          WHERE cron_id = ?1 AND scheduled_for >= ?2 \
          AND {} GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
         row_columns(),
         *WENT_WRONG
-    ), (cron_id.to_string(), millis(since), RECENT_FAILURES), |row| { let (count, since) = (row.count("count")?, time(row, "since")?); Ok(Failures { count, since, last: run_row(tx, row)? }) })
+    );
+    tx.query(&sql, (cron_id.to_string(), millis(since), RECENT_FAILURES), |row| {
+        let (count, since) = (row.count("count")?, time(row, "since")?);
+        Ok(Failures { count, since, last: run_row(tx, row)? })
+    })
 }
 
 /// Returns the latest versions of a definition, the present one first. Definitions that only runs with an input of their own
@@ -98,7 +102,7 @@ pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Vers
          iif(d.definition_id = c.definition_id, c.updated_at, d.created_at) AS since \
          FROM definitions AS d JOIN crons AS c USING (cron_id) WHERE cron_id = ?1 \
          AND (d.definition_id = c.definition_id OR d.definition_id NOT IN \
-              (SELECT definition_id FROM runs WHERE cron_id = ?1 AND own_definition = 1)) \
+         (SELECT definition_id FROM runs WHERE cron_id = ?1 AND own_definition = 1)) \
          ORDER BY d.definition_id = c.definition_id DESC, since DESC LIMIT ?2 + 1",
         (cron_id.to_string(), RECENT_VERSIONS),
         |row| {

@@ -36,8 +36,8 @@ impl Reader {
     pub fn cron_record(&self, name: &str) -> Result<Option<CronRecord>, StoreError> {
         self.at_one_moment(|tx| {
             let sql = "SELECT crons.*, body FROM crons JOIN definitions \
-                 ON definitions.definition_id = crons.definition_id \
-                 WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1";
+                       ON definitions.definition_id = crons.definition_id \
+                       WHERE name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, removed_at DESC LIMIT 1";
             let installation = installation_id(tx)?;
             tx.query_opt(sql, [name], |row| record_from_row(tx, row, installation))
         })

@@ -187,8 +187,8 @@ fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>
 /// apart.
 fn unstarted(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Option<Unstarted>, StoreError> {
     let sql = "SELECT count(*) OVER () AS number, min(due_at) OVER () AS since, coalesce(reason, '') AS why FROM runs \
-         WHERE phase <> 'ended' AND (phase = 'unconfirmed' OR (phase = 'pending' AND send_count > 0)) \
-         AND due_at <= ?1 AND coalesce(reason_code, '') <> ?2 ORDER BY due_at DESC LIMIT 1";
+               WHERE phase <> 'ended' AND (phase = 'unconfirmed' OR (phase = 'pending' AND send_count > 0)) \
+               AND due_at <= ?1 AND coalesce(reason_code, '') <> ?2 ORDER BY due_at DESC LIMIT 1";
     tx.query_opt(sql, (millis(due_by), ReasonCode::BackendDenied.as_str()), |row| {
         Ok(Unstarted { count: row.count("number")?, since: time(row, "since")?, why: row.get("why")? })
     })
@@ -199,8 +199,8 @@ fn unstarted(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Option<Unstarted
 fn lost(tx: &Transaction<'_>, since: Timestamp) -> Result<Option<LostWebhooks>, StoreError> {
     let made_since = since.saturating_sub(LONGEST_DELIVERY).unwrap_or(since);
     let sql = "SELECT count(*) AS number, min(ended_at) AS since FROM deliveries INDEXED BY deliveries_not_delivered \
-         WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status IN ('failed', 'blocked') \
-         AND created_at >= ?1 AND ended_at >= ?2";
+               WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status IN ('failed', 'blocked') \
+               AND created_at >= ?1 AND ended_at >= ?2";
     tx.query_one(sql, (millis(made_since), millis(since)), |row| {
         let (count, since) = (row.count("number")?, time_option(row, "since")?);
         Ok(since.map(|since| LostWebhooks { count, since }))
@@ -271,12 +271,14 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronHead]) -> Result<HashMap<Cro
 }
 
 fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
-    tx.query("SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
-         (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
-         min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
-         FROM (SELECT url, due_at, created_at, \
-         iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
-         FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)", (), |row| { let (url, count, next_at) = (row.get("url")?, row.count("number")?, time(row, "next_at")?);
+    let sql = "SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
+               (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
+               min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
+               FROM (SELECT url, due_at, created_at, \
+               iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
+               FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)";
+    tx.query(sql, (), |row| {
+        let (url, count, next_at) = (row.get("url")?, row.count("number")?, time(row, "next_at")?);
         let failing = match row.count("failing")? {
             0 => None,
             count => Some(FailingWebhooks {
@@ -285,5 +287,7 @@ fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
                 next_at: time(row, "failing_next_at")?,
                 why: row.get::<Option<String>>("why")?.unwrap_or_default(),
             }),
-        }; Ok(QueuedWebhooks { url, count, next_at, failing }) })
+        };
+        Ok(QueuedWebhooks { url, count, next_at, failing })
+    })
 }
