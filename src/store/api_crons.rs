@@ -82,7 +82,7 @@ pub enum ApiCronRemoval {
 }
 
 const COLUMNS: &str = "crons.cron_id AS cron_id, name, source, location, request, crons.definition_id AS definition_id, \
-                       crons.created_at AS created_at, updated_at, body";
+     crons.created_at AS created_at, updated_at, body";
 
 impl StoredCron {
     /// Returns the user's metadata and, for a cron from a file, where it is defined.

@@ -121,7 +121,9 @@ impl Store {
 
 /// Does what [`Store::looked_at`] does.
 pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
-    let changed = tx.execute("UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND exclusive = 1", [run_id.to_string()])?;
+    let sql = "UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND \
+               exclusive = 1";
+    let changed = tx.execute(sql, [run_id.to_string()])?;
     if changed == 1 {
         tx.execute(
             "UPDATE crons SET next_at = 0 WHERE cron_id = (SELECT cron_id FROM runs WHERE run_id = ?1) \

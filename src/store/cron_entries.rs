@@ -36,7 +36,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-                       skip_next, failures, failing_since, source, turn";
+     skip_next, failures, failing_since, source, turn";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.

@@ -309,7 +309,7 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
 
 /// The column `receiver`.
 pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
-                                   substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
+     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {

@@ -56,7 +56,7 @@ fn to_receiver(scope: Scope) -> &'static str {
 /// Selects deliveries that wait because their receiver has been away `:since` then. One that failed before that, when
 /// the receiver took others, has been refused by itself.
 const HELD_UP: &str = "due_at > :now AND NOT EXISTS (SELECT 1 FROM attempts \
-                       WHERE attempts.delivery = deliveries.seq AND started_at < :since)";
+     WHERE attempts.delivery = deliveries.seq AND started_at < :since)";
 
 /// Returns the next delivery to a receiver that is away, of those that are not due.
 pub(super) fn next_early(

@@ -33,7 +33,9 @@ impl Store {
         self.write(move |tx| {
             let recovered = recover(tx, daemon, sharing, now)?;
             // What was about to be looked at has not been looked at since either.
-            tx.execute("UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' OR phase = 'running')", [millis(now)])?;
+            let sql = "UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' \
+                       OR phase = 'running')";
+            tx.execute(sql, [millis(now)])?;
             Ok(recovered)
         })
         .await

@@ -132,7 +132,9 @@ impl Room {
             return Ok(none);
         }
         let held = |source: CronSource| -> Result<usize, StoreError> {
-            let held: i64 = tx.query_value("SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = ?1", [source.as_str()])?;
+            let sql = "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND \
+                       cron_source = ?1";
+            let held: i64 = tx.query_value(sql, [source.as_str()])?;
             Ok(usize::try_from(held).unwrap_or(usize::MAX))
         };
         let has_files: bool = tx.query_value(

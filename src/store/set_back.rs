@@ -39,7 +39,7 @@ const CLAMPED: [&str; 11] = [
 
 /// A record of occurrences that were missed, or skipped by a pause, an edit or a removal. One that lies ahead says nothing.
 pub(super) const NOTHING_RAN: &str = "(last_scheduled_for IS NOT NULL AND (status = 'missed' \
-                                      OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
+     OR (status = 'skipped' AND reason_code IN ('paused', 'disabled', 'edited', 'removed'))))";
 
 impl Store {
     /// Returns the instants after `now` that have a record which stays.

@@ -16,12 +16,12 @@ use crate::domain::plan::start_deadline;
 /// the pending ones of its kind that have been due for longer. That they have not ended is said as well, in the words of the
 /// index that finds them.
 const IN_PROGRESS: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
-                           AND other.phase IN ('sending', 'unconfirmed', 'running') AND other.phase <> 'ended'";
+     AND other.phase IN ('sending', 'unconfirmed', 'running') AND other.phase <> 'ended'";
 const RETRIED: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
-                       AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
+     AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
 const DUE_BEFORE: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
-                          AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
-                          AND (other.due_at, other.seq) < (runs.due_at, runs.seq)";
+     AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
+     AND (other.due_at, other.seq) < (runs.due_at, runs.seq)";
 
 /// Returns a condition on a pending run: it waits for no other run.
 pub(super) fn may_start() -> String {

@@ -101,11 +101,11 @@ pub struct CronCursor {
 
 /// Computed by SQLite, so that no definition has to be validated to be counted.
 pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
-                                WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
+     WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-                      body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
-                      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
+     body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
+     FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.

@@ -141,9 +141,9 @@ fn events(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<EventRow>, StoreErr
 }
 
 pub(super) const ATTEMPTS: &str = "SELECT attempt, started_at, attempts.ended_at AS ended_at, code, detail, address, \
-                                   answer, lookup_ms, connect_ms, tls_ms, head_ms FROM deliveries JOIN attempts ON delivery = seq WHERE delivery_id = ?1 \
-                                   UNION ALL SELECT attempts, sending_since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deliveries \
-                                   WHERE delivery_id = ?1 AND sending_since IS NOT NULL ORDER BY attempt";
+     answer, lookup_ms, connect_ms, tls_ms, head_ms FROM deliveries JOIN attempts ON delivery = seq WHERE delivery_id = ?1 \
+     UNION ALL SELECT attempts, sending_since, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deliveries \
+     WHERE delivery_id = ?1 AND sending_since IS NOT NULL ORDER BY attempt";
 
 pub(super) fn attempts(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
     tx.query(ATTEMPTS, [delivery_id.to_string()], |row| {

@@ -96,34 +96,34 @@ pub struct Notice {
 /// of the same occurrence replaces, and without further ones that did not take place. All of it is in indexes, because most
 /// of a day's runs are usual.
 pub(super) const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
-                                SELECT 'success' AS word, count(*) AS number FROM runs INDEXED BY runs_succeeded \
-                                WHERE status = 'success' AND ended_at >= ?1 \
-                                UNION ALL SELECT status, sum(occurrences) FROM runs INDEXED BY runs_unsuccessful WHERE status <> 'success' \
-                                AND status IN ('error', 'timeout', 'interrupted', 'cancelled', 'skipped', 'missed') AND ended_at >= ?1 GROUP BY status \
-                                UNION ALL SELECT status, -sum(occurrences) FROM runs WHERE seq IN ( \
-                                SELECT earlier.seq FROM runs AS later INDEXED BY runs_again CROSS JOIN runs AS earlier \
-                                ON earlier.cron_id = later.cron_id AND earlier.scheduled_for = later.scheduled_for AND earlier.retry < later.retry \
-                                WHERE later.retry > 0 AND coalesce(later.ended_at, 9223372036854775807) >= ?1 \
-                                AND coalesce(later.status, '') NOT IN ('skipped', 'missed') \
-                                UNION SELECT seq FROM runs INDEXED BY runs_again \
-                                WHERE retry > 0 AND coalesce(ended_at, 9223372036854775807) >= ?1 AND status IN ('skipped', 'missed')) \
-                                AND ended_at >= ?1 GROUP BY status) GROUP BY word";
+     SELECT 'success' AS word, count(*) AS number FROM runs INDEXED BY runs_succeeded \
+     WHERE status = 'success' AND ended_at >= ?1 \
+     UNION ALL SELECT status, sum(occurrences) FROM runs INDEXED BY runs_unsuccessful WHERE status <> 'success' \
+     AND status IN ('error', 'timeout', 'interrupted', 'cancelled', 'skipped', 'missed') AND ended_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, -sum(occurrences) FROM runs WHERE seq IN ( \
+     SELECT earlier.seq FROM runs AS later INDEXED BY runs_again CROSS JOIN runs AS earlier \
+     ON earlier.cron_id = later.cron_id AND earlier.scheduled_for = later.scheduled_for AND earlier.retry < later.retry \
+     WHERE later.retry > 0 AND coalesce(later.ended_at, 9223372036854775807) >= ?1 \
+     AND coalesce(later.status, '') NOT IN ('skipped', 'missed') \
+     UNION SELECT seq FROM runs INDEXED BY runs_again \
+     WHERE retry > 0 AND coalesce(ended_at, 9223372036854775807) >= ?1 AND status IN ('skipped', 'missed')) \
+     AND ended_at >= ?1 GROUP BY status) GROUP BY word";
 
 /// Counts those that were delivered as all but the others, which are few.
 pub(super) const DELIVERIES: &str = "WITH others AS ( \
-                                     SELECT status, count(*) AS number FROM deliveries INDEXED BY deliveries_not_delivered \
-                                     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' \
-                                     AND status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
-                                     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_sending \
-                                     WHERE status = 'sending' AND created_at >= ?1 GROUP BY status \
-                                     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_due \
-                                     WHERE due_at IS NOT NULL AND created_at >= ?1 GROUP BY status) \
-                                     SELECT status AS word, number FROM others UNION ALL SELECT 'delivered', \
-                                     (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
-                                     - (SELECT coalesce(sum(number), 0) FROM others)";
+     SELECT status, count(*) AS number FROM deliveries INDEXED BY deliveries_not_delivered \
+     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' \
+     AND status IN ('failed', 'gone', 'aborted', 'blocked', 'suppressed') AND created_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_sending \
+     WHERE status = 'sending' AND created_at >= ?1 GROUP BY status \
+     UNION ALL SELECT status, count(*) FROM deliveries INDEXED BY deliveries_due \
+     WHERE due_at IS NOT NULL AND created_at >= ?1 GROUP BY status) \
+     SELECT status AS word, number FROM others UNION ALL SELECT 'delivered', \
+     (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
+     - (SELECT coalesce(sum(number), 0) FROM others)";
 
 const DENIED: &str = "SELECT count(*) FROM runs INDEXED BY runs_in_progress WHERE phase <> 'ended' \
-                      AND phase IN ('unconfirmed', 'running') AND reason_code = ?1";
+     AND phase IN ('unconfirmed', 'running') AND reason_code = ?1";
 
 impl Reader {
     /// Returns the last notice of each kind.

@@ -15,12 +15,12 @@ const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE 1";
 const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
 /// A cron does not have too many runs to sort.
 const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.run_id \
-                       WHERE runs.cron_id IN (SELECT cron_id FROM crons WHERE name = ?)";
+     WHERE runs.cron_id IN (SELECT cron_id FROM crons WHERE name = ?)";
 /// Few are pending or being sent, so they may be sorted.
 const BY_DUE: &str = "deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL AND status = ?";
 const BY_SENDING: &str = "deliveries INDEXED BY deliveries_sending WHERE status = 'sending' AND status = ?";
 const BY_STATUS: &str = "deliveries INDEXED BY deliveries_not_delivered \
-                         WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status = ?";
+     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending' AND status = ?";
 
 /// Which webhooks to list. A field that is empty or `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
