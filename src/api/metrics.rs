@@ -18,10 +18,11 @@ use utoipa_axum::routes;
 
 use super::Api;
 use crate::domain::backoff;
+use crate::domain::cron_state::CronStatus;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{CronStatus, Measures, NoticeKind, ResponseClass};
+use crate::store::{Measures, NoticeKind, ResponseClass};
 
 use exposition::Exposition;
 
@@ -224,7 +225,7 @@ fn has_run(status: Status) -> bool {
 }
 
 fn count_of<Label: PartialEq>(counts: &[(Label, u64)], label: Label) -> u64 {
-    counts.iter().find(|(counted, _)| *counted == label).map_or(0, |(_, count)| *count)
+    counts.iter().filter(|(counted, _)| *counted == label).map(|(_, count)| count).sum()
 }
 
 fn seconds_since_1970(at: Timestamp) -> f64 {

@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::terminal::{Failure, Session};
 use crate::config::is_cron_name;
+use crate::domain::cron_state::CronStatus;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::ID_CHARS_SHOWN;
-use crate::store::{CronStatus, DeliveryFilter, RunFilter};
+use crate::store::{DeliveryFilter, RunFilter};
 
 /// How many of the latest runs or webhooks are offered.
 const LATEST: u32 = 20;

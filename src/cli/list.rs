@@ -10,11 +10,11 @@ use super::terminal::{
 use crate::api::wire::{Cron, Time};
 use crate::config::CronDefinition;
 use crate::domain::cron::CronSource;
-use crate::domain::cron_state::CronState;
+use crate::domain::cron_state::{CronState, CronStatus};
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::{Tone, times, with_short_ids};
-use crate::store::{CronRow, CronStatus, Recent};
+use crate::store::{CronRow, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]

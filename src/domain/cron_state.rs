@@ -27,6 +27,28 @@ words!(
     }
 );
 
+words!(
+    /// Whether a cron fires.
+    CronStatus {
+        Active = "active",
+        /// Its occurrences are skipped until it is resumed.
+        Paused = "paused",
+        /// `enabled = false`, paused or not.
+        Disabled = "disabled",
+    }
+);
+
+impl CronStatus {
+    /// Returns whether a cron fires, from its definition and its state.
+    pub fn of(enabled: bool, is_paused: bool) -> Self {
+        match (enabled, is_paused) {
+            (false, _) => CronStatus::Disabled,
+            (true, true) => CronStatus::Paused,
+            (true, false) => CronStatus::Active,
+        }
+    }
+}
+
 /// A time in which a cron had no occurrences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InactiveSpan {

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use super::{counted, first_words, runs, times};
 use crate::domain::backoff;
 use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
-use crate::domain::cron_state::PauseCause;
+use crate::domain::cron_state::{CronStatus, PauseCause};
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronHead, CronStatus, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
+    CronHead, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
     StatusSnapshot, Unstarted, WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};

@@ -20,9 +20,9 @@ use super::sql::{Row, Transaction, named_params};
 use super::sync_crons::remove;
 use super::{Store, StoreError, inactive_spans};
 use crate::config::CronIdentity;
-use crate::domain::bounds::API_CRONS_MAX;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
+use crate::domain::limits::may_add_cron;
 use crate::domain::reason::{Reason, ReasonCode};
 
 pub use search::{CronFilter, CronOrder, CronPage, CronSearch, Direction};
@@ -192,13 +192,14 @@ fn create(
     let cron = Arc::new(definitions::parse(identity, &new.body)?);
     let definition_id = definitions::insert(tx, new.cron_id, &new.body, now)?;
     tx.execute(
-        "INSERT INTO crons (cron_id, name, source, request, definition_id, cursor, created_at, updated_at) \
-         VALUES (:cron_id, :name, 'api', :request, :definition_id, :now, :now, :now)",
+        "INSERT INTO crons (cron_id, name, source, request, definition_id, enabled, cursor, created_at, updated_at) \
+         VALUES (:cron_id, :name, 'api', :request, :definition_id, :enabled, :now, :now, :now)",
         named_params! {
             ":cron_id": new.cron_id.to_string(),
             ":name": name,
             ":request": Value::Object(new.request.clone()).to_string(),
             ":definition_id": definition_id.to_string(),
+            ":enabled": cron.enabled,
             ":now": millis(now),
         },
     )?;
@@ -233,12 +234,13 @@ fn replace(
         false => (now, account_until(tx, cache, &entry, NewVersion::Edited(&cron, new_id), now)?),
     };
     tx.execute(
-        "UPDATE crons SET request = :request, definition_id = :definition_id, cursor = :cursor, next_at = 0, \
-         updated_at = :now WHERE cron_id = :cron_id",
+        "UPDATE crons SET request = :request, definition_id = :definition_id, enabled = :enabled, cursor = :cursor, \
+         next_at = 0, updated_at = :now WHERE cron_id = :cron_id",
         named_params! {
             ":cron_id": cron_id.to_string(),
             ":request": Value::Object(changed.request.clone()).to_string(),
             ":definition_id": new_id.to_string(),
+            ":enabled": cron.enabled,
             ":cursor": millis(cursor),
             ":now": millis(now),
         },
@@ -251,13 +253,11 @@ fn replace(
 }
 
 fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
-    let count: u64 = tx
-        .query_value::<i64>("SELECT count(*) FROM crons WHERE source = 'api' AND removed_at IS NULL", ())
-        .map(|count| u64::try_from(count).unwrap_or(0))?;
-    if count < API_CRONS_MAX {
-        return Ok(());
-    }
-    Err(StoreError::Conflict(format!("there are {count} crons from the API already; delete some first")))
+    let count =
+        tx.query_count("SELECT count(*) FROM crons WHERE source = 'api' AND removed_at IS NULL", ())?;
+    let full =
+        || StoreError::Conflict(format!("there are {count} crons from the API already; delete some first"));
+    may_add_cron(count).then_some(()).ok_or_else(full)
 }
 
 /// Returns whether a cron has this name, in any case: names that differ only by case are too easily confused.

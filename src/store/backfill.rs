@@ -117,7 +117,7 @@ fn planned(
     };
     let lines = backfill_lines(tx, &scheduled.cron, from, order)?;
     let more = lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
-    waiting_limits::check_backfill(tx, &scheduled.cron, more)?;
+    waiting_limits::check(tx, &scheduled.cron, Trigger::Backfill, more)?;
     Ok(Some((scheduled, Backfill { from, lines })))
 }
 

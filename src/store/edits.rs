@@ -204,7 +204,7 @@ fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, Store
              AND act_at IS NOT NULL AND cancelling IS NULL"
         ),
         [cron_id.to_string()],
-        |row| run_from_row(row),
+        run_from_row,
     )
 }
 

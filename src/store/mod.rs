@@ -42,6 +42,7 @@ mod room;
 mod rows;
 mod scheduled_crons;
 mod set_back;
+mod skipped_ranges;
 mod sql;
 mod step_run;
 mod suspended;
@@ -88,7 +89,7 @@ pub use notices::{NewNotice, NoticeKind};
 pub use plan_due::Planned;
 pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
-    CronStatus, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
+    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
     Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,

@@ -99,7 +99,7 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
     let sql = "SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
                ORDER BY since DESC, what, subject";
-    tx.query(sql, [millis(since)], |row| outage(row))
+    tx.query(sql, [millis(since)], outage)
 }
 
 /// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the

@@ -10,15 +10,13 @@ use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, NextPlan};
 use super::definitions::Definitions;
 use super::failovers::Failovers;
-use super::occurrences::{
-    Insertion, MergeRule, NewRun, RunNumber, RunTimes, SkippedRange, cancel_superseded,
-};
+use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
 use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::decided;
 use super::sql::Transaction;
-use super::{Store, StoreError, outages, zone_rules};
+use super::{Store, StoreError, outages, skipped_ranges, zone_rules};
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
 use crate::domain::cron::{Cron, CronSource, Overlap};
@@ -29,6 +27,7 @@ use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_befor
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::domain::run_spec::RunSpec;
+use crate::domain::skipped_range::{MergeRule, SkippedRange};
 
 /// What was planned in a pass.
 #[derive(Clone, Debug, Default)]
@@ -238,7 +237,9 @@ impl<'a> Pass<'a> {
                         self.room.send(claimed, entry.source, turn);
                     }
                 }
-                NewRow::Record(range, rule) => range.record(tx, version_of(decision), rule, now)?,
+                NewRow::Record(range, rule) => {
+                    skipped_ranges::record(tx, version_of(decision), &range, rule, now)?
+                }
             }
         }
         if let Some(next) = first_fired.filter(|_| !was_alone && cron.policy.overlap == Overlap::Cancel) {

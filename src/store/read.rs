@@ -34,7 +34,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use changes::{RunWatch, WatchUntil};
-pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow, CronStatus};
+pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::RunFilter;
@@ -168,7 +168,7 @@ fn run_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<RunRow, StoreError> {
 fn deliveries(tx: &Transaction<'_>, run_id: RunId) -> Result<Vec<DeliveryRow>, StoreError> {
     let sql = "SELECT delivery_id, url, status, attempts, due_at, reason_code, reason, created_at, ended_at FROM deliveries \
                WHERE run_id = ?1 ORDER BY created_at, url";
-    tx.query(sql, [run_id.to_string()], |row| delivery_row(row))
+    tx.query(sql, [run_id.to_string()], delivery_row)
 }
 
 fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {

@@ -83,7 +83,7 @@ fn add_on_request(
         scheduled.definition_id = with_input(tx, &entry, cache, input, now)?;
         scheduled.cron = cache.get(tx, scheduled.definition_id, &entry.name)?;
     }
-    waiting_limits::check_trigger(tx, &scheduled.cron)?;
+    waiting_limits::check(tx, &scheduled.cron, Trigger::Manual, 1)?;
     let deadline = start_deadline(&scheduled.cron, Trigger::Manual, now);
     let times = RunTimes {
         scheduled_for: former.scheduled_for,

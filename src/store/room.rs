@@ -193,5 +193,5 @@ fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> 
         return Ok(true);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1 AND phase = 'pending')";
-    Ok(tx.query_value(sql, [millis(now)])?)
+    tx.query_value(sql, [millis(now)])
 }

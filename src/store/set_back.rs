@@ -115,7 +115,7 @@ fn ranges_around(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Range>, Sto
              WHERE scheduled_for <= ?1 AND last_scheduled_for > ?1 AND {NOTHING_RAN}"
         ),
         [millis(now)],
-        |row| Range::from_row(row),
+        Range::from_row,
     )
 }
 

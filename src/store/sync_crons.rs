@@ -210,9 +210,9 @@ fn sync_one(
             now
         }
     };
-    let sql = "INSERT INTO crons (cron_id, name, source, location, definition_id, cursor, created_at, updated_at) \
-               VALUES (:cron_id, :name, 'file', :location, :definition_id, :cursor, :now, :now) \
-               ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, cursor = :cursor, \
+    let sql = "INSERT INTO crons (cron_id, name, source, location, definition_id, enabled, cursor, created_at, updated_at) \
+               VALUES (:cron_id, :name, 'file', :location, :definition_id, :enabled, :cursor, :now, :now) \
+               ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, enabled = :enabled, cursor = :cursor, \
                next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
                updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
                definition_id = :definition_id";
@@ -223,6 +223,7 @@ fn sync_one(
             ":name": definition.name,
             ":location": definition.location.to_string(),
             ":definition_id": definition_id.to_string(),
+            ":enabled": definition.enabled,
             ":cursor": millis(cursor),
             ":now": millis(now),
         },

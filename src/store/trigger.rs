@@ -32,7 +32,7 @@ impl Store {
         self.write(move |tx| {
             let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
             let scheduled = scheduled(tx, &cache, &entry)?;
-            waiting_limits::check_trigger(tx, &scheduled.cron)?;
+            waiting_limits::check(tx, &scheduled.cron, Trigger::Manual, 1)?;
             let run = insert_now(tx, &scheduled, now)?;
             let waits_for = waits_for(tx, run.run_id)?;
             Ok(Some(TriggeredRun { run, waits_for }))

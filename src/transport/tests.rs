@@ -330,6 +330,7 @@ fn any_bytes_parse_as_a_certificate_or_as_none() {
 async fn a_guarded_body_is_kept_back_if_its_sender_may_not_act_when_it_is_written() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
+    #[expect(clippy::disallowed_methods, reason = "the receiver is another party")]
     let got = tokio::spawn(async move {
         let mut all = Vec::new();
         for _ in 0..2 {

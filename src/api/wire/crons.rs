@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use super::{Run, Time, Word, cron_sources, pause_causes};
 use crate::config::{self, CronFields, CronIdentity, FieldError};
 use crate::domain::cron::{self, CronSource};
-use crate::domain::cron_state::{self, PauseCause};
+use crate::domain::cron_state::{self, CronStatus, PauseCause};
 use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::plan::{Decided, is_excluded};
-use crate::store::{self, CronRow, CronStatus};
+use crate::store::{self, CronRow};
 use crate::webhook::redacted;
 
 /// How many upcoming occurrences a cron is shown with.
@@ -165,11 +165,7 @@ impl Cron {
 
     /// Returns `None` if its definition cannot be read.
     pub fn status(&self) -> Option<CronStatus> {
-        self.enabled.map(|enabled| match (enabled, &self.paused) {
-            (false, _) => CronStatus::Disabled,
-            (true, Some(_)) => CronStatus::Paused,
-            (true, None) => CronStatus::Active,
-        })
+        self.enabled.map(|enabled| CronStatus::of(enabled, self.paused.is_some()))
     }
 }
 

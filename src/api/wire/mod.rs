@@ -22,14 +22,14 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::cron::CronSource;
-use crate::domain::cron_state::PauseCause;
+use crate::domain::cron_state::{CronStatus, PauseCause};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
-use crate::store::{CronStatus, NoticeKind};
+use crate::store::NoticeKind;
 
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};

@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{Time, Word, aways, concerns, notice_kinds};
+use crate::domain::cron_state::CronStatus;
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
-use crate::store::{self, CronHead, CronStatus, DaemonState, NoticeKind, StatusSnapshot};
+use crate::store::{self, CronHead, DaemonState, NoticeKind, StatusSnapshot};
 
 /// The state of the daemon, of the configuration and of the last 24 hours.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
-use crate::domain::cron_state::{CronState, Pause, pause_message};
+use crate::domain::cron_state::{CronState, CronStatus, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
 use crate::domain::ids::DeliveryId;
 use crate::store::{FailingWebhooks, LostWebhooks, QueuedWebhooks, Unstarted};

@@ -69,6 +69,8 @@ CREATE TABLE crons (
     -- file.
     request       TEXT CHECK (request IS NULL OR json_valid(request)),
     definition_id TEXT NOT NULL,
+    -- `enabled` of the definition.
+    enabled       INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
     -- Every occurrence up to and including this instant has been decided.
     cursor        INTEGER NOT NULL,
     -- When the cron is planned next: at its next occurrence; 0 if that is to be computed anew, NULL if there is none.

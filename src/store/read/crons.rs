@@ -11,27 +11,15 @@ use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::cron_state::CronState;
+use crate::domain::cron_state::{CronState, CronStatus};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::Decided;
-use crate::domain::words::words;
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
-use crate::store::sql::{Row, Transaction, Value};
+use crate::store::sql::{Row, Transaction, Value, ValueRef};
 use crate::store::{StoreError, definitions};
-
-words!(
-    /// Whether a cron fires.
-    CronStatus {
-        Active = "active",
-        /// Its occurrences are skipped until it is resumed.
-        Paused = "paused",
-        /// `enabled = false`, paused or not.
-        Disabled = "disabled",
-    }
-);
 
 /// A cron as listings show it.
 #[derive(Clone, Debug)]
@@ -99,12 +87,8 @@ pub struct CronCursor {
     name: String,
 }
 
-/// Computed by SQLite, so that no definition has to be validated to be counted.
-pub(super) const STATE: &str = "CASE WHEN json_extract(body, '$.enabled') = 0 THEN 'disabled' \
-     WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'active' END";
-
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-     body, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
+     body, enabled, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
@@ -135,18 +119,25 @@ impl Reader {
         if let Some(source) = filter.source {
             term("source = ?", &[source.as_str()]);
         }
-        if let Some(state) = filter.state {
-            term(&format!("{STATE} = ?"), &[state.as_str()]);
-        }
         if let Some(name) = &filter.name {
             term("instr(name, ?) > 0", &[name]);
         }
         if let Some(CronCursor { cron_id, name }) = cursor {
             term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
         }
-        sql.push_str(" ORDER BY name, crons.cron_id LIMIT ?");
-        values.push(Value::Integer(i64::from(limit)));
-        self.at_one_moment(|tx| tx.query(&sql, values.as_slice(), |row| cron_row(tx, row)))
+        sql.push_str(" ORDER BY name, crons.cron_id");
+        self.at_one_moment(|tx| {
+            let mut statement = tx.prepare(&sql)?;
+            let (mut rows, mut crons) = (statement.query(values.as_slice())?, Vec::new());
+            while crons.len() < limit as usize
+                && let Some(row) = &rows.next()?
+            {
+                if filter.state.is_none_or(|state| status(row).is_ok_and(|status| status == state)) {
+                    crons.push(cron_row(tx, row)?);
+                }
+            }
+            Ok(crons)
+        })
     }
 
     /// Returns the instants after `now` that have a record which stays: nothing will be decided about them again.
@@ -178,12 +169,9 @@ impl Reader {
 
 /// Does what [`Reader::cron_heads`] does.
 pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
-    let sql = format!(
-        "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, {STATE} AS status, \
-         next_at, paused_at, pause_cause, pause_note, skip_next, failures, failing_since \
-         FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name, crons.cron_id"
-    );
-    tx.query(&sql, (), |row| {
+    let sql = "SELECT cron_id, name, source, location, definition_id, enabled, next_at, paused_at, pause_cause, pause_note, \
+               skip_next, failures, failing_since FROM crons WHERE removed_at IS NULL ORDER BY name, cron_id";
+    tx.query(sql, (), |row| {
         Ok(CronHead {
             cron_id: parsed(row, "cron_id")?,
             name: row.get("name")?,
@@ -191,10 +179,14 @@ pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
             location: row.get("location")?,
             definition_id: parsed(row, "definition_id")?,
             state: state_from_row(row)?,
-            status: Ok(parsed(row, "status")?),
+            status: Ok(status(row)?),
             next_at: time_option(row, "next_at")?,
         })
     })
+}
+
+fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
+    Ok(CronStatus::of(row.get("enabled")?, row.value("paused_at")? != ValueRef::Null))
 }
 
 fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
@@ -249,12 +241,7 @@ impl CronHead {
 impl CronRow {
     /// Returns whether it fires, or `None` if its definition cannot be read.
     pub fn status(&self) -> Option<CronStatus> {
-        Some(match &self.cron {
-            Err(_) => return None,
-            Ok(cron) if !cron.enabled => CronStatus::Disabled,
-            Ok(_) if self.state.paused.is_some() => CronStatus::Paused,
-            Ok(_) => CronStatus::Active,
-        })
+        self.cron.as_ref().ok().map(|cron| CronStatus::of(cron.enabled, self.state.paused.is_some()))
     }
 }
 

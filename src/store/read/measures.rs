@@ -4,12 +4,12 @@
 use jiff::Timestamp;
 
 use super::Reader;
-use super::crons::STATE;
 use crate::domain::bounds::{METRIC_CRONS_MAX, STATUS_LINE_CRONS};
+use crate::domain::cron_state::CronStatus;
 use crate::domain::run::Phase;
 use crate::store::rows::{parsed, time_option};
 use crate::store::sql::{Row, Transaction};
-use crate::store::{CronStatus, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Counts of one moment, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,12 +54,11 @@ impl Reader {
     pub fn measures(&self) -> Result<Measures, StoreError> {
         self.at_one_moment(|tx| {
             let mut measures = Measures::default();
-            let states = format!(
-                "SELECT {STATE} AS word, count(*) AS number FROM crons JOIN definitions USING (definition_id) \
-                 WHERE removed_at IS NULL GROUP BY word"
-            );
-            tx.each(&states, (), |row| {
-                measures.crons.push((parsed(row, "word")?, row.count("number")?));
+            let states = "SELECT enabled, paused_at IS NOT NULL AS is_paused, count(*) AS number FROM crons \
+                          WHERE removed_at IS NULL GROUP BY enabled, is_paused";
+            tx.each(states, (), |row| {
+                let status = CronStatus::of(row.get("enabled")?, row.get("is_paused")?);
+                measures.crons.push((status, row.count("number")?));
                 Ok(())
             })?;
             let phases = "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase";

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::crons::heads;
 use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
-use crate::domain::cron_state::CronHealth;
+use crate::domain::cron_state::{CronHealth, CronStatus};
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::reason::ReasonCode;
@@ -18,7 +18,7 @@ use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::sql::Transaction;
-use crate::store::{CronStatus, FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
+use crate::store::{FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
 
 /// How far back ended runs, deliveries and outages are shown.
 pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);

@@ -269,9 +269,13 @@ fn what_comes_next_is_known_without_reading_every_definition() {
             let cron_id = CronId::of_name(InstallationId::default(), name);
             let insert = "INSERT INTO definitions VALUES (?1, ?1, ?2, 0)";
             store.writer.execute(insert, (cron_id.to_string(), body)).unwrap();
-            let insert = "INSERT INTO crons (cron_id, name, source, definition_id, cursor, next_at, paused_at, pause_cause, \
-                          created_at, updated_at) VALUES (?1, ?2, 'file', ?1, 0, ?3, iif(?4, 1, NULL), iif(?4, 'request', NULL), 0, 0)";
-            store.writer.execute(insert, (cron_id.to_string(), name, next_at, is_paused)).unwrap();
+            let insert = "INSERT INTO crons (cron_id, name, source, definition_id, enabled, cursor, next_at, paused_at, pause_cause, \
+                          created_at, updated_at) VALUES (?1, ?2, 'file', ?1, ?5, 0, ?3, iif(?4, 1, NULL), iif(?4, 'request', NULL), 0, 0)";
+            let is_enabled = *body != off;
+            store
+                .writer
+                .execute(insert, (cron_id.to_string(), name, next_at, is_paused, is_enabled))
+                .unwrap();
         }
         let read = || StatusSnapshot::read(&store.reader, DaemonState::Stopped, at(now)).unwrap();
         let found = read();

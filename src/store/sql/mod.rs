@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, TransactionBehavior};
 pub(super) use params::Params;
 pub(super) use row::{Column, Row, bad};
 pub(super) use rusqlite::named_params;
-pub(super) use rusqlite::types::{FromSql, ToSql, Value, ValueRef};
+pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
 
 use super::StoreError;
 

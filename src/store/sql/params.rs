@@ -39,12 +39,6 @@ impl<T: ToSql, const N: usize> Params for [T; N] {
     }
 }
 
-impl Params for &[&dyn ToSql] {
-    fn bind(self, statement: &mut Statement<'_>) -> Result<(), StoreError> {
-        by_place(statement, self)
-    }
-}
-
 impl Params for &[Value] {
     fn bind(self, statement: &mut Statement<'_>) -> Result<(), StoreError> {
         by_place(statement, &self.iter().map(|value| value as &dyn ToSql).collect::<Vec<_>>())
