@@ -118,7 +118,7 @@ fn measure(count: usize) -> Result<[Duration; PARTS.len()]> {
         many(&claimed, |claimed| {
             let backend_run_id = BackendRunId(claimed.run.run_id.0);
             let change = RunChange::Accept { thread_id, backend_run_id, at: due };
-            store.step_run(Step::of(claimed.run.run_id, change))
+            store.step_run(Step::of(claimed.held(), change))
         })
         .await?;
         meter.end()?;
@@ -233,7 +233,7 @@ fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
         body: body(),
         status: DeliveryStatus::Pending,
     };
-    RunEnding { run_id, outcome, delivery: Some(delivery), discard: None, event: None, failure_limit: None }
+    RunEnding { run: claimed.held(), outcome, delivery: Some(delivery), discard: None, event: None, failure_limit: None }
 }
 
 fn body() -> Vec<u8> {
