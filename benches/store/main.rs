@@ -233,7 +233,14 @@ fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
         body: body(),
         status: DeliveryStatus::Pending,
     };
-    RunEnding { run: claimed.held(), outcome, delivery: Some(delivery), discard: None, event: None, failure_limit: None }
+    RunEnding {
+        run: claimed.held(),
+        outcome,
+        delivery: Some(delivery),
+        discard: None,
+        event: None,
+        failure_limit: None,
+    }
 }
 
 fn body() -> Vec<u8> {

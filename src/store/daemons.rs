@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::counts::{CommitCounts, Tx};
+use super::hot::recovery;
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::rows::{millis, parsed, time, time_option};
 use super::sql::Transaction;
-use super::{Store, StoreError, open, outages, recovery};
+use super::{Store, StoreError, open, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId};
 use crate::domain::lease;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::hot::room::HeldRun;
 use super::outages::restate_overlaps;
-use super::room::HeldRun;
 use super::rows::{demand_held, millis, reason_from_row};
 use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};

@@ -1,5 +1,9 @@
 //! The times when the store went back to an earlier state, as a failover does that loses the last commits: what was sent since
 //! may be on the agent server although the store knows nothing of it.
+//!
+//! Nothing in the rows of a store can tell that it went back, so it has a number of its own (`installation.timeline`), which every
+//! commit compares. The first daemon that notices sweeps the store (`hot/recovery.rs`): every run that is due may have been sent
+//! since, under up to [`STARTS_LOST_MAX`] further numbers each time, and is looked for under each before it is sent again.
 
 use jiff::Timestamp;
 

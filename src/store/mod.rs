@@ -4,47 +4,38 @@
 mod api_crons;
 mod backfill;
 mod cancel;
-mod claim_runs;
 mod client_runs;
 mod counts;
 mod cron_entries;
 mod cron_state;
 mod daemons;
 mod definitions;
-mod deliveries;
 mod delivery_mode;
-mod delivery_queue;
 mod denials;
 mod edits;
-mod end_run;
 mod ended;
 mod error;
 mod exposure;
 mod failovers;
+mod hot;
 mod housekeeping;
 mod inactive_spans;
 mod last_good;
 mod lease;
 mod lock;
 mod notices;
-mod occurrences;
 mod open;
 mod outages;
 mod owed_webhooks;
-mod plan_due;
 mod read;
 mod readers;
 mod receivers_away;
-mod recovery;
 mod replay;
 mod retry;
-mod room;
 mod rows;
 mod scheduled_crons;
 mod set_back;
-mod skipped_ranges;
 mod sql;
-mod step_run;
 mod suspended;
 mod sync_crons;
 #[cfg(test)]
@@ -70,23 +61,26 @@ pub use api_crons::{
 };
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use cancel::{CancelEffect, CancelledRun};
-pub use claim_runs::Claim;
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
-#[cfg(test)]
-pub(crate) use deliveries::RECEIVER;
-pub use deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use delivery_mode::DeliveryModeChange;
-pub use delivery_queue::Admission;
-pub use end_run::{AfterEnd, FailureLimit, RunEnding};
 pub use error::StoreError;
 pub use exposure::exposure;
+pub use hot::claim_runs::Claim;
+#[cfg(test)]
+pub(crate) use hot::deliveries::RECEIVER;
+pub use hot::deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
+pub use hot::delivery_queue::Admission;
+pub use hot::end_run::{AfterEnd, FailureLimit, RunEnding};
+pub use hot::plan_due::Planned;
+pub use hot::recovery::Recovered;
+pub use hot::room::{ClaimLimits, ClaimedRun, HeldRun};
+pub use hot::step_run::{PreviousRun, RunEvent, Step};
 pub use lease::Sharing;
 pub use lock::DaemonLock;
 pub use notices::{NewNotice, NoticeKind};
-pub use plan_due::Planned;
 pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
     CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
@@ -95,11 +89,8 @@ pub use read::{
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
-pub use recovery::Recovered;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
 pub use retry::RetryRequest;
-pub use room::{ClaimLimits, ClaimedRun, HeldRun};
-pub use step_run::{PreviousRun, RunEvent, Step};
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
 pub use trigger::TriggeredRun;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::StoreError;
-use super::room::HeldRun;
+use super::hot::room::HeldRun;
 use super::sql::{Column, Row, Transaction, ValueRef, bad, named_params};
 use crate::domain::ids::{DaemonNumber, RunId, ThreadId};
 use crate::domain::reason::Reason;

@@ -473,7 +473,7 @@ async fn the_queries_of_every_second_use_indexes() {
     }
     let checks = format!(
         "EXPLAIN QUERY PLAN SELECT run_id FROM runs WHERE {} AND (held_by IS NULL OR held_by = 1) ORDER BY act_at",
-        claim_runs::TO_CHECK
+        hot::claim_runs::TO_CHECK
     );
     let plan: String =
         database.prepare(&checks).unwrap().raw_query().next().unwrap().unwrap().get("detail").unwrap();

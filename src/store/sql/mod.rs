@@ -4,11 +4,13 @@
 //!
 //! The verbs are those of rust-postgres. Each prepares its statement once per connection.
 
+mod dialect;
 mod params;
 mod row;
 
 use rusqlite::{CachedStatement, Connection, TransactionBehavior};
 
+use dialect::Dialect;
 pub(super) use params::Params;
 pub(super) use row::{Column, Row, bad};
 pub(super) use rusqlite::named_params;
@@ -51,7 +53,7 @@ impl<'t> Transaction<'t> {
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, StoreError> {
-        Ok(Statement(self.0.prepare_cached(sql)?))
+        Ok(Statement(self.0.prepare_cached(&Dialect::Sqlite.say(sql))?))
     }
 
     /// Returns how many rows the statement has changed.

@@ -4,19 +4,9 @@
 use std::time::Duration;
 
 use super::claim_runs::looked_at;
-use super::counts::Tx;
-use super::cron_entries::count_failure;
-use super::definitions::Definitions;
 use super::deliveries::insert_delivery;
-use super::edits::revise_waiting;
-use super::lease::Sharing;
-use super::owed_webhooks::{self, Owed};
-use super::retry::insert_next;
 use super::room::HeldRun;
-use super::rows::{OutcomeTexts, held_run, save_end};
 use super::step_run::{RunEvent, insert_deletion, insert_event};
-use super::waits_for::count_deadline_from;
-use super::{Store, StoreError};
 use crate::domain::backoff;
 use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
@@ -25,6 +15,16 @@ use crate::domain::lease::THREADS_KEPT;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
+use crate::store::counts::Tx;
+use crate::store::cron_entries::count_failure;
+use crate::store::definitions::Definitions;
+use crate::store::edits::revise_waiting;
+use crate::store::lease::Sharing;
+use crate::store::owed_webhooks::{self, Owed};
+use crate::store::retry::insert_next;
+use crate::store::rows::{OutcomeTexts, held_run, save_end};
+use crate::store::waits_for::count_deadline_from;
+use crate::store::{Store, StoreError};
 
 /// Everything that becomes true when a run ends.
 #[derive(Clone, Debug)]

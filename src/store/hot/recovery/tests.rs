@@ -104,6 +104,17 @@ async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_i
     let third = open(folder.path(), &clock);
     assert!(second.commit_nothing().await.is_ok(), "it is swept only once");
     assert!(claim(&third, &clock).await.checks.is_empty());
+    // It goes back once more. What was ruled out since the first time is not any more, nor what was started after that.
+    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    let fourth = open(folder.path(), &clock);
+    let twice = |mut claim: Claim| match claim.checks.remove(0).run.state {
+        RunState::Unconfirmed { start_number, ahead, .. } => (start_number, ahead),
+        state => panic!("{state:?}"),
+    };
+    assert_eq!(twice(claim(&fourth, &clock).await), (1, 6));
+    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]).unwrap();
+    file.execute("DELETE FROM runs", []).unwrap();
+    assert_eq!(twice(claim(&fourth, &clock).await), (1, 6));
 }
 
 fn millis(at: &str) -> i64 {

@@ -3,26 +3,26 @@
 
 use jiff::Timestamp;
 
-use super::client_runs::client_run_spec;
-use super::definitions::Definitions;
-use super::lease::Sharing;
 use super::plan_due::{Planned, plan_pass};
 use super::recovery::{Recovered, next_gone, recover};
 use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
-use super::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
-use super::sql::{Row, Rows, Transaction, ValueRef, named_params};
-use super::{Store, StoreError, waits_for};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
+use crate::store::client_runs::client_run_spec;
+use crate::store::definitions::Definitions;
+use crate::store::lease::Sharing;
+use crate::store::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
+use crate::store::sql::{Row, Rows, Transaction, ValueRef, named_params};
+use crate::store::{Store, StoreError, waits_for};
 
 /// The most runs to end that one claim takes; the next claim takes the others.
 const ENDS_PER_CLAIM: usize = 256;
 
 /// Selects the runs to check. Those that are due and wait to be sent are not looked through.
-pub(super) const TO_CHECK: &str = "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running')";
+pub(in crate::store) const TO_CHECK: &str = "act_at <= :now AND (phase = 'unconfirmed' OR phase = 'running')";
 
 /// The runs that were claimed.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +120,7 @@ impl Store {
 }
 
 /// Does what [`Store::looked_at`] does.
-pub(super) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
+pub(in crate::store) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
     let sql = "UPDATE runs SET recovered_at = NULL WHERE run_id = ?1 AND recovered_at IS NOT NULL AND \
                exclusive = 1";
     let changed = tx.execute(sql, [run_id.to_string()])?;

@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::rows::millis;
-use super::sql::Transaction;
-use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{self, Places, kept_for_files};
+use crate::store::rows::millis;
+use crate::store::sql::Transaction;
+use crate::store::{StoreError, cron_entries};
 
 /// The limits of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct HeldRun {
 }
 
 /// The number of the claim under which a run is inserted that is sent at once.
-pub(super) const FIRST_CLAIM: u32 = 1;
+pub(in crate::store) const FIRST_CLAIM: u32 = 1;
 
 /// A claimed run with its specification.
 #[derive(Clone, Debug)]
@@ -67,13 +67,13 @@ impl ClaimedRun {
 
 /// The highest turn of each source of which a run was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ServedTurns {
+pub(in crate::store) struct ServedTurns {
     of_files: i64,
     of_clients: i64,
 }
 
 impl ServedTurns {
-    pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
+    pub(in crate::store) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
         let served = |source: CronSource| {
             tx.query_value("SELECT turn FROM turns WHERE source = ?1", [source.as_str()])
         };
@@ -81,7 +81,7 @@ impl ServedTurns {
     }
 
     /// Returns the turn of a cron's next run, if this is the turn of its latest one.
-    pub(super) fn next(self, source: CronSource, latest: i64) -> i64 {
+    pub(in crate::store) fn next(self, source: CronSource, latest: i64) -> i64 {
         let served = match source {
             CronSource::File => self.of_files,
             CronSource::Api => self.of_clients,
@@ -91,22 +91,22 @@ impl ServedTurns {
 }
 
 /// The room for runs that are sent at once, and the runs that are sent.
-pub(super) struct Room {
+pub(in crate::store) struct Room {
     /// The daemon that sends them; `None` if nobody does.
-    pub(super) holder: Option<DaemonNumber>,
+    pub(in crate::store) holder: Option<DaemonNumber>,
     /// How many more runs may be sent.
-    pub(super) starts: usize,
+    pub(in crate::store) starts: usize,
     /// Whether there will be more room in a moment, when what is being sent has been answered.
-    pub(super) more_soon: bool,
+    pub(in crate::store) more_soon: bool,
     places: Places,
-    pub(super) sending: Vec<ClaimedRun>,
+    pub(in crate::store) sending: Vec<ClaimedRun>,
     /// The highest turn of each source of which a run is sent.
     turns: [Option<i64>; CronSource::ALL.len()],
 }
 
 impl Room {
     /// Returns that nothing is sent.
-    pub(super) fn none() -> Self {
+    pub(in crate::store) fn none() -> Self {
         let places = Places { max: 0, kept_for_files: 0, of_files: 0, of_clients: 0 };
         Self {
             holder: None,
@@ -120,7 +120,7 @@ impl Room {
 
     /// Returns the room within these limits; none if nothing is due that could take it. Runs of clients hold no places: the
     /// clients start them themselves, and they use up no cron's place.
-    pub(super) fn within(
+    pub(in crate::store) fn within(
         tx: &Transaction<'_>,
         limits: ClaimLimits,
         holder: DaemonNumber,
@@ -151,30 +151,30 @@ impl Room {
         Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
     }
 
-    pub(super) fn has_room(&self, source: CronSource) -> bool {
+    pub(in crate::store) fn has_room(&self, source: CronSource) -> bool {
         self.starts > 0 && self.places.has_room(source)
     }
 
     /// Returns whose run is sent next, given whether runs of either source wait.
-    pub(super) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
+    pub(in crate::store) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
         self.places.next(of_files, of_clients).filter(|_| self.starts > 0)
     }
 
     /// Gives a place to a run of this source.
-    pub(super) fn take(&mut self, source: CronSource) {
+    pub(in crate::store) fn take(&mut self, source: CronSource) {
         self.starts = self.starts.saturating_sub(1);
         self.places.take(source);
     }
 
     /// Adds a run that has been given a place and is being sent.
-    pub(super) fn send(&mut self, claimed: ClaimedRun, source: CronSource, turn: i64) {
+    pub(in crate::store) fn send(&mut self, claimed: ClaimedRun, source: CronSource, turn: i64) {
         self.sending.push(claimed);
         let highest = &mut self.turns[source as usize];
         *highest = (*highest).max(Some(turn));
     }
 
     /// Writes the turns that were served.
-    pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
                 tx.execute(

@@ -5,13 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::counts::{Counted, Tx};
-use super::delivery_mode::{self, CurrentMode};
 use super::delivery_queue::{Admission, QueueHead, due};
-use super::receivers_away::{self, ReceiverAway};
-use super::rows::{millis, parsed, timestamp};
-use super::sql::{Transaction, named_params};
-use super::{Store, StoreError, suspended};
 use crate::domain::backoff;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{
@@ -20,6 +14,12 @@ use crate::domain::delivery::{
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DaemonNumber, DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
+use crate::store::counts::{Counted, Tx};
+use crate::store::delivery_mode::{self, CurrentMode};
+use crate::store::receivers_away::{self, ReceiverAway};
+use crate::store::rows::{millis, parsed, timestamp};
+use crate::store::sql::{Transaction, named_params};
+use crate::store::{Store, StoreError, suspended};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
 const SUSPENDED: &str =
@@ -28,11 +28,11 @@ const SUSPENDED: &str =
 /// A claimed delivery. Its next attempt has been counted already and must be made now.
 #[derive(Clone, Debug)]
 pub struct ClaimedDelivery {
-    pub(super) seq: i64,
+    pub(in crate::store) seq: i64,
     pub delivery_id: DeliveryId,
-    pub(super) created_at: Timestamp,
+    pub(in crate::store) created_at: Timestamp,
     /// When it was claimed.
-    pub(super) claimed_at: Timestamp,
+    pub(in crate::store) claimed_at: Timestamp,
     /// The run that the delivery reports.
     pub run_id: RunId,
     /// `None` if the run has no cron.
@@ -312,7 +312,11 @@ pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(u
      substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
 /// Inserts the delivery of a run that has ended.
-pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+pub(in crate::store) fn insert_delivery(
+    tx: &Tx<'_>,
+    delivery: &NewDelivery,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let sql = format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \

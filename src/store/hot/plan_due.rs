@@ -6,17 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::counts::Tx;
-use super::cron_entries::{self, CronEntry, NextPlan};
-use super::definitions::Definitions;
-use super::failovers::Failovers;
 use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
 use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
-use super::rows::{millis, parsed, parsed_option, time_option};
-use super::scheduled_crons::{ScheduledCron, scheduled};
-use super::set_back::decided;
-use super::sql::Transaction;
-use super::{Store, StoreError, outages, skipped_ranges, zone_rules};
+use super::skipped_ranges;
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
 use crate::domain::cron::{Cron, CronSource, Overlap};
@@ -28,6 +20,15 @@ use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::skipped_range::{MergeRule, SkippedRange};
+use crate::store::counts::Tx;
+use crate::store::cron_entries::{self, CronEntry, NextPlan};
+use crate::store::definitions::Definitions;
+use crate::store::failovers::Failovers;
+use crate::store::rows::{millis, parsed, parsed_option, time_option};
+use crate::store::scheduled_crons::{ScheduledCron, scheduled};
+use crate::store::set_back::decided;
+use crate::store::sql::Transaction;
+use crate::store::{Store, StoreError, outages, zone_rules};
 
 /// What was planned in a pass.
 #[derive(Clone, Debug, Default)]
@@ -41,18 +42,18 @@ pub struct Planned {
     /// Whether the cursor of a cron lies ahead of `now`, so that it was not planned: the clock was set back.
     pub is_ahead: bool,
     /// Crons whose definitions cannot be read back, and why. They are not planned, so that the others still fire.
-    pub(super) unreadable: Vec<(String, String)>,
+    pub(in crate::store) unreadable: Vec<(String, String)>,
 }
 
 /// A plan of one cron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PlannedCron {
+pub(in crate::store) struct PlannedCron {
     /// The last instant that is accounted for.
-    pub(super) cursor: Timestamp,
+    pub(in crate::store) cursor: Timestamp,
     /// When to plan again, or `None` once the calendar has ended.
-    pub(super) next_wake: Option<Timestamp>,
+    pub(in crate::store) next_wake: Option<Timestamp>,
     /// How many runs were added.
-    pub(super) fired: usize,
+    pub(in crate::store) fired: usize,
 }
 
 impl Store {
@@ -67,7 +68,7 @@ impl Store {
 }
 
 impl Planned {
-    pub(super) fn log(&self) {
+    pub(in crate::store) fn log(&self) {
         for (cron, problem) in &self.unreadable {
             tracing::error!(cron, problem, hourly = cron, "cron cannot be read and is not scheduled");
         }
@@ -76,7 +77,7 @@ impl Planned {
 
 /// Plans the crons that are due, at most [`CRONS_PER_PASS`] of each source; the others are due in the next pass. As long
 /// as none has been due for [`PLANNED_WITHIN`], no more are planned than there is room for, if there will be more soon.
-pub(super) fn plan_pass(
+pub(in crate::store) fn plan_pass(
     tx: &Tx<'_>,
     cache: &Definitions,
     room: &mut Room,
@@ -131,7 +132,11 @@ fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -
 }
 
 /// Plans one cron up to `now`, in as many plans as it takes.
-pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
+pub(in crate::store) fn plan_until(
+    tx: &Tx<'_>,
+    scheduled: &ScheduledCron,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let outages = outages::lasting_since(tx, scheduled.cursor)?;
     let mut room = Room::none();
     let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
@@ -146,7 +151,7 @@ pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp)
 
 /// Plans by the new definition what the former one left undecided until `now`, in as many plans as it takes.
 /// `reason` is recorded for what only the former one names.
-pub(super) fn plan_edited_until(
+pub(in crate::store) fn plan_edited_until(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
     former: &ScheduledCron,

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 
 use super::claim_runs::looked_at;
-use super::counts::Counted;
 use super::room::HeldRun;
-use super::rows::{held_run, millis, run, save_run, timestamp};
-use super::sql::{Transaction, named_params};
-use super::{Store, StoreError, cron_entries, edits};
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
 use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{Run, RunChange, RunState};
+use crate::store::counts::Counted;
+use crate::store::rows::{held_run, millis, run, save_run, timestamp};
+use crate::store::sql::{Transaction, named_params};
+use crate::store::{Store, StoreError, cron_entries, edits};
 
 /// A step to commit.
 #[derive(Clone, Debug)]
@@ -140,7 +140,11 @@ impl Store {
 }
 
 /// Adds a line to the timeline of a run.
-pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent) -> Result<(), StoreError> {
+pub(in crate::store) fn insert_event(
+    tx: &Transaction<'_>,
+    run_id: RunId,
+    event: &RunEvent,
+) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)",
         named_params! {
@@ -154,7 +158,7 @@ pub(super) fn insert_event(tx: &Transaction<'_>, run_id: RunId, event: &RunEvent
 }
 
 /// Schedules the deletion of a thread on the agent server for `due_at`.
-pub(super) fn insert_deletion(
+pub(in crate::store) fn insert_deletion(
     tx: &Transaction<'_>,
     run_id: RunId,
     thread_id: ThreadId,

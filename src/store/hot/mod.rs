@@ -1,0 +1,14 @@
+//! The operations that every run and every webhook needs: planning, claiming, stepping, ending, delivering, and recovering what
+//! a daemon held that is gone. They decide how fast all of it is, so they look at no more rows than they change, and each has
+//! indexes of its own. All others are cold: commands, clients' crons, edits, reads.
+
+pub(super) mod claim_runs;
+pub(super) mod deliveries;
+pub(super) mod delivery_queue;
+pub(super) mod end_run;
+pub(super) mod occurrences;
+pub(super) mod plan_due;
+pub(super) mod recovery;
+pub(super) mod room;
+pub(super) mod skipped_ranges;
+pub(super) mod step_run;
