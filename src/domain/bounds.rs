@@ -12,7 +12,7 @@ pub const OCCURRENCES_PER_PASS: usize = 10_000;
 pub const ON_TIME_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a cron waits for a run that was recovered to be looked at before it is planned all the same, because the agent
-/// server may be away. It is shorter than [`ON_TIME_WITHIN`], so no occurrence comes too late by it.
+/// server may be away. It is shorter than [`ON_TIME_WITHIN`], so only an occurrence with a shorter deadline comes too late by it.
 pub const RECOVERED_WAIT: Duration = Duration::from_secs(3);
 
 /// The default `start_deadline` is the time until the next occurrence, but at most this.

@@ -4,13 +4,11 @@
 use jiff::Timestamp;
 
 use super::backoff;
-use super::bounds::START_DEADLINE_MAX;
+use super::bounds::{ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::Cron;
 use super::cron_state::CronState;
 use super::ids::FIRST_RUN;
-use super::plan::{
-    SkipReason, deadline_on_time, due_at, is_excluded, names, next_within, start_deadline, too_late,
-};
+use super::plan::{SkipReason, due_at, is_excluded, names, next_within, start_deadline, too_late};
 use super::reason::{Reason, ReasonCode};
 use super::retry::before_timeout;
 use super::run::{Run, Status, Trigger};
@@ -62,7 +60,7 @@ pub fn unsent_after_edit(run: &Run, cron: &Cron, former: Option<&Cron>, now: Tim
     // It was found in time by the rules of then, so only other rules can make it too late. A retry was not found late.
     let catchup = |cron: &Cron| (cron.policy.catchup, cron.policy.catchup_window);
     former.filter(|former| catchup(former) != catchup(cron) && !is_retry)?;
-    let is_late = deadline_on_time(cron, at, now).is_none();
+    let is_late = backoff::between(at, now) > ON_TIME_WITHIN || run.start_before <= now;
     let why = too_late(cron, at, next_within(cron, at), now).filter(|_| is_late)?;
     Some(Unsent { status: Status::Missed, reason: why.reason(cron, None) })
 }

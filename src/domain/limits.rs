@@ -1,5 +1,5 @@
 //! How much clients and people may add, so that a loop of theirs cannot fill the store or keep the runner searching through
-//! what waits. It is pure.
+//! what waits.
 
 use super::bounds::{API_CRONS_MAX, API_RUNS_WAITING_MAX, BACKFILLED_WAITING_MAX, TRIGGERED_WAITING_MAX};
 use super::cron::{Cron, CronSource};

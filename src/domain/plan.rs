@@ -1,7 +1,8 @@
 //! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
 //! the same plan.
 
-use std::collections::BTreeSet;
+mod instants;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,10 +13,13 @@ use super::bounds::{
 };
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::CronState;
-use super::ids::{CronId, FIRST_RUN, RunId};
+use super::ids::{FIRST_RUN, RunId};
 use super::outage::{Away, Outage};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
+
+pub(super) use instants::names;
+pub use instants::{Decided, just_before, next_within};
 
 /// What a record says of the run in its way, and what it says once it is known that nobody could see that run.
 pub const STILL_RUNNING: &str = "was still running";
@@ -87,6 +91,13 @@ pub enum MissReason {
     LaterOne,
     /// Older than `catchup_window`.
     OutsideWindow,
+}
+
+impl Decision {
+    fn is_skip_for_another_run(&self) -> bool {
+        let Decision::Skip { reason, .. } = self else { return false };
+        !matches!(reason, SkipReason::Excluded | SkipReason::Requested)
+    }
 }
 
 impl SkipReason {
@@ -174,28 +185,6 @@ impl Active {
     }
 }
 
-/// Instants after the cursors of crons that have a record already, because the clock was set back. Nothing is decided
-/// about them again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decided(BTreeSet<(CronId, Timestamp)>);
-
-impl FromIterator<(CronId, Timestamp)> for Decided {
-    fn from_iter<I: IntoIterator<Item = (CronId, Timestamp)>>(instants: I) -> Self {
-        Self(instants.into_iter().collect())
-    }
-}
-
-impl Decided {
-    /// Returns the first occurrence of the cron strictly after `after` that is still to be decided about.
-    pub fn next_within(&self, cron: &Cron, after: Timestamp) -> Option<Timestamp> {
-        let mut next = next_within(cron, after);
-        while let Some(at) = next.filter(|at| self.0.contains(&(cron.cron_id, *at))) {
-            next = next_within(cron, at);
-        }
-        next
-    }
-}
-
 /// A definition that was replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct Former<'a> {
@@ -214,6 +203,8 @@ pub struct PlanFacts<'a> {
     pub active: Active,
     /// At least those that had not ended at `cursor`.
     pub outages: &'a [Outage],
+    /// The times of which occurrences may have been started although nothing is known of that.
+    pub unsure: &'a [(Timestamp, Timestamp)],
     pub now: Timestamp,
 }
 
@@ -222,6 +213,11 @@ impl PlanFacts<'_> {
     fn found_late_by(&self, at: Timestamp) -> Option<&Outage> {
         let in_the_way = |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk);
         self.outages.iter().filter(in_the_way).find(|outage| outage.contains(at))
+    }
+
+    /// Returns whether an occurrence of this instant may have been started already. Then it is looked for, whatever else is decided.
+    fn may_have_started(&self, at: Timestamp) -> bool {
+        self.unsure.iter().any(|(since, until)| (*since..=*until).contains(&at))
     }
 
     /// Returns the outage of the agent server, or of our access to it, that lasts.
@@ -262,13 +258,16 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
             Some(_) => decided.next_within(cron, at),
         };
         let deadline = deadline_on_time(cron, at, now);
-        if deadline.is_none()
-            && let Some(reason) = too_late(cron, at, next, now)
-        {
+        let too_late = too_late(cron, at, next, now).filter(|_| deadline.is_none());
+        let is_unsure = facts.may_have_started(at);
+        if let Some(reason) = too_late.filter(|_| !is_unsure) {
             miss(&mut decisions, at, reason, facts.found_late_by(at));
             continue;
         }
         let mut decision = decide(cron, at, deadline, active, facts);
+        if is_unsure && (too_late.is_some() || decision.is_skip_for_another_run()) {
+            decision = look_for(cron, at, now);
+        }
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
@@ -332,37 +331,9 @@ impl Due {
     }
 }
 
-/// Returns the first instant strictly after `after` that the calendar and the cron's `start_time` and
-/// `end_time` allow.
-pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
-    if !cron.enabled {
-        return None;
-    }
-    let from = match cron.start_time {
-        // An occurrence exactly at the start counts, and a calendar returns instants strictly after.
-        Some(start) if start > after => just_before(start),
-        _ => after,
-    };
-    let at = cron.calendar.next_after(from)?.at;
-    match cron.end_time {
-        Some(end) if at >= end => None,
-        _ => Some(at),
-    }
-}
-
-/// Returns whether the cron has an occurrence at exactly this instant.
-pub(super) fn names(cron: &Cron, at: Timestamp) -> bool {
-    next_within(cron, just_before(at)) == Some(at)
-}
-
-/// Returns the last instant before this one.
-pub fn just_before(at: Timestamp) -> Timestamp {
-    at.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(at)
-}
-
 /// Returns the start deadline of an occurrence that is found on time: a short while after its instant at most, and before that
 /// deadline.
-pub(super) fn deadline_on_time(cron: &Cron, at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+fn deadline_on_time(cron: &Cron, at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     if backoff::between(at, now) > ON_TIME_WITHIN {
         return None;
     }
@@ -488,6 +459,12 @@ fn fire(cron: &Cron, at: Timestamp, deadline: Option<Timestamp>, now: Timestamp)
         }
     };
     Decision::Fire { scheduled_for: at, due_at, start_before, trigger }
+}
+
+/// Returns the decision that a run is looked for, and not started any more if it is not found.
+fn look_for(cron: &Cron, at: Timestamp, now: Timestamp) -> Decision {
+    let due_at = due_at(cron, at);
+    Decision::Fire { scheduled_for: at, due_at, start_before: now, trigger: Trigger::Schedule }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Consecutive occurrences that never run for the same reason share one record, which the ones that follow extend. It is pure.
+//! Consecutive occurrences that never run for the same reason share one record, which the ones that follow extend.
 
 use jiff::Timestamp;
 

@@ -254,7 +254,7 @@ async fn attempt(
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
     let mut report = match courier.store.may_act() {
         true => sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken())),
-        // Others may have taken over.
+        // Others may hold it by now.
         false => AttemptReport::unanswered(AttemptResult::Withdrawn),
     };
     // Clients can read what is kept. What only this machine can reach must not become readable by naming it.

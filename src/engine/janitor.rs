@@ -59,7 +59,7 @@ async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
             .map(|deletion| async move {
                 let deleted = match janitor.store.may_act() {
                     true => janitor.backend.delete_thread(deletion.thread_id).await,
-                    false => Ok(Deleted::NotYet("others may have taken over".to_owned())),
+                    false => Ok(Deleted::NotYet("this daemon may not act any more".to_owned())),
                 };
                 (deletion, deleted.unwrap_or_else(|error| Deleted::NotYet(error.to_string())))
             })

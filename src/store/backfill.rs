@@ -161,10 +161,10 @@ fn backfill_lines(
 /// Returns the status or phase of the instant's own record. A record that says that nothing ran, because no
 /// daemon was running or the cron was paused, edited or removed, is no obstacle and does not count.
 fn record_at(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<String>, StoreError> {
-    let word = tx.query_opt(&format!(
-            "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 AND NOT {NOTHING_RAN}"
-        ), (cron_id.to_string(), millis(at)), |row| row.get(0))?;
-    Ok(word)
+    let sql = format!(
+        "SELECT coalesce(status, phase) FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 AND NOT {NOTHING_RAN}"
+    );
+    tx.query_opt(&sql, (cron_id.to_string(), millis(at)), |row| row.get(0))
 }
 
 /// A record of occurrences that were missed, or skipped by a pause or an edit. Times are milliseconds, as stored.

@@ -1,4 +1,4 @@
-//! The daemons that this store has had, one after the other: who may have sent a run that bears its id.
+//! The daemons that this store has had: who may have sent a run that bears its id.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -103,7 +103,11 @@ pub(super) fn register(
         (daemon_id.to_string(), millis(now)),
     )?);
     let timeline = recovery::sweep(&tx, number, now)?;
-    tx.execute("DELETE FROM daemons WHERE number <= ?1 - ?2", (number.0, DAEMONS_REMEMBERED))?;
+    // One that may still hold something stays until that is recovered.
+    tx.execute(
+        "DELETE FROM daemons WHERE number <= ?1 - ?2 AND recovered_at IS NOT NULL",
+        (number.0, DAEMONS_REMEMBERED),
+    )?;
     let installation_id = open::installation_id(&tx)?;
     let daemons = tx.query("SELECT daemon_id FROM daemons", (), |row| parsed(row, "daemon_id"))?;
     tx.commit(&CommitCounts::default())?;
@@ -229,6 +233,7 @@ mod tests {
             assert!(daemons.last().is_none_or(|last| store.has_had_daemon(*last)));
             assert!(store.has_had_daemon(store.run_owner().daemon_id));
             daemons.push(store.run_owner().daemon_id);
+            store.recover(at(0)).await.unwrap();
             if last == DAEMONS_REMEMBERED + 2 {
                 let known: Vec<bool> = daemons.iter().map(|daemon| store.has_had_daemon(*daemon)).collect();
                 assert_eq!(known, [vec![false; 2], vec![true; 100]].concat());

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::hot::room::HeldRun;
+use super::hot::held_runs::HeldRun;
+use super::hot::held_runs::demand_held;
 use super::outages::restate_overlaps;
-use super::rows::{demand_held, millis, reason_from_row};
+use super::rows::{millis, reason_from_row};
 use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::ids::RunId;
@@ -30,9 +31,9 @@ impl Store {
             let replaced = tx.query_opt(
                 "SELECT reason_code, reason FROM runs WHERE run_id = ?1 AND phase = 'running'",
                 [run_id.to_string()],
-                |row| Ok(reason_from_row(row)),
+                reason_from_row,
             )?;
-            let Some(replaced) = replaced.transpose()? else { return Ok(None) };
+            let Some(replaced) = replaced else { return Ok(None) };
             set_reason(tx, run_id, Some(&denied))?;
             Ok(replaced)
         })

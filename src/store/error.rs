@@ -23,7 +23,7 @@ pub enum StoreError {
         /// What is wrong and what to do about it.
         problem: String,
     },
-    /// There is no room on the disk for what belongs to the file. It passes once there is.
+    /// There is no room on the disk for what belongs to the file, or another process keeps it from being written. It passes.
     #[error("{path}: {problem}")]
     NoRoom { path: PathBuf, problem: String },
     /// This user may not read the file.
@@ -34,7 +34,9 @@ pub enum StoreError {
     #[error("the store is lost to this process: {0}")]
     Lost(String),
     /// Others that share the store have taken this daemon for gone, and have what it held. It must begin anew.
-    #[error("this daemon gave no sign of life for too long; others have taken over what it held")]
+    #[error(
+        "this daemon was taken for gone, or its store has gone back to an earlier state; it does not hold what it held"
+    )]
     Ousted,
     /// The run, definition or webhook that was named does not exist. Nothing was changed.
     #[error("{0}")]
@@ -63,7 +65,7 @@ pub enum StoreError {
     IllegalTransition(#[from] IllegalTransition),
     /// What was to be said about a run, a webhook or a thread does not count, because this daemon does not hold it any more.
     /// Nothing was done.
-    #[error("another daemon holds it")]
+    #[error("this daemon does not hold it any more")]
     NotHeld,
     /// A read was interrupted because it took too long.
     #[error("this would take longer than 10 s to read; ask for less")]

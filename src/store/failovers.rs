@@ -3,24 +3,31 @@
 //!
 //! Nothing in the rows of a store can tell that it went back, so it has a number of its own (`installation.timeline`), which every
 //! commit compares. The first daemon that notices sweeps the store (`hot/recovery.rs`): every run that is due may have been sent
-//! since, under up to [`STARTS_LOST_MAX`] further numbers each time, and is looked for under each before it is sent again.
+//! since, each time under as many as [`STARTS_LOST_MAX`] further numbers, and is looked for under each before it is sent again. So
+//! is an occurrence that is planned again. Up to when that concerns them has a margin, since clocks differ.
 
 use jiff::Timestamp;
 
 use super::StoreError;
-use super::rows::time;
+use super::rows::{millis, time};
 use super::sql::Transaction;
+use crate::domain::backoff;
+use crate::domain::lease::{LEASE, LOST_WITHIN};
 
 /// How many starts of a run may have been lost with the last commits.
 pub(super) const STARTS_LOST_MAX: u32 = 3;
 
-/// When each of them was noticed, the latest first.
+/// Recorded for a run that is looked for although nothing is known of a start.
+pub(super) const WENT_BACK: &str =
+    "the store has gone back to an earlier state, and it may have been started before that";
+
+/// The ends of the times that they concern, the latest first.
 pub(super) struct Failovers(Vec<Timestamp>);
 
 /// A run that may be on the agent server although the store knew nothing of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsure {
-    /// When that was noticed last.
+    /// Since when it is looked for.
     pub(super) since: Timestamp,
     /// How many starts beyond the first one have to be ruled out.
     pub(super) starts_ahead: u32,
@@ -31,11 +38,38 @@ impl Failovers {
         tx.query("SELECT at FROM failovers ORDER BY at DESC", (), |row| time(row, "at")).map(Self)
     }
 
-    /// Returns whether a new run of an occurrence of this instant is unsure: since before the store went back, perhaps several
-    /// times, and each time it may have been started by other numbers.
-    pub(super) fn unsure(&self, scheduled_for: Timestamp) -> Option<Unsure> {
-        let times = self.0.iter().take_while(|at| scheduled_for <= **at).count();
-        let starts_ahead = u32::try_from(times).unwrap_or(u32::MAX).saturating_mul(STARTS_LOST_MAX);
-        self.0.first().filter(|_| times > 0).map(|since| Unsure { since: *since, starts_ahead })
+    /// Records those that nobody has noticed before, from the one after `swept` to the one of this `timeline`.
+    pub(super) fn record(
+        tx: &Transaction<'_>,
+        swept: i64,
+        timeline: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for timeline in swept + 1..=timeline {
+            let sql = "INSERT INTO failovers (timeline, at) VALUES (?1, ?2)";
+            tx.execute(sql, (timeline, millis(concerned_until(now))))?;
+        }
+        Ok(())
     }
+
+    /// Returns whether a run of an occurrence of this instant, which is inserted now, is unsure: it may have been started before
+    /// the store went back, and if that was several times, each time under other numbers.
+    pub(super) fn unsure(&self, scheduled_for: Timestamp, now: Timestamp) -> Option<Unsure> {
+        let times = self.0.iter().take_while(|until| scheduled_for <= **until).count();
+        let starts_ahead = u32::try_from(times).unwrap_or(u32::MAX).saturating_mul(STARTS_LOST_MAX);
+        (times > 0).then_some(Unsure { since: now, starts_ahead })
+    }
+
+    /// Returns the times of which occurrences may have been started although the store knows nothing of them, however they would
+    /// be judged now.
+    pub(super) fn unsure_spans(&self) -> Vec<(Timestamp, Timestamp)> {
+        let lost = |until: &Timestamp| until.checked_sub(LOST_WITHIN + LEASE).unwrap_or(*until);
+        self.0.iter().map(|until| (lost(until), *until)).collect()
+    }
+}
+
+/// Returns up to when occurrences may have been started if the store is found to have gone back now: the clock of whoever started
+/// them may be ahead of ours.
+pub(super) fn concerned_until(now: Timestamp) -> Timestamp {
+    backoff::after(now, LEASE)
 }

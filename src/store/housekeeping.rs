@@ -46,7 +46,7 @@ impl Store {
 /// Deletes as many definitions as one transaction should. The query looks up the runs that use a definition
 /// by their cron, because that column has an index.
 fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreError> {
-    let deleted = tx.execute(
+    tx.execute(
         "DELETE FROM definitions WHERE definition_id IN (SELECT definition_id FROM definitions \
          WHERE created_at < ?1 \
          AND NOT EXISTS (SELECT 1 FROM crons WHERE crons.cron_id = definitions.cron_id \
@@ -54,6 +54,5 @@ fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreErro
          AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.cron_id = definitions.cron_id \
          AND runs.definition_id = definitions.definition_id) LIMIT ?2)",
         (old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)),
-    )?;
-    Ok(deleted)
+    )
 }

@@ -35,9 +35,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(clock: Clock, sharing: Sharing) -> Self {
-        let told = Mutex::new(clock.since_boot());
-        Self { clock, sharing, told }
+    /// Returns the lease of a daemon whose registration began at `began`.
+    pub(super) fn new(clock: Clock, sharing: Sharing, began: Duration) -> Self {
+        Self { clock, sharing, told: Mutex::new(began) }
     }
 
     /// Returns the present instant, for [`Lease::renew`].

@@ -74,9 +74,10 @@ pub(crate) use hot::deliveries::RECEIVER;
 pub use hot::deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
 pub use hot::delivery_queue::Admission;
 pub use hot::end_run::{AfterEnd, FailureLimit, RunEnding};
+pub use hot::held_runs::HeldRun;
 pub use hot::plan_due::Planned;
 pub use hot::recovery::Recovered;
-pub use hot::room::{ClaimLimits, ClaimedRun, HeldRun};
+pub use hot::room::{ClaimLimits, ClaimedRun};
 pub use hot::step_run::{PreviousRun, RunEvent, Step};
 pub use lease::Sharing;
 pub use lock::DaemonLock;
@@ -104,7 +105,7 @@ use writer::Writer;
 use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
 
-/// The daemon's store, the only writer of its file. Cheap to clone.
+/// The daemon's store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// Declared before `writer` so that it drops first: the writer closes the file last, so that SQLite
@@ -171,7 +172,7 @@ impl Store {
         waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
         let mut connection = open::open_to_write(path, new_installation)?;
-        let daemon_id = DaemonId(Uuid::new_v4());
+        let (daemon_id, began) = (DaemonId(Uuid::new_v4()), clock.since_boot());
         let registration = daemons::register(&mut connection, lock, daemon_id, clock.now())
             .map_err(|error| open::in_words(path, error))?;
         let installation_id = registration.installation_id;
@@ -180,7 +181,7 @@ impl Store {
             execution.clone(),
             clock,
             Arc::clone(lock),
-            &registration,
+            (&registration, began),
             waited,
         ));
         let (readers, definitions) =
@@ -260,7 +261,7 @@ impl Store {
         self.writer.trouble()
     }
 
-    /// Returns whether this daemon may still begin something: nobody can have taken over what it holds.
+    /// Returns whether this daemon may still begin something: nobody else can hold what it holds.
     pub fn may_act(&self) -> bool {
         self.writer.lease().holds()
     }

@@ -222,10 +222,13 @@ fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
             problem: format!("no room on the disk ({error})"),
         };
     }
+    if matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked)) {
+        let problem = format!("another process holds its write lock ({error})");
+        return StoreError::NoRoom { path: path.to_path_buf(), problem };
+    }
     let problem = match error.sqlite_error_code() {
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => corrupt(&error.to_string()),
         Some(Code::ReadOnly) => format!("cannot be written ({error}); check who owns it and its directory"),
-        Some(Code::DatabaseBusy) => format!("another process holds its write lock ({error})"),
         _ => error.to_string(),
     };
     StoreError::Unusable { path: path.to_path_buf(), problem }

@@ -17,12 +17,12 @@ mod records;
 mod status;
 mod webhooks;
 
-use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
 use super::sql::{Row, Transaction};

@@ -64,14 +64,14 @@ pub(super) fn next_early(
     away: &ReceiverAway,
     now: Timestamp,
 ) -> Result<Option<QueueHead>, StoreError> {
-    let next = format!(
+    let sql = format!(
         "{QUEUE_HEADS} WHERE {} AND {HELD_UP} \
          ORDER BY due_at, seq LIMIT 1",
         to_receiver(away.scope)
     );
     let (delivery_id, since) = (away.delivery_id.to_string(), millis(away.since));
     let values = named_params! { ":delivery_id": delivery_id, ":now": millis(now), ":since": since };
-    tx.query_opt(&next, values, queue_head_from_row)
+    tx.query_opt(&sql, values, queue_head_from_row)
 }
 
 /// Makes due what waits because this receiver was away.

@@ -145,8 +145,7 @@ pub(super) fn insert_next(
 
 /// Whether the definition of a run is none of its cron's.
 pub(super) fn has_own_definition(tx: &Transaction<'_>, run_id: RunId) -> Result<bool, StoreError> {
-    let own = tx.query_value("SELECT own_definition FROM runs WHERE run_id = ?1", [run_id.to_string()])?;
-    Ok(own)
+    tx.query_value("SELECT own_definition FROM runs WHERE run_id = ?1", [run_id.to_string()])
 }
 
 #[cfg(test)]

@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::StoreError;
-use super::hot::room::HeldRun;
 use super::sql::{Column, Row, Transaction, ValueRef, bad, named_params};
-use crate::domain::ids::{DaemonNumber, RunId, ThreadId};
+use crate::domain::ids::{RunId, ThreadId};
 use crate::domain::reason::Reason;
-use crate::domain::run::{BackendRun, CancelCause, CronVersion, Outcome, Phase, Run, RunError, RunState};
+use crate::domain::run::{BackendRun, CronVersion, Outcome, Phase, Run, RunError, RunState};
 
 /// Names the columns that [`run_from_row`] reads by their places, since to look for the names of so many takes longer than to
 /// read them. A statement selects them before all others.
@@ -237,37 +236,6 @@ pub(super) fn run(tx: &Transaction<'_>, run_id: RunId) -> Result<Run, StoreError
     .ok_or_else(|| no_run(run_id))
 }
 
-/// Reads a run that this daemon holds, and why it is to be cancelled, which its state does not say before it is running.
-///
-/// # Errors
-/// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
-pub(super) fn held_run(
-    tx: &Transaction<'_>,
-    held: HeldRun,
-    by: DaemonNumber,
-) -> Result<(Run, Option<CancelCause>), StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim FROM runs WHERE run_id = ?1");
-    tx.query_opt(&sql, [held.run_id.to_string()], |row| {
-        if (row.get::<Option<i64>>("held_by")?, row.get("claim")?) != (Some(by.0), held.claim) {
-            return Err(StoreError::NotHeld);
-        }
-        Ok((run_from_row(row)?, parsed_option(row, RunColumn::cancelling)?))
-    })?
-    .ok_or_else(|| no_run(held.run_id))
-}
-
-/// Fails if this daemon does not hold the run any more.
-///
-/// # Errors
-/// Those of [`held_run`].
-pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<(), StoreError> {
-    let is_held = tx.query_value(
-        "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)",
-        (held.run_id.to_string(), by.0, held.claim),
-    )?;
-    if is_held { Ok(()) } else { Err(StoreError::NotHeld) }
-}
-
 /// Writes the columns of a run that can change. `act_at` is when a runner acts on it next, which ends the claim, or `None` if it
 /// stays held.
 /// What only the end of a run changes is written only then, because SQLite looks at every index of every column that a
@@ -360,6 +328,6 @@ pub(super) fn save_end(
     if changed == 1 { Ok(()) } else { Err(no_run(run_id)) }
 }
 
-fn no_run(run_id: RunId) -> StoreError {
+pub(super) fn no_run(run_id: RunId) -> StoreError {
     StoreError::NotFound(format!("there is no run {run_id}"))
 }

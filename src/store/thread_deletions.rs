@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rows::{millis, parsed, timestamp};
-use super::sql::named_params;
+use super::sql::Transaction;
 use super::{Store, StoreError};
 use crate::domain::ids::{RunId, ThreadId};
 
@@ -30,34 +30,18 @@ impl Store {
     /// Claims up to `limit` threads to delete now, and returns them with when the next one is due.
     pub async fn claim_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
         let daemon = self.number;
+        // Most of the time none is due, and a read is no commit.
+        let found = self.read_for_loop(move |tx| find_deletions(tx, now, limit)).await?;
+        if found.threads.is_empty() {
+            return Ok(found);
+        }
         self.write(move |tx| {
-            let threads = tx.query(
-                "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
-                 WHERE due_at <= :now AND held_by IS NULL ORDER BY due_at LIMIT :limit",
-                named_params! {
-                    ":now": millis(now),
-                    ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-                },
-                |row| {
-                    Ok(DueDeletion {
-                        thread_id: parsed(row, "thread_id")?,
-                        run_id: parsed(row, "run_id")?,
-                        failures: row.get("failures")?,
-                        claim: row.get("claim")?,
-                    })
-                },
-            )?;
-            let mut claim =
-                tx.prepare("UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1")?;
-            for thread in &threads {
-                claim.execute((thread.thread_id.to_string(), daemon.0, thread.claim))?;
+            let found = find_deletions(tx, now, limit)?;
+            for thread in &found.threads {
+                let sql = "UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1";
+                tx.execute(sql, (thread.thread_id.to_string(), daemon.0, thread.claim))?;
             }
-            let next: Option<i64> = tx.query_value(
-                "SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1 AND held_by IS NULL",
-                [millis(now)],
-            )?;
-            let next_due_at = next.map(|at| timestamp(at, "due_at")).transpose()?;
-            Ok(DueDeletions { threads, next_due_at })
+            Ok(found)
         })
         .await
     }
@@ -94,4 +78,21 @@ impl Store {
         })
         .await
     }
+}
+
+/// Returns the threads that may be claimed for deletion, under the claim that they get, and when the next one is due.
+fn find_deletions(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
+    let sql = "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
+               WHERE due_at <= ?1 AND held_by IS NULL ORDER BY due_at LIMIT ?2";
+    let threads = tx.query(sql, (millis(now), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+        Ok(DueDeletion {
+            thread_id: parsed(row, "thread_id")?,
+            run_id: parsed(row, "run_id")?,
+            failures: row.get("failures")?,
+            claim: row.get("claim")?,
+        })
+    })?;
+    let next = "SELECT min(due_at) FROM thread_deletions WHERE due_at > ?1 AND held_by IS NULL";
+    let next: Option<i64> = tx.query_value(next, [millis(now)])?;
+    Ok(DueDeletions { threads, next_due_at: next.map(|at| timestamp(at, "due_at")).transpose()? })
 }

@@ -131,12 +131,12 @@ impl Writer {
         execution: Execution,
         clock: Clock,
         lock: Arc<DaemonLock>,
-        registration: &Registration,
+        (registration, began): (&Registration, Duration),
         trouble: Option<(Timestamp, String)>,
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
-            lease: Lease::new(clock.clone(), lock.sharing()),
+            lease: Lease::new(clock.clone(), lock.sharing(), began),
             clock,
             lock,
             daemon: registration.number,

@@ -41,7 +41,7 @@ pub(super) struct KeptBack;
 
 impl fmt::Display for KeptBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not sent: others may have taken over")
+        f.write_str("not sent: this daemon may not act any more")
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_start_that_waits_for_its_store_can_be_stopped() {
     let other = Connection::open(daemon.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     daemon.start_again();
-    daemon.wait_for_stderr("the store cannot commit").await;
+    daemon.wait_for_stderr("another process holds its write lock").await;
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
 }

@@ -66,8 +66,8 @@ fn running() -> Active {
 
 /// Facts without outages, and with nothing that was decided before.
 fn facts<'a>(state: &'a CronState, cursor: Timestamp, active: Active, now: Timestamp) -> PlanFacts<'a> {
-    static NOTHING: Decided = Decided(BTreeSet::new());
-    PlanFacts { state, cursor, decided: &NOTHING, active, outages: &[], now }
+    static NOTHING: Decided = Decided::NOTHING;
+    PlanFacts { state, cursor, decided: &NOTHING, active, outages: &[], unsure: &[], now }
 }
 
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
@@ -324,6 +324,39 @@ fn what_can_no_longer_start_before_its_deadline_is_found_late() {
         cursor 2026-03-02T09:00:44Z
         wake 2026-03-02T09:00:48Z"#]],
     );
+}
+
+#[test]
+fn what_may_have_started_already_is_looked_for_whatever_else_is_decided() {
+    let mut cron = cron("* * * * *");
+    cron.policy.catchup = Catchup::None;
+    let state = CronState::default();
+    let span = |since: &str, until: &str| [(at(since), at(until))];
+    let lines = |active, unsure: &[(Timestamp, Timestamp)]| {
+        let facts = facts(&state, at("2026-03-02T08:57:00Z"), active, at("2026-03-02T09:00:01Z"));
+        let plan = plan(&cron, None, &PlanFacts { unsure, ..facts });
+        plan.decisions.iter().map(line).collect::<Vec<_>>()
+    };
+    let one = span("2026-03-02T08:59:00Z", "2026-03-02T08:59:30Z");
+    let both = span("2026-03-02T08:59:00Z", "2026-03-02T09:00:00Z");
+    let free = Active::default();
+    let table = [lines(free, &[]), lines(free, &one), lines(running(), &one), lines(running(), &both)];
+    expect![[r#"
+        miss 2: 2026-03-02T08:58:00Z..2026-03-02T08:59:00Z NoCatchup
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
+
+        miss 1: 2026-03-02T08:58:00Z..2026-03-02T08:58:00Z NoCatchup
+        fire 2026-03-02T08:59:00Z +0s before 2026-03-02T09:00:01Z (schedule)
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
+
+        miss 1: 2026-03-02T08:58:00Z..2026-03-02T08:58:00Z NoCatchup
+        fire 2026-03-02T08:59:00Z +0s before 2026-03-02T09:00:01Z (schedule)
+        skip 2026-03-02T09:00:00Z Overlap(RunId(00000000-0000-0000-0000-000000000000))
+
+        miss 1: 2026-03-02T08:58:00Z..2026-03-02T08:58:00Z NoCatchup
+        fire 2026-03-02T08:59:00Z +0s before 2026-03-02T09:00:01Z (schedule)
+        fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:00:01Z (schedule)"#]]
+    .assert_eq(&table.map(|lines| lines.join("\n")).join("\n\n"));
 }
 
 #[test]

@@ -22,10 +22,11 @@ use crate::domain::backoff;
 use crate::domain::bounds::UNCONFIRMED_MAX;
 use crate::domain::cron::Target;
 use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::lease::LEASE;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
-use crate::domain::run::{RunChange, Status};
+use crate::domain::run::{RunChange, RunState, Status};
 use crate::domain::run_spec::RunSpec;
-use crate::store::{RunEvent, Step, StoreError};
+use crate::store::{RunEvent, Sharing, Step, StoreError};
 
 /// The waits between two attempts to reconcile the same start, and before the next start.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
@@ -149,8 +150,11 @@ async fn rule_out(
     };
     let event = RunEvent { at: now, event: RunEventKind::RuledOut, reason };
     let wait = backoff::doubling(WAIT_FIRST, WAIT_MOST, run.send_count);
+    let is_sent_next = !matches!(run.state, RunState::Unconfirmed { ahead: 1.., .. });
+    let next = if run.send_count > 1 && is_sent_next { backoff::after(now, wait) } else { now };
     let step = Step {
-        act_at: Some(if run.send_count > 1 { backoff::after(now, wait) } else { now }),
+        // The clock of whoever sent it may have been ahead.
+        act_at: Some(next.max(run.due_at)),
         event: Some(event),
         fenced,
         ..Step::of(task.claimed.held(), RunChange::RuleOut)
@@ -361,7 +365,9 @@ async fn list(task: &RunTask<'_>, thread_id: ThreadId) -> Result<Vec<ListedRun>,
     let listed = task.backend.runs_on(thread_id).await.map_err(unanswered)?;
     let runner = task.runner;
     let is_known = |daemon_id| runner.store.has_had_daemon(daemon_id);
-    if listed.iter().any(|run| sought(task).was_sent_by_copy(run, runner.started_at, is_known)) {
+    // Where several daemons share a store, others may have begun since this one.
+    let is_alone = runner.store.sharing() == Sharing::Alone;
+    if is_alone && listed.iter().any(|run| sought(task).was_sent_by_copy(run, runner.started_at, is_known)) {
         runner.store_copy.seen(task.claimed);
     }
     Ok(listed)
@@ -380,7 +386,13 @@ fn unanswered(error: CallError) -> Conclusion {
 
 fn arrival_window(runner: &Runner, sent_at: Timestamp) -> ArrivalWindow {
     let now = runner.clock.now();
+    let twice = runner.backend.request_timeout() * 2;
+    let length = match runner.store.sharing() {
+        Sharing::Alone => twice,
+        // Whoever sent it may not know yet that the store has gone back.
+        Sharing::Shared => twice.max(LEASE),
+    };
     // It was sent by now, whatever the clock showed then.
-    let closes_at = backoff::after(sent_at.min(now), runner.backend.request_timeout() * 2);
+    let closes_at = backoff::after(sent_at.min(now), length);
     ArrivalWindow { now, closes_at }
 }

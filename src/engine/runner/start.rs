@@ -57,7 +57,7 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
     }
 }
 
-/// Lets whoever claims the run next send it, since others may take this daemon for gone. If they do, nothing is said.
+/// Lets whoever claims the run next send it, since others may take this daemon for gone. If they have, the step is refused.
 async fn give_back(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
     let act_at = Some(task.runner.clock.now());
     let step = Step { act_at, ..Step::of(task.claimed.held(), RunChange::NotSent) };

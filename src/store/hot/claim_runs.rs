@@ -3,9 +3,11 @@
 
 use jiff::Timestamp;
 
+use super::held_runs::HeldRun;
+use super::held_runs::demand_held;
 use super::plan_due::{Planned, plan_pass};
 use super::recovery::{Recovered, next_gone, recover};
-use super::room::{ClaimLimits, ClaimedRun, HeldRun, Room};
+use super::room::{ClaimLimits, ClaimedRun, Room};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{DaemonNumber, RunId};
@@ -14,7 +16,7 @@ use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
 use crate::store::definitions::Definitions;
 use crate::store::lease::Sharing;
-use crate::store::rows::{RUN_COLUMNS, demand_held, millis, parsed, parsed_option, run_from_row, timestamp};
+use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
 use crate::store::sql::{Row, Rows, Transaction, ValueRef, named_params};
 use crate::store::{Store, StoreError, waits_for};
 
@@ -167,22 +169,19 @@ impl Claimer<'_> {
     fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
         let sql = format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
-             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) AND :now IS NOT NULL {order} LIMIT :limit"
+             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit"
         );
-        let claimed = self.tx.query(
-            &sql,
-            named_params! {
-                ":daemon": self.daemon.0,
-                ":now": millis(self.now),
-                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            },
-            |row| {
-                let run = claimed_from_row(self.tx, self.cache, row)?;
-                let is_held = row.value("held_by")? != ValueRef::Null;
-                let is_followed = is_held && matches!(run.run.state, RunState::Running(_));
-                Ok(ClaimedRun { claim: run.claim + u32::from(!is_followed), ..run })
-            },
-        )?;
+        let (daemon, now) = (self.daemon.0, millis(self.now));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now };
+        let asks_for_time = condition.contains(":now");
+        let values = if asks_for_time { values } else { &values[..2] };
+        let claimed = self.tx.query(&sql, values, |row| {
+            let claimed = claimed_from_row(self.tx, self.cache, row)?;
+            let is_held = row.value("held_by")? != ValueRef::Null;
+            let is_followed = is_held && matches!(claimed.run.state, RunState::Running(_));
+            Ok(ClaimedRun { claim: claimed.claim.saturating_add(u32::from(!is_followed)), ..claimed })
+        })?;
         let mut claim =
             self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
         for claimed in &claimed {

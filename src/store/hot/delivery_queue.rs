@@ -98,14 +98,13 @@ fn behind(tx: &Transaction<'_>, head: &QueueHead, now: Timestamp, limit: i64) ->
         true => ("INDEXED BY deliveries_by_url", "url = ?5"),
         false => ("", "?5 <> ''"),
     };
-    let next = format!(
+    let sql = format!(
         "{QUEUE_HEADS} {index} WHERE receiver = ?1 AND {url} AND due_at IS NOT NULL \
          AND (due_at, seq) > (?2, ?3) AND due_at <= ?4 ORDER BY due_at, seq LIMIT ?6"
     );
     let values = (&head.receiver, head.due_at, head.row, millis(now), &head.url, limit);
-    let next =
-        tx.query(&next, values, |row| Ok(QueueHead { alone: head.alone, ..queue_head_from_row(row)? }))?;
-    Ok(next.into())
+    let with_mark = |row: &Row<'_>| Ok(QueueHead { alone: head.alone, ..queue_head_from_row(row)? });
+    Ok(tx.query(&sql, values, with_mark)?.into())
 }
 
 /// Returns the first delivery behind `head` of each other URL of the same receiver, with two steps in the index for each. Of

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::claim_runs::looked_at;
 use super::deliveries::insert_delivery;
-use super::room::HeldRun;
+use super::held_runs::HeldRun;
+use super::held_runs::held_run;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use crate::domain::backoff;
 use crate::domain::cron::RetryPolicy;
@@ -22,7 +23,7 @@ use crate::store::edits::revise_waiting;
 use crate::store::lease::Sharing;
 use crate::store::owed_webhooks::{self, Owed};
 use crate::store::retry::insert_next;
-use crate::store::rows::{OutcomeTexts, held_run, save_end};
+use crate::store::rows::{OutcomeTexts, save_end};
 use crate::store::waits_for::count_deadline_from;
 use crate::store::{Store, StoreError};
 

@@ -1,11 +1,12 @@
 //! The operations that every run and every webhook needs: planning, claiming, stepping, ending, delivering, and recovering what
-//! a daemon held that is gone. They decide how fast all of it is, so they look at no more rows than they change, and each has
-//! indexes of its own. All others are cold: commands, clients' crons, edits, reads.
+//! daemons held that are gone. They decide how fast everything is, so they have to find what they need by an index. All others are
+//! cold: commands, clients' crons, edits, reads.
 
 pub(super) mod claim_runs;
 pub(super) mod deliveries;
 pub(super) mod delivery_queue;
 pub(super) mod end_run;
+pub(super) mod held_runs;
 pub(super) mod occurrences;
 pub(super) mod plan_due;
 pub(super) mod recovery;

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{CancelCause, CronVersion, Phase, Run, RunState, Trigger};
 use crate::domain::turns;
 use crate::store::StoreError;
-use crate::store::failovers::{Failovers, Unsure};
+use crate::store::failovers::{Failovers, Unsure, WENT_BACK};
 use crate::store::rows::millis;
 use crate::store::scheduled_crons::ScheduledCron;
 use crate::store::sql::{Transaction, named_params};
@@ -69,7 +70,7 @@ pub(in crate::store) fn insert_numbered(
         [cron_id.to_string()],
         |row| Ok(turns::next_turn(row.get(0)?, row.get(1)?)),
     )?;
-    let unsure = Failovers::read(tx)?.unsure(times.scheduled_for);
+    let unsure = Failovers::read(tx)?.unsure(times.scheduled_for, times.due_at);
     let run = NewRun { times, trigger, number, turn, sent: None, unsure };
     let insertion = run.insert(tx, scheduled)?;
     if insertion == Insertion::Inserted {
@@ -85,7 +86,7 @@ pub(in crate::store) struct NewRun {
     pub(in crate::store) trigger: Trigger,
     pub(in crate::store) number: RunNumber,
     pub(in crate::store) turn: i64,
-    /// When it is sent, and which daemon does that, if it is sent at once; otherwise it waits.
+    /// When it is sent, and by which daemon, if it is sent at once; otherwise it waits.
     pub(in crate::store) sent: Option<(Timestamp, DaemonNumber)>,
     pub(in crate::store) unsure: Option<Unsure>,
 }
@@ -106,10 +107,11 @@ impl NewRun {
         };
         let sql = "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
                    retry, first_started_at, own_definition, due_at, start_before, exclusive, turn, phase, start_number, \
-                   starts_ahead, send_count, sent_at, held_by, claim, act_at) \
+                   starts_ahead, send_count, sent_at, held_by, claim, act_at, recovered_at, reason_code, reason) \
                    VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                    :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                   :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL)) \
+                   :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL), \
+                   :unsure_since, :reason_code, :reason) \
                    ON CONFLICT DO NOTHING";
         let inserted = tx.execute(
             sql,
@@ -130,6 +132,9 @@ impl NewRun {
                 ":turn": turn,
                 ":phase": phase.as_str(),
                 ":sent_at": sent.map(|(at, _)| at).or(unsure.map(|unsure| unsure.since)).map(millis),
+                ":unsure_since": unsure.map(|unsure| millis(unsure.since)),
+                ":reason_code": unsure.map(|_| ReasonCode::StartUnconfirmed.as_str()),
+                ":reason": unsure.map(|_| WENT_BACK),
                 ":ahead": unsure.map_or(0, |unsure| unsure.starts_ahead),
                 ":held_by": sent.map(|(_, daemon)| daemon.0),
             },

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::held_runs::FIRST_CLAIM;
 use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
-use super::room::{ClaimedRun, FIRST_CLAIM, Room, ServedTurns};
+use super::room::{ClaimedRun, Room, ServedTurns};
 use super::skipped_ranges;
 use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
@@ -176,6 +177,8 @@ struct Pass<'a> {
     outages: &'a [Outage],
     served: ServedTurns,
     failovers: Failovers,
+    /// As [`PlanFacts::unsure`].
+    unsure: Vec<(Timestamp, Timestamp)>,
     room: &'a mut Room,
 }
 
@@ -186,7 +189,9 @@ impl<'a> Pass<'a> {
         room: &'a mut Room,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        Ok(Self { now, outages, served: ServedTurns::read(tx)?, failovers: Failovers::read(tx)?, room })
+        let failovers = Failovers::read(tx)?;
+        let unsure = failovers.unsure_spans();
+        Ok(Self { now, outages, served: ServedTurns::read(tx)?, failovers, unsure, room })
     }
 
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
@@ -203,7 +208,8 @@ impl<'a> Pass<'a> {
         let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
         let decided = decided(tx, Some(cron.cron_id), cursor)?;
         let active = active(tx, cron, now)?;
-        let facts = PlanFacts { state, cursor, decided: &decided, active, outages: self.outages, now };
+        let (outages, unsure) = (self.outages, self.unsure.as_slice());
+        let facts = PlanFacts { state, cursor, decided: &decided, active, outages, unsure, now };
         let plan = plan(cron, dropped, &facts);
         // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
         let version_of = |decision: &Decision| match decision {
@@ -221,7 +227,7 @@ impl<'a> Pass<'a> {
             match new_row(cron, state, decision, now) {
                 NewRow::Run(times, trigger) => {
                     let next_turn = self.served.next(entry.source, turn);
-                    let unsure = self.failovers.unsure(times.scheduled_for);
+                    let unsure = self.failovers.unsure(times.scheduled_for, now);
                     let is_sent = unsure.is_none()
                         && self.room.has_room(entry.source)
                         && (is_alone || cron.policy.overlap == Overlap::Allow)

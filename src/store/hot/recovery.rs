@@ -1,11 +1,12 @@
-//! Recovers what daemons held that are gone: their runs are due now, for whoever claims them.
+//! Recovers what daemons held that are gone now: it is due at once, for whoever claims it.
 
 use jiff::Timestamp;
 
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
+use crate::domain::reason::ReasonCode;
 use crate::store::counts::Tx;
-use crate::store::failovers::STARTS_LOST_MAX;
+use crate::store::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
 use crate::store::lease::Sharing;
 use crate::store::rows::{millis, time};
 use crate::store::sql::Transaction;
@@ -79,7 +80,8 @@ pub(in crate::store) fn next_gone(
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
-/// may have been sent since, as often as [`STARTS_LOST_MAX`] times each failover says, and no daemon holds anything. Returns how often it has gone back.
+/// may have been sent since, up to [`STARTS_LOST_MAX`] times for each failover, and no daemon holds anything after that. Returns
+/// how often it has gone back.
 pub(in crate::store) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
     let timeline: i64 = tx.query_value("SELECT timeline FROM installation", ())?;
     let swept: i64 = tx.query_value("SELECT coalesce(max(timeline), 0) FROM failovers", ())?;
@@ -90,15 +92,13 @@ pub(in crate::store) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp)
         release(tx, gone.number, now)?;
         forget(tx, gone.number, now)?;
     }
-    tx.execute(
-        "UPDATE runs SET phase = 'unconfirmed', starts_ahead = starts_ahead + start_number - 1 + ?2, start_number = 1, sent_at = ?1, \
-         act_at = ?1, held_by = NULL, claim = claim + 1 \
-         WHERE phase <> 'ended' AND phase <> 'running' AND due_at <= ?1",
-        (millis(now), i64::from(STARTS_LOST_MAX) * (timeline - swept)),
-    )?;
-    for timeline in swept + 1..=timeline {
-        tx.execute("INSERT INTO failovers (timeline, at) VALUES (?1, ?2)", (timeline, millis(now)))?;
-    }
+    let sql = "UPDATE runs SET phase = 'unconfirmed', starts_ahead = starts_ahead + start_number - 1 + ?2, start_number = 1, \
+               sent_at = ?1, act_at = max(due_at, ?1), held_by = NULL, claim = claim + 1, reason_code = ?4, reason = ?5 \
+               WHERE phase <> 'ended' AND phase <> 'running' AND due_at <= ?3";
+    let ahead = i64::from(STARTS_LOST_MAX) * (timeline - swept);
+    let code = ReasonCode::StartUnconfirmed.as_str();
+    tx.execute(sql, (millis(now), ahead, millis(concerned_until(now)), code, WENT_BACK))?;
+    Failovers::record(tx, swept, timeline, now)?;
     Ok(timeline)
 }
 

@@ -3,8 +3,9 @@
 
 use jiff::Timestamp;
 
+use super::held_runs::HeldRun;
 use crate::domain::cron::CronSource;
-use crate::domain::ids::{DaemonNumber, RunId};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::run::{CancelCause, Run, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{self, Places, kept_for_files};
@@ -22,17 +23,6 @@ pub struct ClaimLimits {
     /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
     pub running_max: usize,
 }
-
-/// A run that this daemon holds, for as long as nobody else has claimed it since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HeldRun {
-    pub run_id: RunId,
-    /// How often the run had been claimed then.
-    pub claim: u32,
-}
-
-/// The number of the claim under which a run is inserted that is sent at once.
-pub(in crate::store) const FIRST_CLAIM: u32 = 1;
 
 /// A claimed run with its specification.
 #[derive(Clone, Debug)]

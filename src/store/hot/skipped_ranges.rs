@@ -26,11 +26,10 @@ pub(in crate::store) fn record(
             record_before(tx, scheduled.cron.cron_id, range.first)?
         }
     };
-    let (run_id, before) = before.unzip();
-    match (range.recording(before.as_ref(), rule), run_id) {
+    match (range.recording(before.as_ref().map(|(_, before)| before), rule), before) {
         (Recording::Nothing, _) => Ok(()),
-        (Recording::Extension, Some(run_id)) => extend(tx, scheduled, range, run_id, now),
-        (Recording::Extension, None) | (Recording::NewRecord, _) => insert(tx, scheduled, range, now),
+        (Recording::Extension, Some((run_id, _))) => extend(tx, scheduled, range, run_id, now),
+        (Recording::Extension | Recording::NewRecord, _) => insert(tx, scheduled, range, now),
     }
 }
 

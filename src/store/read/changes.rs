@@ -46,8 +46,8 @@ impl Reader {
         self.at_one_moment(|tx| {
             let last_row = tx.query_value("SELECT coalesce(max(seq), 0) FROM runs", ())?;
             let sql = format!("SELECT {} FROM runs WHERE phase <> 'ended'", row_columns());
-            let open = tx.query(&sql, (), |row| run_row(tx, row))?;
-            let open = open.iter().map(|row| (row.run.run_id, Progress::of(row))).collect();
+            let progress = |row: &RunRow| (row.run.run_id, Progress::of(row));
+            let open = tx.query(&sql, (), |row| Ok(progress(&run_row(tx, row)?)))?.into_iter().collect();
             Ok(RunWatch { until, version: None, last_row, open })
         })
     }

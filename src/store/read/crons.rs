@@ -132,7 +132,8 @@ impl Reader {
             while crons.len() < limit as usize
                 && let Some(row) = &rows.next()?
             {
-                if filter.state.is_none_or(|state| status(row).is_ok_and(|status| status == state)) {
+                let status = status(row)?;
+                if filter.state.is_none_or(|state| state == status) {
                     crons.push(cron_row(tx, row)?);
                 }
             }

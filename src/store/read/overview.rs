@@ -122,6 +122,9 @@ pub(super) const DELIVERIES: &str = "WITH others AS ( \
      (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
      - (SELECT coalesce(sum(number), 0) FROM others)";
 
+const IN_PROGRESS: &str =
+    "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase";
+
 const DENIED: &str = "SELECT count(*) FROM runs INDEXED BY runs_in_progress WHERE phase <> 'ended' \
      AND phase IN ('unconfirmed', 'running') AND reason_code = ?1";
 
@@ -158,11 +161,10 @@ impl Reader {
         self.at_one_moment(|tx| {
             Ok(Overview {
                 ended: counts(tx, ENDED, [millis(since)])?,
-                in_progress: counts(
-                    tx,
-                    "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase", ())?,
+                in_progress: counts(tx, IN_PROGRESS, ())?,
                 deliveries: counts(tx, DELIVERIES, [millis(since)])?,
-                deliveries_waiting: tx.query_count("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL", ())?,
+                deliveries_waiting: tx
+                    .query_count("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL", ())?,
                 denied: Denied {
                     runs: tx.query_count(DENIED, [ReasonCode::BackendDenied.as_str()])?,
                     threads: tx.query_count("SELECT count(*) FROM thread_deletions WHERE denied = 1", ())?,

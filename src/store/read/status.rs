@@ -260,11 +260,12 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronHead]) -> Result<HashMap<Cro
     );
     let mut failures = HashMap::new();
     for CronHead { cron_id, .. } in failing.into_iter().take(FAILURES_QUOTED) {
-        let ended = tx.query(&sql, [cron_id.to_string()], |row| run_row(tx, row))?;
-        let failed = ended.into_iter().find(|row| match &row.run.state {
-            RunState::Ended { outcome, .. } => CronHealth::shown_by(outcome) == CronHealth::Fails,
-            _ => false,
-        });
+        let failed = tx.find(&sql, [cron_id.to_string()], |row| {
+            let row = run_row(tx, row)?;
+            let RunState::Ended { outcome, .. } = &row.run.state else { return Ok(None) };
+            let fails = CronHealth::shown_by(outcome) == CronHealth::Fails;
+            Ok(fails.then_some(row))
+        })?;
         failures.extend(failed.map(|row| (*cron_id, row)));
     }
     Ok(failures)

@@ -57,9 +57,9 @@ pub struct WebhookDetails {
 
 /// Selects what [`webhook_row`] reads. A condition may follow.
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
-                                                 deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
-                                                 deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
-                                                 deliveries.seq AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
+     deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
+     deliveries.seq AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// Returns the newest `limit` webhooks that the filter selects, the oldest first.

@@ -1,4 +1,5 @@
-//! Statements are written in the words of SQLite. This says them in the words of the engine that runs them.
+//! Statements are written in the words of SQLite. This translates them for the engine that runs them: form only, as far as the two
+//! engines mean the same. What a statement of a store on PostgreSQL needs besides is found out when there is one.
 
 use std::borrow::Cow;
 
@@ -111,8 +112,7 @@ fn token_length(sql: &str) -> usize {
         '\'' | '"' => {
             characters.find(|(_, character)| *character == first).map_or(sql.len(), |(at, _)| at + 1)
         }
-        '?' | ':' | '_' => characters.find(|(_, next)| !is_of_word(*next)).map_or(sql.len(), |(at, _)| at),
-        _ if is_of_word(first) => {
+        _ if is_of_word(first) || matches!(first, '?' | ':') => {
             characters.find(|(_, next)| !is_of_word(*next)).map_or(sql.len(), |(at, _)| at)
         }
         _ => first.len_utf8(),

@@ -1,6 +1,5 @@
 //! The seam between the operations and the engine of the store. An operation runs statements in a transaction and reads rows; it
-//! is synchronous, has no effect besides its transaction, and may be run again. Nothing above this module knows how an engine
-//! is reached.
+//! is synchronous and may be run again. None knows how an engine is reached.
 //!
 //! The verbs are those of rust-postgres. Each prepares its statement once per connection.
 
@@ -47,7 +46,7 @@ impl<'t> Transaction<'t> {
         self.0.is_autocommit()
     }
 
-    /// Lets the engine renew what it knows about its tables, as far as it thinks that useful.
+    /// Lets the engine renew what it knows about its tables, as far as it sees fit.
     pub(super) fn optimize(&self) -> Result<(), StoreError> {
         Ok(self.0.execute_batch("PRAGMA optimize")?)
     }
@@ -89,6 +88,23 @@ impl<'t> Transaction<'t> {
             visit(&row)?;
         }
         Ok(())
+    }
+
+    /// Reads rows until one is what is looked for.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            if let Some(found) = read(&row)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads the first row, or returns `None` if there is none.
@@ -142,5 +158,33 @@ impl Statement<'_> {
 impl Rows<'_> {
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, StoreError> {
         Ok(self.0.next()?.map(Row::of))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_in_a_statement_is_an_error_that_says_what_it_is() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let tx = Transaction::begin(&mut connection).unwrap();
+        tx.execute("CREATE TABLE t (a, b)", ()).unwrap();
+        let message = |result: Result<usize, StoreError>| result.unwrap_err().to_string();
+        for too_few in [
+            tx.execute("INSERT INTO t VALUES (?1, ?2)", [1]),
+            tx.execute("INSERT INTO t VALUES (:a, :b)", named_params! { ":a": 1 }),
+            tx.execute("INSERT INTO t VALUES (1, ?1)", ()),
+        ] {
+            assert!(message(too_few).contains("number of parameters"));
+        }
+        let unknown = tx.execute("INSERT INTO t VALUES (:a, 1)", named_params! { ":b": 1 });
+        assert!(message(unknown).contains(":b"));
+        assert_eq!(tx.execute("INSERT INTO t VALUES (?1, ?2)", (1, "x")).unwrap(), 1);
+        let wrong = tx.query_one("SELECT a, b FROM t", (), |row| row.get::<i64>("b"));
+        assert!(wrong.unwrap_err().to_string().starts_with("the store holds a bad `b`: "));
+        assert_eq!(tx.query_opt("SELECT a FROM t WHERE a = 2", (), |row| row.get::<i64>(0)).unwrap(), None);
+        assert!(tx.query_value::<i64>("SELECT a FROM t WHERE a = 2", ()).is_err());
+        assert_eq!(tx.query_count("SELECT count(*) FROM t", ()).unwrap(), 1);
     }
 }

@@ -1,3 +1,5 @@
+//! The parameters of a statement.
+
 use rusqlite::Statement;
 use rusqlite::types::{ToSql, Value};
 
@@ -49,7 +51,7 @@ macro_rules! tuples {
     ($($first:ident $($other:ident)*;)*) => {$(
         impl<$first: ToSql $(, $other: ToSql)*> Params for ($first, $($other,)*) {
             fn bind(self, statement: &mut Statement<'_>) -> Result<(), StoreError> {
-                #[expect(non_snake_case, reason = "each value is called as its type")]
+                #[expect(non_snake_case, reason = "each value is named after its type")]
                 let ($first, $($other,)*) = &self;
                 by_place(statement, &[$first $(, $other)*])
             }
@@ -77,7 +79,7 @@ fn by_place(statement: &mut Statement<'_>, values: &[&dyn ToSql]) -> Result<(), 
     demand_all(statement, values.len())
 }
 
-/// Fails if a parameter has no value: it would be NULL without a word.
+/// Fails if a parameter has no value: it would silently be NULL.
 fn demand_all(statement: &Statement<'_>, given: usize) -> Result<(), StoreError> {
     let needed = statement.parameter_count();
     if given == needed {

@@ -1,3 +1,5 @@
+//! A row of a result.
+
 use rusqlite::types::{FromSql, ValueRef};
 
 use crate::store::StoreError;
