@@ -61,7 +61,11 @@ fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
     let (mut cursor, mut now, mut occurrences) = (start, start, 0);
     while now < end {
         let (decided, active) = (&decided, Active::default());
-        let plan = plan(cron, None, &PlanFacts { state: &state, cursor, decided, active, outages: &[], now });
+        let plan = plan(
+            cron,
+            None,
+            &PlanFacts { state: &state, cursor, decided, active, outages: &[], unsure: &[], now },
+        );
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {
                 panic!("{}: {decision:?}", cron.name)
