@@ -8,10 +8,10 @@ use super::backoff;
 
 /// How often a daemon gives a sign of life.
 pub const BEAT_EVERY: Duration = Duration::from_secs(2);
-/// A daemon that has given none for this long is gone, and others take over what it holds. Four beats may be lost on the way.
+/// A daemon that has given none for this long is gone, and others recover what it holds. Four beats may be lost on the way.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// A daemon begins nothing more once this long has passed since its last sign of life, by a clock that nobody sets: two seconds
-/// before others take over, which is longer than it takes to begin what was asked for just before.
+/// before others recover what it holds, which is longer than it takes to begin what was asked for just before.
 pub const ACTS_WITHIN: Duration = Duration::from_secs(8);
 /// How often a daemon looks for what others have left it to do.
 pub const LOOKS_EVERY: Duration = Duration::from_secs(1);

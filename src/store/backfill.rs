@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cron_entries;
 use super::definitions::Definitions;
-use super::hot::occurrences::{RunTimes, insert_pending};
+use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;

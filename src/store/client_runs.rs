@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::hot::held_runs::{FIRST_CLAIM, HeldRun};
+use super::held_runs::{FIRST_CLAIM, HeldRun};
 use super::rows::{millis, parsed, parsed_option};
 use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::cron_entries::{self, save_state};
 use super::edits::revise_waiting;
-use super::hot::plan_due::plan_until;
+use super::planning::plan_until;
 use super::scheduled_crons::scheduled;
 use super::{Store, StoreError};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};

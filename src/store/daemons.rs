@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::counts::{CommitCounts, Tx};
-use super::hot::recovery;
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
+use super::recovery;
 use super::rows::{millis, parsed, time, time_option};
 use super::sql::Transaction;
 use super::{Store, StoreError, open, outages};

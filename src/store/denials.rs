@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::hot::held_runs::HeldRun;
-use super::hot::held_runs::demand_held;
+use super::held_runs::HeldRun;
+use super::held_runs::demand_held;
 use super::outages::restate_overlaps;
 use super::rows::{millis, reason_from_row};
 use super::sql::{Transaction, named_params};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::definitions::Definitions;
-use super::hot::plan_due::plan_edited_until;
+use super::planning::plan_edited_until;
 use super::retry::has_own_definition;
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};

@@ -2,7 +2,7 @@
 //! may be on the agent server although the store knows nothing of it.
 //!
 //! Nothing in the rows of a store can tell that it went back, so it has a number of its own (`installation.timeline`), which every
-//! commit compares. The first daemon that notices sweeps the store (`hot/recovery.rs`): every run that is due may have been sent
+//! commit compares. The first daemon that notices sweeps the store (`recovery.rs`): every run that is due may have been sent
 //! since, each time under as many as [`STARTS_LOST_MAX`] further numbers, and is looked for under each before it is sent again. So
 //! is an occurrence that is planned again. Up to when that concerns them has a margin, since clocks differ.
 

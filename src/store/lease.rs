@@ -4,7 +4,7 @@
 //! Each start of a process gets a number (`daemons`). Every commit renews its sign of life, and `engine/lease.rs` commits one
 //! every two seconds. Eight seconds after the last one a daemon begins nothing any more, by a clock that nobody sets: it asks
 //! [`Store::may_act`] before it sends, and the body of a request asks once more when it is written (`transport/guard.rs`). After
-//! ten seconds the others recover what it held (`hot/recovery.rs`). If it comes back, its first commit finds that out
+//! ten seconds the others recover what it held (`recovery.rs`). If it comes back, its first commit finds that out
 //! ([`StoreError::Ousted`]), and it begins anew with another number. What it said meanwhile about a run that another holds does
 //! not count ([`StoreError::NotHeld`]). Whoever stops in good order hands over at once.
 //!

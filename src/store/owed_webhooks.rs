@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::counts::Tx;
-use super::hot::deliveries::insert_delivery;
+use super::new_deliveries::insert_delivery;
 use super::sql::named_params;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, FIRST_RUN, RunId};

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::hot::delivery_queue::{QUEUE_HEADS, QueueHead, queue_head_from_row};
+use super::delivery_queue::{QUEUE_HEADS, QueueHead, queue_head_from_row};
 use super::rows::millis;
 use super::sql::{Transaction, named_params};
 use super::{Store, StoreError};

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::definitions::{self, Definitions};
-use super::hot::occurrences::{RunNumber, RunTimes, insert_numbered};
+use super::occurrences::{RunNumber, RunTimes, insert_numbered};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;

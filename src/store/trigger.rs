@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::cron_entries;
-use super::hot::occurrences::{Insertion, RunTimes, insert_pending};
+use super::occurrences::{Insertion, RunTimes, insert_pending};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;

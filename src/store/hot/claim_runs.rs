@@ -3,11 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::held_runs::HeldRun;
-use super::held_runs::demand_held;
 use super::plan_due::{Planned, plan_pass};
-use super::recovery::{Recovered, next_gone, recover};
-use super::room::{ClaimLimits, ClaimedRun, Room};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{DaemonNumber, RunId};
@@ -15,7 +11,11 @@ use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
 use crate::store::definitions::Definitions;
+use crate::store::held_runs::HeldRun;
+use crate::store::held_runs::demand_held;
 use crate::store::lease::Sharing;
+use crate::store::recovery::{Recovered, next_gone, recover};
+use crate::store::room::{ClaimLimits, ClaimedRun, Room};
 use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
 use crate::store::sql::{Row, Rows, Transaction, ValueRef, named_params};
 use crate::store::{Store, StoreError, waits_for};

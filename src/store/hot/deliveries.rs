@@ -5,20 +5,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::delivery_queue::{Admission, QueueHead, due};
 use crate::domain::backoff;
 use crate::domain::cron::CronSource;
-use crate::domain::delivery::{
-    AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Turn, Verdict,
-};
+use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Turn, Verdict};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit, Suspension};
 use crate::domain::ids::{DaemonNumber, DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::counts::{Counted, Tx};
 use crate::store::delivery_mode::{self, CurrentMode};
+use crate::store::delivery_queue::{Admission, QueueHead, due};
 use crate::store::receivers_away::{self, ReceiverAway};
 use crate::store::rows::{millis, parsed, timestamp};
-use crate::store::sql::{Transaction, named_params};
+use crate::store::sql::Transaction;
 use crate::store::{Store, StoreError, suspended};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
@@ -305,44 +303,4 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
         ),
     )?;
     Ok(())
-}
-
-/// The column `receiver`.
-pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
-     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
-
-/// Inserts the delivery of a run that has ended.
-pub(in crate::store) fn insert_delivery(
-    tx: &Tx<'_>,
-    delivery: &NewDelivery,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let suppressed = delivery.status == DeliveryStatus::Suppressed;
-    let sql = format!(
-        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client, receiver) \
-         SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
-         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
-         WHERE true ON CONFLICT DO NOTHING"
-    );
-    let inserted = tx.execute(
-        &sql,
-        named_params! {
-            ":delivery_id": delivery.delivery_id.to_string(),
-            ":run_id": delivery.run_id.to_string(),
-            ":url": delivery.url,
-            ":body": delivery.body,
-            ":status": delivery.status.as_str(),
-            ":due_at": (!suppressed).then(|| millis(now)),
-            ":now": millis(now),
-            ":ended_at": suppressed.then(|| millis(now)),
-            ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
-            ":reason": suppressed.then_some(delivery_mode::DISABLED),
-        },
-    )?;
-    if suppressed {
-        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
-        return Ok(());
-    }
-    suspended::end_waiting_to(tx, &delivery.url, now)
 }

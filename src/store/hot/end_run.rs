@@ -4,9 +4,6 @@
 use std::time::Duration;
 
 use super::claim_runs::looked_at;
-use super::deliveries::insert_delivery;
-use super::held_runs::HeldRun;
-use super::held_runs::held_run;
 use super::step_run::{RunEvent, insert_deletion, insert_event};
 use crate::domain::backoff;
 use crate::domain::cron::RetryPolicy;
@@ -20,7 +17,10 @@ use crate::store::counts::Tx;
 use crate::store::cron_entries::count_failure;
 use crate::store::definitions::Definitions;
 use crate::store::edits::revise_waiting;
+use crate::store::held_runs::HeldRun;
+use crate::store::held_runs::held_run;
 use crate::store::lease::Sharing;
+use crate::store::new_deliveries::insert_delivery;
 use crate::store::owed_webhooks::{self, Owed};
 use crate::store::retry::insert_next;
 use crate::store::rows::{OutcomeTexts, save_end};

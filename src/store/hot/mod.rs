@@ -1,15 +1,8 @@
-//! The operations that every run and every webhook needs: planning, claiming, stepping, ending, delivering, and recovering what
-//! daemons held that are gone. They decide how fast everything is, so they have to find what they need by an index. All others are
+//! The operations that every run and every webhook needs: planning, claiming, stepping, ending and delivering. They decide how fast everything is, so they have to find what they need by an index. All others are
 //! cold: commands, clients' crons, edits, reads.
 
 pub(super) mod claim_runs;
 pub(super) mod deliveries;
-pub(super) mod delivery_queue;
 pub(super) mod end_run;
-pub(super) mod held_runs;
-pub(super) mod occurrences;
 pub(super) mod plan_due;
-pub(super) mod recovery;
-pub(super) mod room;
-pub(super) mod skipped_ranges;
 pub(super) mod step_run;

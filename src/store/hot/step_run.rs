@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use super::claim_runs::looked_at;
-use super::held_runs::HeldRun;
-use super::held_runs::held_run;
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
 use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{Run, RunChange, RunState};
 use crate::store::counts::Counted;
+use crate::store::held_runs::HeldRun;
+use crate::store::held_runs::held_run;
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
 use crate::store::{Store, StoreError, cron_entries, edits};

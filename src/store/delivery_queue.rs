@@ -5,11 +5,11 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use jiff::Timestamp;
 
+use super::StoreError;
+use super::rows::millis;
+use super::sql::{Row, Transaction};
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::cron::CronSource;
-use crate::store::StoreError;
-use crate::store::rows::millis;
-use crate::store::sql::{Row, Transaction};
 
 /// Whether a delivery may be attempted now.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ pub enum Admission<Permit> {
 /// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
 /// order in which deliveries are claimed.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) struct QueueHead {
-    pub(in crate::store) due_at: i64,
-    pub(in crate::store) row: i64,
+pub(super) struct QueueHead {
+    pub(super) due_at: i64,
+    pub(super) row: i64,
     receiver: String,
-    pub(in crate::store) url: String,
-    pub(in crate::store) source: CronSource,
+    pub(super) url: String,
+    pub(super) source: CronSource,
     /// Whether what is behind it in the queue of its URL comes next, and not in that of its receiver.
     alone: bool,
 }
@@ -37,7 +37,7 @@ pub(in crate::store) struct QueueHead {
 /// Returns the deliveries that are admitted, the oldest first. Of each receiver it considers as many as are admitted, and
 /// one that is not: reading on through the backlog of a receiver that is down would take longer and longer as that
 /// backlog grows. If only the URL of that one waits, it goes on with one queue for each other URL of the receiver.
-pub(in crate::store) fn due<Permit>(
+pub(super) fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
@@ -75,7 +75,7 @@ type Queue = VecDeque<QueueHead>;
 const READ_AT_ONCE: i64 = 16;
 
 /// Selects what [`queue_head_from_row`] reads.
-pub(in crate::store) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";
+pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";
 
 /// Returns one delivery of each receiver, with one step in the index for each.
 fn queue_heads(tx: &Transaction<'_>, now: Timestamp) -> Result<BinaryHeap<Reverse<Queue>>, StoreError> {
@@ -132,7 +132,7 @@ fn other_urls(
 }
 
 /// Reads a row of [`QUEUE_HEADS`].
-pub(in crate::store) fn queue_head_from_row(row: &Row<'_>) -> Result<QueueHead, StoreError> {
+pub(super) fn queue_head_from_row(row: &Row<'_>) -> Result<QueueHead, StoreError> {
     let (receiver, url, source) = (row.get(0)?, row.get(3)?, source_of(row.get(4)?));
     Ok(QueueHead { receiver, due_at: row.get(1)?, row: row.get(2)?, url, source, alone: false })
 }

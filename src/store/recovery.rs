@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
+use super::counts::Tx;
+use super::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
+use super::lease::Sharing;
+use super::rows::{millis, time};
+use super::sql::Transaction;
+use super::{Store, StoreError, suspended};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
 use crate::domain::reason::ReasonCode;
-use crate::store::counts::Tx;
-use crate::store::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
-use crate::store::lease::Sharing;
-use crate::store::rows::{millis, time};
-use crate::store::sql::Transaction;
-use crate::store::{Store, StoreError, suspended};
 
 /// How many runs and webhooks were held by daemons that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Store {
 }
 
 /// Ends every claim of the other daemons that are gone, and returns how much they held.
-pub(in crate::store) fn recover(
+pub(super) fn recover(
     tx: &Tx<'_>,
     daemon: DaemonNumber,
     sharing: Sharing,
@@ -72,17 +72,14 @@ pub(in crate::store) fn recover(
 }
 
 /// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none.
-pub(in crate::store) fn next_gone(
-    tx: &Transaction<'_>,
-    daemon: DaemonNumber,
-) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Option<Timestamp>, StoreError> {
     Ok(others(tx, daemon)?.iter().map(|other| lease::gone_at(other.seen_at)).min())
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
 /// may have been sent since, up to [`STARTS_LOST_MAX`] times for each failover, and no daemon holds anything after that. Returns
 /// how often it has gone back.
-pub(in crate::store) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
+pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<i64, StoreError> {
     let timeline: i64 = tx.query_value("SELECT timeline FROM installation", ())?;
     let swept: i64 = tx.query_value("SELECT coalesce(max(timeline), 0) FROM failovers", ())?;
     if timeline == swept {

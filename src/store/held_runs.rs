@@ -1,10 +1,10 @@
 //! Runs that a daemon holds: what it says about one counts only under the claim that it has.
 
+use super::StoreError;
+use super::rows::{RUN_COLUMNS, no_run, parsed_option, run_from_row};
+use super::sql::Transaction;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run};
-use crate::store::StoreError;
-use crate::store::rows::{RUN_COLUMNS, no_run, parsed_option, run_from_row};
-use crate::store::sql::Transaction;
 
 /// A run that this daemon holds, for as long as nobody else has claimed it since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,13 +15,13 @@ pub struct HeldRun {
 }
 
 /// The number of the claim under which a run is inserted that is sent at once.
-pub(in crate::store) const FIRST_CLAIM: u32 = 1;
+pub(super) const FIRST_CLAIM: u32 = 1;
 
 /// Reads a run that this daemon holds, and why it is to be cancelled, which its state does not say before it is running.
 ///
 /// # Errors
 /// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
-pub(in crate::store) fn held_run(
+pub(super) fn held_run(
     tx: &Transaction<'_>,
     held: HeldRun,
     by: DaemonNumber,
@@ -40,11 +40,7 @@ pub(in crate::store) fn held_run(
 ///
 /// # Errors
 /// Those of [`held_run`].
-pub(in crate::store) fn demand_held(
-    tx: &Transaction<'_>,
-    held: HeldRun,
-    by: DaemonNumber,
-) -> Result<(), StoreError> {
+pub(super) fn demand_held(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<(), StoreError> {
     let is_held = tx.query_value(
         "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1 AND held_by = ?2 AND claim = ?3)",
         (held.run_id.to_string(), by.0, held.claim),

@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
+use super::StoreError;
+use super::counts::{Counted, Tx};
+use super::ended::{Ended, first_words};
+use super::rows::{millis, parsed, reason_from_row, time};
+use super::scheduled_crons::ScheduledCron;
+use super::sql::{Row, named_params};
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::run::Trigger;
 use crate::domain::skipped_range::{MergeRule, RecordBefore, Recording, SkippedRange};
-use crate::store::StoreError;
-use crate::store::counts::{Counted, Tx};
-use crate::store::ended::{Ended, first_words};
-use crate::store::rows::{millis, parsed, reason_from_row, time};
-use crate::store::scheduled_crons::ScheduledCron;
-use crate::store::sql::{Row, named_params};
 
 /// Records a range: it extends the record right before it if `rule` allows it, and has a new one otherwise.
-pub(in crate::store) fn record(
+pub(super) fn record(
     tx: &Tx<'_>,
     scheduled: &ScheduledCron,
     range: &SkippedRange,

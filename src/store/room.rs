@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 
 use super::held_runs::HeldRun;
+use super::rows::millis;
+use super::sql::Transaction;
+use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DaemonNumber;
 use crate::domain::run::{CancelCause, Run, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::turns::{self, Places, kept_for_files};
-use crate::store::rows::millis;
-use crate::store::sql::Transaction;
-use crate::store::{StoreError, cron_entries};
 
 /// The limits of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +57,13 @@ impl ClaimedRun {
 
 /// The highest turn of each source of which a run was sent.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct ServedTurns {
+pub(super) struct ServedTurns {
     of_files: i64,
     of_clients: i64,
 }
 
 impl ServedTurns {
-    pub(in crate::store) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
+    pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
         let served = |source: CronSource| {
             tx.query_value("SELECT turn FROM turns WHERE source = ?1", [source.as_str()])
         };
@@ -71,7 +71,7 @@ impl ServedTurns {
     }
 
     /// Returns the turn of a cron's next run, if this is the turn of its latest one.
-    pub(in crate::store) fn next(self, source: CronSource, latest: i64) -> i64 {
+    pub(super) fn next(self, source: CronSource, latest: i64) -> i64 {
         let served = match source {
             CronSource::File => self.of_files,
             CronSource::Api => self.of_clients,
@@ -81,22 +81,22 @@ impl ServedTurns {
 }
 
 /// The room for runs that are sent at once, and the runs that are sent.
-pub(in crate::store) struct Room {
+pub(super) struct Room {
     /// The daemon that sends them; `None` if nobody does.
-    pub(in crate::store) holder: Option<DaemonNumber>,
+    pub(super) holder: Option<DaemonNumber>,
     /// How many more runs may be sent.
-    pub(in crate::store) starts: usize,
+    pub(super) starts: usize,
     /// Whether there will be more room in a moment, when what is being sent has been answered.
-    pub(in crate::store) more_soon: bool,
+    pub(super) more_soon: bool,
     places: Places,
-    pub(in crate::store) sending: Vec<ClaimedRun>,
+    pub(super) sending: Vec<ClaimedRun>,
     /// The highest turn of each source of which a run is sent.
     turns: [Option<i64>; CronSource::ALL.len()],
 }
 
 impl Room {
     /// Returns that nothing is sent.
-    pub(in crate::store) fn none() -> Self {
+    pub(super) fn none() -> Self {
         let places = Places { max: 0, kept_for_files: 0, of_files: 0, of_clients: 0 };
         Self {
             holder: None,
@@ -110,7 +110,7 @@ impl Room {
 
     /// Returns the room within these limits; none if nothing is due that could take it. Runs of clients hold no places: the
     /// clients start them themselves, and they use up no cron's place.
-    pub(in crate::store) fn within(
+    pub(super) fn within(
         tx: &Transaction<'_>,
         limits: ClaimLimits,
         holder: DaemonNumber,
@@ -141,30 +141,30 @@ impl Room {
         Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
     }
 
-    pub(in crate::store) fn has_room(&self, source: CronSource) -> bool {
+    pub(super) fn has_room(&self, source: CronSource) -> bool {
         self.starts > 0 && self.places.has_room(source)
     }
 
     /// Returns whose run is sent next, given whether runs of either source wait.
-    pub(in crate::store) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
+    pub(super) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
         self.places.next(of_files, of_clients).filter(|_| self.starts > 0)
     }
 
     /// Gives a place to a run of this source.
-    pub(in crate::store) fn take(&mut self, source: CronSource) {
+    pub(super) fn take(&mut self, source: CronSource) {
         self.starts = self.starts.saturating_sub(1);
         self.places.take(source);
     }
 
     /// Adds a run that has been given a place and is being sent.
-    pub(in crate::store) fn send(&mut self, claimed: ClaimedRun, source: CronSource, turn: i64) {
+    pub(super) fn send(&mut self, claimed: ClaimedRun, source: CronSource, turn: i64) {
         self.sending.push(claimed);
         let highest = &mut self.turns[source as usize];
         *highest = (*highest).max(Some(turn));
     }
 
     /// Writes the turns that were served.
-    pub(in crate::store) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
                 tx.execute(

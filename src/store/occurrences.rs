@@ -2,44 +2,43 @@
 
 use jiff::Timestamp;
 
+use super::StoreError;
+use super::failovers::{Failovers, Unsure, WENT_BACK};
+use super::rows::millis;
+use super::scheduled_crons::ScheduledCron;
+use super::sql::{Transaction, named_params};
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{CancelCause, CronVersion, Phase, Run, RunState, Trigger};
 use crate::domain::turns;
-use crate::store::StoreError;
-use crate::store::failovers::{Failovers, Unsure, WENT_BACK};
-use crate::store::rows::millis;
-use crate::store::scheduled_crons::ScheduledCron;
-use crate::store::sql::{Transaction, named_params};
 
 /// The times of a new run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct RunTimes {
-    pub(in crate::store) scheduled_for: Timestamp,
-    pub(in crate::store) due_at: Timestamp,
+pub(super) struct RunTimes {
+    pub(super) scheduled_for: Timestamp,
+    pub(super) due_at: Timestamp,
     /// If the run still waits to be sent at this instant, it ends as an error.
-    pub(in crate::store) start_before: Timestamp,
+    pub(super) start_before: Timestamp,
 }
 
 /// Which run of its occurrence a new run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct RunNumber {
-    pub(in crate::store) retry: u32,
+pub(super) struct RunNumber {
+    pub(super) retry: u32,
     /// When the first run of the occurrence started, if this one retries it by itself.
-    pub(in crate::store) first_started_at: Option<Timestamp>,
+    pub(super) first_started_at: Option<Timestamp>,
     /// Whether its definition is none of its cron's.
-    pub(in crate::store) own_definition: bool,
+    pub(super) own_definition: bool,
 }
 
 impl RunNumber {
-    pub(in crate::store) const FIRST: Self =
-        Self { retry: FIRST_RUN, first_started_at: None, own_definition: false };
+    pub(super) const FIRST: Self = Self { retry: FIRST_RUN, first_started_at: None, own_definition: false };
 }
 
 /// The result of inserting a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Insertion {
+pub(super) enum Insertion {
     Inserted,
     /// The occurrence has a row already.
     Existed,
@@ -47,7 +46,7 @@ pub(in crate::store) enum Insertion {
 
 /// Inserts the pending first run of an occurrence, unless the occurrence has a row already: the unique key prevents a
 /// second firing even if the clock was set.
-pub(in crate::store) fn insert_pending(
+pub(super) fn insert_pending(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
     times: RunTimes,
@@ -57,7 +56,7 @@ pub(in crate::store) fn insert_pending(
 }
 
 /// Inserts a pending run, unless its occurrence has a run with this number already.
-pub(in crate::store) fn insert_numbered(
+pub(super) fn insert_numbered(
     tx: &Transaction<'_>,
     scheduled: &ScheduledCron,
     times: RunTimes,
@@ -81,19 +80,19 @@ pub(in crate::store) fn insert_numbered(
 
 /// A run to insert.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct NewRun {
-    pub(in crate::store) times: RunTimes,
-    pub(in crate::store) trigger: Trigger,
-    pub(in crate::store) number: RunNumber,
-    pub(in crate::store) turn: i64,
+pub(super) struct NewRun {
+    pub(super) times: RunTimes,
+    pub(super) trigger: Trigger,
+    pub(super) number: RunNumber,
+    pub(super) turn: i64,
     /// When it is sent, and by which daemon, if it is sent at once; otherwise it waits.
-    pub(in crate::store) sent: Option<(Timestamp, DaemonNumber)>,
-    pub(in crate::store) unsure: Option<Unsure>,
+    pub(super) sent: Option<(Timestamp, DaemonNumber)>,
+    pub(super) unsure: Option<Unsure>,
 }
 
 impl NewRun {
     /// Inserts it, unless its occurrence has a run with this number already.
-    pub(in crate::store) fn insert(
+    pub(super) fn insert(
         &self,
         tx: &Transaction<'_>,
         scheduled: &ScheduledCron,
@@ -143,7 +142,7 @@ impl NewRun {
     }
 
     /// Returns the first run of an occurrence, as it is while it is being sent.
-    pub(in crate::store) fn sending(&self, scheduled: &ScheduledCron, sent_at: Timestamp) -> Run {
+    pub(super) fn sending(&self, scheduled: &ScheduledCron, sent_at: Timestamp) -> Run {
         let Self { times, trigger, number, .. } = *self;
         let cron = &scheduled.cron;
         Run {
@@ -174,7 +173,7 @@ impl NewRun {
 /// Cancels what the occurrence `next` of a cron supersedes (`overlap = "cancel"`): the runs that are in progress, the
 /// retries that wait, whose occurrences are, and the runs of earlier occurrences that wait. The runner acts on a running one
 /// at once.
-pub(in crate::store) fn cancel_superseded(
+pub(super) fn cancel_superseded(
     tx: &Transaction<'_>,
     cron_id: CronId,
     next: Timestamp,

@@ -1,0 +1,46 @@
+//! Inserts the deliveries of runs that have ended.
+
+use jiff::Timestamp;
+
+use super::counts::{Counted, Tx};
+use super::rows::millis;
+use super::sql::named_params;
+use super::{StoreError, delivery_mode, suspended};
+use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::reason::DeliveryReasonCode;
+
+/// The column `receiver`.
+pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
+     substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
+
+/// Inserts the delivery of a run that has ended.
+pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
+    let suppressed = delivery.status == DeliveryStatus::Suppressed;
+    let sql = format!(
+        "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
+         reason_code, reason, of_client, receiver) \
+         SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
+         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         WHERE true ON CONFLICT DO NOTHING"
+    );
+    let inserted = tx.execute(
+        &sql,
+        named_params! {
+            ":delivery_id": delivery.delivery_id.to_string(),
+            ":run_id": delivery.run_id.to_string(),
+            ":url": delivery.url,
+            ":body": delivery.body,
+            ":status": delivery.status.as_str(),
+            ":due_at": (!suppressed).then(|| millis(now)),
+            ":now": millis(now),
+            ":ended_at": suppressed.then(|| millis(now)),
+            ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
+            ":reason": suppressed.then_some(delivery_mode::DISABLED),
+        },
+    )?;
+    if suppressed {
+        tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
+        return Ok(());
+    }
+    suspended::end_waiting_to(tx, &delivery.url, now)
+}

@@ -1,0 +1,251 @@
+//! Planning of a cron: the decisions of the pure plan become rows. A run for which there is room is inserted as one that is being
+//! sent, so that its intention costs no second write.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::counts::Tx;
+use super::cron_entries::{self, CronEntry};
+use super::failovers::Failovers;
+use super::held_runs::FIRST_CLAIM;
+use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
+use super::room::{ClaimedRun, Room, ServedTurns};
+use super::rows::{millis, parsed, parsed_option, time_option};
+use super::scheduled_crons::ScheduledCron;
+use super::set_back::decided;
+use super::sql::Transaction;
+use super::{StoreError, outages, skipped_ranges, zone_rules};
+use crate::domain::cron::{Cron, Overlap};
+use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::ids::FIRST_RUN;
+use crate::domain::outage::Outage;
+use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_before, plan, undecided_after};
+use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::run::{Phase, Status, Trigger};
+use crate::domain::run_spec::RunSpec;
+use crate::domain::skipped_range::{MergeRule, SkippedRange};
+
+/// A plan of one cron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PlannedCron {
+    /// The last instant that is accounted for.
+    pub(super) cursor: Timestamp,
+    /// When to plan again, or `None` once the calendar has ended.
+    pub(super) next_wake: Option<Timestamp>,
+    /// How many runs were added.
+    pub(super) fired: usize,
+}
+
+/// Plans one cron up to `now`, in as many plans as it takes.
+pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
+    let outages = outages::lasting_since(tx, scheduled.cursor)?;
+    let mut room = Room::none();
+    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
+    loop {
+        let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
+        let planned = pass.plan(tx, scheduled, None, &entry)?;
+        if planned.next_wake.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+    }
+}
+
+/// Plans by the new definition what the former one left undecided until `now`, in as many plans as it takes.
+/// `reason` is recorded for what only the former one names.
+pub(super) fn plan_edited_until(
+    tx: &Tx<'_>,
+    scheduled: &ScheduledCron,
+    former: &ScheduledCron,
+    reason: &Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let outages = outages::lasting_since(tx, former.cursor)?;
+    let mut room = Room::none();
+    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
+    let mut after = undecided_after(&former.cron, former.cursor, now);
+    while let Some(cursor) = after {
+        let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
+        let planned = pass.plan(tx, scheduled, Some((former, reason)), &CronEntry { cursor, ..entry })?;
+        after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
+    }
+    Ok(())
+}
+
+/// What the plans of one pass have in common.
+pub(super) struct Pass<'a> {
+    now: Timestamp,
+    outages: &'a [Outage],
+    served: ServedTurns,
+    failovers: Failovers,
+    /// As [`PlanFacts::unsure`].
+    unsure: Vec<(Timestamp, Timestamp)>,
+    pub(super) room: &'a mut Room,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn begin(
+        tx: &Transaction<'_>,
+        outages: &'a [Outage],
+        room: &'a mut Room,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let failovers = Failovers::read(tx)?;
+        let unsure = failovers.unsure_spans();
+        Ok(Self { now, outages, served: ServedTurns::read(tx)?, failovers, unsure, room })
+    }
+
+    /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
+    /// there is a former version, and a reason for what only that one names.
+    pub(super) fn plan(
+        &mut self,
+        tx: &Tx<'_>,
+        scheduled: &ScheduledCron,
+        former: Option<(&ScheduledCron, &Reason)>,
+        entry: &CronEntry,
+    ) -> Result<PlannedCron, StoreError> {
+        let (cron, now) = (&scheduled.cron, self.now);
+        let (state, cursor) = (&entry.state, entry.cursor);
+        let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
+        let decided = decided(tx, Some(cron.cron_id), cursor)?;
+        let active = active(tx, cron, now)?;
+        let (outages, unsure) = (self.outages, self.unsure.as_slice());
+        let facts = PlanFacts { state, cursor, decided: &decided, active, outages, unsure, now };
+        let plan = plan(cron, dropped, &facts);
+        // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
+        let version_of = |decision: &Decision| match decision {
+            Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
+            Decision::Fire { .. }
+            | Decision::Skip { .. }
+            | Decision::Pause { .. }
+            | Decision::Miss { .. } => scheduled,
+        };
+        let (mut fired, mut turn) = (0, entry.turn);
+        // The first run of a cron that has no other need not wait for any.
+        let was_alone = active.running.is_none() && active.waiting == 0;
+        let (mut is_alone, mut first_fired) = (was_alone, None);
+        for decision in &plan.decisions {
+            match new_row(cron, state, decision, now) {
+                NewRow::Run(times, trigger) => {
+                    let next_turn = self.served.next(entry.source, turn);
+                    let unsure = self.failovers.unsure(times.scheduled_for, now);
+                    let is_sent = unsure.is_none()
+                        && self.room.has_room(entry.source)
+                        && (is_alone || cron.policy.overlap == Overlap::Allow)
+                        && (times.due_at <= now && now < times.start_before);
+                    let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));
+                    let number = RunNumber::FIRST;
+                    let run = NewRun { times, trigger, number, turn: next_turn, sent, unsure };
+                    if run.insert(tx, scheduled)? == Insertion::Existed {
+                        continue;
+                    }
+                    (fired, turn, is_alone) = (fired + 1, next_turn, false);
+                    first_fired.get_or_insert(times.scheduled_for);
+                    if sent.is_some() {
+                        let spec = RunSpec::Cron(Arc::clone(cron));
+                        let run = run.sending(scheduled, now);
+                        let claimed = ClaimedRun { run, claim: FIRST_CLAIM, spec, unwanted: None };
+                        self.room.take(entry.source);
+                        self.room.send(claimed, entry.source, turn);
+                    }
+                }
+                NewRow::Record(range, rule) => {
+                    skipped_ranges::record(tx, version_of(decision), &range, rule, now)?
+                }
+            }
+        }
+        if let Some(next) = first_fired.filter(|_| !was_alone && cron.policy.overlap == Overlap::Cancel) {
+            cancel_superseded(tx, cron.cron_id, next, now)?;
+        }
+        zone_rules::record(tx, &cron.calendar)?;
+        let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
+                   WHERE cron_id = ?1";
+        tx.execute(
+            sql,
+            (
+                cron.cron_id.to_string(),
+                millis(plan.cursor),
+                plan.used_skip_next,
+                plan.next_wake.map(millis),
+                turn,
+            ),
+        )?;
+        Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
+    }
+}
+
+/// The row that a decision adds.
+enum NewRow {
+    Run(RunTimes, Trigger),
+    Record(SkippedRange, MergeRule),
+}
+
+fn new_row(cron: &Cron, state: &CronState, decision: &Decision, now: Timestamp) -> NewRow {
+    match decision {
+        Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
+            let (scheduled_for, due_at, start_before) = (*scheduled_for, *due_at, *start_before);
+            NewRow::Run(RunTimes { scheduled_for, due_at, start_before }, *trigger)
+        }
+        Decision::Skip { scheduled_for, reason } => {
+            let (first, last) = (*scheduled_for, *scheduled_for);
+            let (status, reason) = (Status::Skipped, reason.reason(cron));
+            NewRow::Record(SkippedRange { status, first, last, count: 1, reason }, MergeRule::Never)
+        }
+        Decision::Pause { first, last, count } => {
+            let pause = state.paused.as_ref();
+            let since = pause.map_or(Timestamp::MIN, |pause| pause.since);
+            let reason = pause.map_or(Reason::bare(ReasonCode::Paused), Pause::reason);
+            let (first, last, count) = (*first, *last, *count);
+            let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
+            NewRow::Record(range, MergeRule::SamePause { since })
+        }
+        Decision::Drop { first, last, count, reason } => {
+            let (first, last, count, reason) = (*first, *last, *count, reason.clone());
+            let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
+            NewRow::Record(range, MergeRule::Never)
+        }
+        Decision::Miss { first, last, count, reason, outage } => {
+            let (first, last, count) = (*first, *last, *count);
+            let reason = reason.reason(cron, outage.as_ref());
+            let range = SkippedRange { status: Status::Missed, first, last, count, reason };
+            let after = outage.as_ref().map_or(Timestamp::MIN, |outage| just_before(outage.since));
+            NewRow::Record(range, MergeRule::SameCatchUp { after, since: shortly_before(now) })
+        }
+    }
+}
+
+/// Returns the age below which a record may belong to the same catch-up.
+fn shortly_before(now: Timestamp) -> Timestamp {
+    now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
+}
+
+/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
+/// to come, because the clock was set back, is in nobody's way. Between two runs of an occurrence, the occurrence is in
+/// progress, unless the next one comes too late.
+fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
+    let mut active = Active::default();
+    if cron.policy.overlap == Overlap::Allow {
+        return Ok(active);
+    }
+    let sql = "SELECT run_id, phase, retry, recovered_at, reason_code, \
+               coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
+               AND (phase <> 'pending' OR scheduled_for <= ?2) \
+               AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)";
+    tx.each(sql, (cron.cron_id.to_string(), millis(now)), |row| {
+        match parsed::<Phase>(row, "phase")? {
+            Phase::Pending if row.get::<u32>("retry")? == FIRST_RUN => active.waiting += 1,
+            phase @ (Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running) => {
+                active.running = Some(Going {
+                    is_confirmed: !matches!(phase, Phase::Unconfirmed),
+                    run_id: parsed(row, "run_id")?,
+                    since: time_option(row, "going_since")?,
+                    is_denied: parsed_option(row, "reason_code")? == Some(ReasonCode::BackendDenied),
+                });
+                active.recovered_at = active.recovered_at.max(time_option(row, "recovered_at")?);
+            }
+            Phase::Ended => {}
+        }
+        Ok(())
+    })?;
+    Ok(active)
+}
