@@ -2,6 +2,7 @@
 //! cost of a commit is its fsync, however much it contains. Each closure has its own savepoint, and its
 //! caller gets the result after the commit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -51,6 +52,8 @@ struct WriterHealth {
     counts: CommitCounts,
     /// Notified after each commit.
     committed: Notify,
+    /// Whether others have taken this daemon for gone, so that nothing more is committed.
+    is_ousted: AtomicBool,
 }
 
 impl WriterHealth {
@@ -121,7 +124,7 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for
 
     fn reply(self: Box<Self>) {
         // Its caller may have stopped waiting; the change is committed all the same.
-        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(stopped())));
+        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(StoreError::Lost(STOPPED.to_owned()))));
     }
 }
 
@@ -144,6 +147,7 @@ impl Writer {
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
+            is_ousted: AtomicBool::new(false),
         });
         let execute = match execution {
             Execution::Inline => Execute::Inline(Mutex::new(connection), None),
@@ -188,6 +192,14 @@ impl Writer {
         }
     }
 
+    /// Returns why nothing is committed any more.
+    fn stopped(&self) -> StoreError {
+        match self.health.is_ousted.load(Ordering::Relaxed) {
+            true => StoreError::Ousted,
+            false => StoreError::Lost(STOPPED.to_owned()),
+        }
+    }
+
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -209,11 +221,11 @@ impl Writer {
                 }
             }
             Execute::Thread { queue, .. } => {
-                let queue = queue.as_ref().ok_or_else(stopped)?;
-                queue.send(closure).await.map_err(|_| stopped())?;
+                let queue = queue.as_ref().ok_or_else(|| self.stopped())?;
+                queue.send(closure).await.map_err(|_| self.stopped())?;
             }
         }
-        result.await.map_err(|_| stopped())?
+        result.await.map_err(|_| self.stopped())?
     }
 }
 
@@ -229,9 +241,7 @@ impl Drop for Writer {
     }
 }
 
-fn stopped() -> StoreError {
-    StoreError::Lost("its writer has stopped".to_owned())
-}
+const STOPPED: &str = "its writer has stopped";
 
 fn write_until_closed(
     mut connection: Connection,
@@ -278,7 +288,11 @@ fn commit_until_done(
             Err(error) => break Err(error),
         }
     };
-    report(health, outcome.as_ref().err().map(|error| (health.clock.now(), error)));
+    match &outcome {
+        // It begins anew, and says so.
+        Err(StoreError::Ousted) => health.is_ousted.store(true, Ordering::Relaxed),
+        outcome => report(health, outcome.as_ref().err().map(|error| (health.clock.now(), error))),
+    }
     if let Err(error) = &outcome {
         for work in &mut batch {
             work.fail(match error {

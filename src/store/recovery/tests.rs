@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config::CronDefinition;
+use crate::domain::bounds::WRITES_PER_COMMIT;
 use crate::domain::ids::InstallationId;
 use crate::domain::lease::{ACTS_WITHIN, LEASE};
 use crate::domain::run::{RunChange, RunState};
@@ -115,6 +116,19 @@ async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_i
     file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]).unwrap();
     file.execute("DELETE FROM runs", []).unwrap();
     assert_eq!(twice(claim(&fourth, &clock).await), (1, 6));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_daemon_that_was_taken_for_gone_learns_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agentcron.db");
+    let (lock, id) = (Arc::new(DaemonLock::waived()), InstallationId::default());
+    let store = Store::open_locked(&lock, &path, Execution::WriterThread, id, Clock::system(), None).unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    let all =
+        futures_util::future::join_all((0..2 * WRITES_PER_COMMIT).map(|_| store.commit_nothing())).await;
+    assert!(all.iter().all(|result| matches!(result, Err(StoreError::Ousted))), "{all:?}");
 }
 
 fn millis(at: &str) -> i64 {
