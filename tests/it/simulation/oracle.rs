@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) ruled_out: u64,
     pub(super) crashes: u64,
     pub(super) failovers: u64,
+    /// What was said about runs by somebody who did not hold them.
+    pub(super) refused: u64,
     pub(super) delivered: u64,
     pub(super) delivered_again: u64,
 }
@@ -40,6 +42,7 @@ impl Tally {
         self.ruled_out += other.ruled_out;
         self.crashes += other.crashes;
         self.failovers += other.failovers;
+        self.refused += other.refused;
         self.delivered += other.delivered;
         self.delivered_again += other.delivered_again;
     }

@@ -1,10 +1,12 @@
 //! Three daemons share one store. Each of them is killed, stopped, paused for longer than its lease, or cut off from the
-//! store, again and again and by itself; requests are late or lost, and the store goes back to an earlier state. The promises
-//! are those of one daemon.
+//! store, again and again and by itself; requests are late or lost, and the store goes back to an earlier state. A fourth one says
+//! false things about what the others hold. The promises are those of one daemon.
 //!
 //! `SIMULATION_SHARED=1000 cargo test simulation::shared` runs more seeds; `SIMULATION_SHARED_SEED=17` runs only one.
 
-use agentcron::store::{StoreError, StoreFault, Weather};
+use agentcron::domain::ids::InstallationId;
+use agentcron::domain::run::{Outcome, RunChange, Status};
+use agentcron::store::{DaemonLock, HeldRun, RunEnding, Step, Store, StoreError, StoreFault, Weather};
 use rusqlite::Connection;
 
 use super::network::Gate;
@@ -16,9 +18,13 @@ const SEEDS: u64 = 60;
 const START: &str = "2026-03-02T08:00:03Z";
 /// For how long things break.
 const LENGTH: Duration = Duration::from_secs(300);
+/// Between two times at which somebody speaks about what others hold.
+const SILENT_MOST: Duration = Duration::from_secs(5);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
 const STALL_MOST: Duration = Duration::from_secs(15);
 const LIFE_MOST: Duration = Duration::from_secs(120);
+/// What is left to do then is done within this time.
+const CALM_MOST: Duration = Duration::from_secs(4 * 3600);
 /// Between two failovers.
 const SAME_STORE_MOST: Duration = Duration::from_secs(150);
 /// A failover loses the commits of so long at most.
@@ -53,12 +59,16 @@ fn run_shared(seed: u64) -> Tally {
         // Where nobody could act for a while, an occurrence may be found too late.
         scenario.edits = Some(Random::of_seed(!seed));
         scenario.store_goes_back = true;
-        let crashes = Cell::new(0);
+        let (crashes, refused) = (Cell::new(0), Cell::new(0));
         let until = tokio::time::Instant::now() + LENGTH;
         let lives = (0..DAEMONS).map(|number| live(&scenario, number, until, &crashes));
         let all = futures_util::future::join_all(lives);
         let failovers = async {
             fail_over(&scenario, until).await;
+            std::future::pending::<()>().await;
+        };
+        let speaks = async {
+            stranger(&scenario, &Random::of_seed(seed << 32), until, &refused).await;
             std::future::pending::<()>().await;
         };
         let end = async {
@@ -75,9 +85,10 @@ fn run_shared(seed: u64) -> Tally {
         tokio::select! {
             _ = all => unreachable!("the daemons live for ever"),
             () = failovers => {}
+            () = speaks => {}
             () = end => {}
         }
-        oracle::judge(&scenario, start, crashes.get())
+        Tally { refused: refused.get(), ..oracle::judge(&scenario, start, crashes.get()) }
     })
 }
 
@@ -160,6 +171,64 @@ fn go_back(store: &Connection, image: &Path) {
     sql.push_str("UPDATE main.installation SET timeline = 1 + (SELECT timeline FROM now_is); COMMIT; DROP TABLE now_is;");
     store.execute_batch(&sql).unwrap();
     store.execute_batch("DETACH image").unwrap();
+}
+
+/// Says false things about the runs that others hold, under the claims that these have. Nothing of that may count.
+async fn stranger(
+    scenario: &Scenario<'_>,
+    random: &Random,
+    until: tokio::time::Instant,
+    refused: &Cell<u64>,
+) {
+    let file = scenario.folder.join("agentcron.db");
+    let (lock, clock) = (Arc::new(DaemonLock::waived()), &scenario.clock);
+    let open = || {
+        let id = InstallationId::default();
+        Store::open_locked(&lock, &file, Execution::Inline, id, clock.clone(), None).unwrap()
+    };
+    let mut store = open();
+    loop {
+        tokio::time::sleep(random.wait(SILENT_MOST)).await;
+        if tokio::time::Instant::now() >= until {
+            return;
+        }
+        for run in held_runs(&file) {
+            let act_at = Some(clock.now());
+            let said = match random.below(4) {
+                0 => store.step_run(Step { act_at, ..Step::of(run, RunChange::NotSent) }).await.err(),
+                1 => store.step_run(Step { act_at, ..Step::of(run, RunChange::RuleOut) }).await.err(),
+                2 => store.step_run(Step { act_at, ..Step::of(run, RunChange::Unconfirm) }).await.err(),
+                _ => store.end_run(failed(run, clock.now())).await.err(),
+            };
+            assert!(matches!(said, Some(StoreError::NotHeld | StoreError::Ousted)), "{said:?}");
+            refused.set(refused.get() + 1);
+        }
+        if matches!(store.commit_nothing().await, Err(StoreError::Ousted)) {
+            store = open();
+        }
+    }
+}
+
+fn held_runs(file: &Path) -> Vec<HeldRun> {
+    let store = Connection::open(file).unwrap();
+    let mut statement = store.prepare("SELECT run_id, claim FROM runs WHERE held_by IS NOT NULL").unwrap();
+    let held = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
+    held.map(|held| held.unwrap())
+        .map(|(run_id, claim)| HeldRun { run_id: run_id.parse().unwrap(), claim })
+        .collect()
+}
+
+fn failed(run: HeldRun, at: Timestamp) -> RunEnding {
+    let outcome = Outcome {
+        status: Status::Error,
+        reason: None,
+        error: None,
+        values: None,
+        interrupts: None,
+        ended_at: at,
+        learnt_at: at,
+    };
+    RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None }
 }
 
 /// Pauses a daemon now and then, as SIGSTOP does.
