@@ -4,7 +4,7 @@
 //! Nothing in the rows of a store can tell that it went back, so it has a number of its own (`installation.timeline`), which every
 //! commit compares. The first daemon that notices sweeps the store (`recovery.rs`): every run that is due may have been sent
 //! since, each time under as many as [`STARTS_LOST_MAX`] further numbers, and is looked for under each before it is sent again. So
-//! is an occurrence that is planned again. Up to when that concerns them has a margin, since clocks differ.
+//! is an occurrence that is planned again. Which occurrences that concerns is judged with a margin, since clocks differ.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Recovers what daemons held that are gone now: it is due at once, for whoever claims it.
+//! Recovers what daemons that are gone held: all of it is due at once, for whoever claims it.
 
 use jiff::Timestamp;
 
