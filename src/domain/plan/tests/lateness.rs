@@ -1,4 +1,4 @@
-//! What is found late, and what is looked for because nobody knows whether it was started.
+//! What is found late, and what is looked for because it may have been started already.
 
 use std::time::Duration;
 
