@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod waiting;
+
+pub use waiting::*;
+
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold
 /// the writer for minutes. The next pass, which follows at once, plans the rest.
 pub const OCCURRENCES_PER_PASS: usize = 10_000;
@@ -42,22 +46,6 @@ pub const RECENT_VERSIONS: u32 = 5;
 
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Instants in one backfill, whatever the request allows: a request for more is a mistake.
-pub const BACKFILL_INSTANTS_MAX: usize = 10_000;
-
-/// Triggered runs of one cron that wait to start: somebody who triggers a cron by hand stays far below this, and a
-/// program that does not will not stop by itself.
-pub const TRIGGERED_WAITING_MAX: usize = 100;
-
-/// Backfilled runs of one cron that wait to start: one backfill may have as many.
-pub const BACKFILLED_WAITING_MAX: usize = BACKFILL_INSTANTS_MAX;
-
-/// Runs of all crons that clients made that may wait to start when a client asks for more: one for each such cron.
-pub const API_RUNS_WAITING_MAX: usize = 20_000;
-
-/// How long a client should wait when too many runs wait to start: about as long as a short run takes.
-pub const TOO_MANY_WAITING_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Occurrences that are counted in a record that a step of the clock cuts: the writer must not be held for long. A record
 /// with more is a pause of ten days of a cron that fires every second, and stays as it is.
