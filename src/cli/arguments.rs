@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
-    outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
+    outages, pause, report, resume, retry, run, show, skip_next, stats, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -19,6 +19,7 @@ Examples:
 
 In the morning:
   agentcron status                          what is wrong now, and what to do
+  agentcron report                          what happened since last night, of every cron
   agentcron history --failed --since 12h    what failed, was missed, or was lost to an outage, and why
   agentcron outages --since 12h             when the agent server, a receiver or the daemon was away
   agentcron explain CRON --at 03:12         why it did not run then
@@ -54,6 +55,8 @@ pub(super) enum Verb {
     List(list::List),
     Status(status::Status),
     Health(health::Health),
+    Report(report::ReportArguments),
+    Stats(stats::Stats),
     Outages(outages::Outages),
     History(history::History),
     Show(show::Show),

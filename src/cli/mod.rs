@@ -17,11 +17,13 @@ mod list;
 mod next;
 mod outages;
 mod pause;
+mod report;
 mod resume;
 mod retry;
 mod run;
 mod show;
 mod skip_next;
+mod stats;
 mod status;
 mod terminal;
 mod trigger;
@@ -94,6 +96,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::List(list) => list::list(&list, session),
         Verb::Status(status) => status::status(&status, session),
         Verb::Health(health) => health::health(&health, session),
+        Verb::Report(arguments) => report::report(&arguments, session),
+        Verb::Stats(arguments) => stats::stats(&arguments, session),
         Verb::Outages(outages) => outages::outages(&outages, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),

@@ -76,6 +76,8 @@ pub struct CronState {
     pub failures: u32,
     /// When the first of them ended.
     pub failing_since: Option<Timestamp>,
+    /// When it worked again after it had failed; `None` while it fails.
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// A pause in force.
@@ -100,8 +102,14 @@ impl CronState {
             CronHealth::Fails => {
                 self.failures = self.failures.saturating_add(1);
                 self.failing_since.get_or_insert(at);
+                self.recovered_at = None;
             }
-            CronHealth::Works => (self.failures, self.failing_since) = (0, None),
+            CronHealth::Works => {
+                if self.failing_since.take().is_some() {
+                    self.recovered_at = Some(at);
+                }
+                self.failures = 0;
+            }
             CronHealth::Unknown => return None,
         }
         let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;
@@ -284,7 +292,9 @@ mod tests {
         for (index, (says, pauses)) in ends.into_iter().enumerate() {
             assert_eq!(state.run_ended(says, Some(2), at()).is_some(), pauses, "{index}: {says:?}");
         }
-        assert_eq!(state.failures, 3);
+        assert_eq!((state.failures, state.failing_since, state.recovered_at), (3, Some(at()), None));
+        state.run_ended(CronHealth::Works, Some(2), at());
+        assert_eq!((state.failures, state.failing_since, state.recovered_at), (0, None, Some(at())));
         let pause = state.paused.unwrap();
         let message = "the cron was paused: 2 runs in a row failed (pause_after_failures = 2)";
         assert_eq!(pause.reason(), Reason::new(ReasonCode::Paused, message));

@@ -27,6 +27,7 @@ pub mod run_spec;
 pub mod secrets;
 pub mod signing;
 pub mod skipped_range;
+pub mod tally;
 pub mod template;
 pub mod turns;
 pub mod url_policy;

@@ -11,7 +11,7 @@ use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
 use super::sql::Transaction;
-use super::{Purpose, Store, StoreError, waiting_limits};
+use super::{Purpose, Store, StoreError, rollups, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::bounds::BACKFILL_INSTANTS_MAX;
 use crate::domain::cron::Cron;
@@ -195,6 +195,9 @@ fn leave_range(
     };
     if !counts.calendar.names(at) {
         return Ok(());
+    }
+    for record in rollups::Record::all(tx, "WHERE run_id = ?1", [&range.run_id])? {
+        rollups::take_back(tx, &record, 1)?;
     }
     if range.occurrences > 1 && range.first < millis(at) {
         tx.execute("UPDATE runs SET occurrences = occurrences - 1 WHERE run_id = ?1", [range.run_id])?;

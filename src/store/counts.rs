@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::ended::Ended;
 use super::sql::Transaction;
+use super::{StoreError, rollups};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::DaemonNumber;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, Status, Trigger};
 
@@ -115,10 +116,11 @@ impl Tx<'_> {
         self.counted.borrow_mut().push(counted);
     }
 
-    /// Counts and logs the end of a run once the transaction is committed, if the run has ended.
-    pub(super) fn count_end(&self, run: &Run) {
+    /// Counts and logs the end of a run once the transaction is committed, if the run has ended. `retried` says whether its
+    /// occurrence goes on with a further run.
+    pub(super) fn count_end(&self, run: &Run, retried: bool) {
         if let Some(ended) = Ended::of(run) {
-            self.count(Counted::Ended(ended));
+            self.count(Counted::Ended(Ended { retried, ..ended }));
         }
     }
 
@@ -130,6 +132,19 @@ impl Tx<'_> {
     /// Forgets the events since `mark`, which were undone.
     pub(super) fn forget_since(&self, mark: usize) {
         self.counted.borrow_mut().truncate(mark);
+    }
+
+    /// Adds what has ended to the roll-ups. Call this once, at the end of the transaction.
+    pub(super) fn roll_up(&self, daemon: DaemonNumber) -> Result<(), StoreError> {
+        let counted = self.counted.borrow();
+        let ended = counted.iter().filter_map(|counted| match counted {
+            Counted::Ended(ended) => Some(ended),
+            Counted::Started { .. }
+            | Counted::Attempted { .. }
+            | Counted::Delivered { .. }
+            | Counted::NeverSent { .. } => None,
+        });
+        rollups::add(self, daemon, ended)
     }
 
     /// Commits the transaction, counts its events and returns them.
@@ -263,6 +278,10 @@ mod tests {
         let work = |undone: bool| {
             store.write(move |tx| {
                 tx.count(Counted::Ended(Ended {
+                    cron_id: None,
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                    late: false,
+                    retried: false,
                     called: "daily".to_owned(),
                     run_id: String::new(),
                     status: Status::Missed,

@@ -36,7 +36,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures, failing_since, source, turn";
+     skip_next, failures, failing_since, recovered_at, source, turn";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -117,6 +117,7 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
         skip_next: row.get("skip_next")?,
         failures: row.get("failures")?,
         failing_since: time_option(row, "failing_since")?,
+        recovered_at: time_option(row, "recovered_at")?,
     })
 }
 
@@ -124,7 +125,8 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
 pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
     let pause = state.paused.as_ref();
     let sql = "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
-               skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id";
+               skip_next = :skip_next, failures = :failures, failing_since = :failing_since, recovered_at = :recovered_at \
+               WHERE cron_id = :cron_id";
     tx.execute(
         sql,
         named_params! {
@@ -135,6 +137,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
             ":skip_next": state.skip_next,
             ":failures": state.failures,
             ":failing_since": state.failing_since.map(millis),
+            ":recovered_at": state.recovered_at.map(millis),
         },
     )?;
     Ok(())

@@ -184,7 +184,7 @@ fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(),
     let outcome = Outcome::without_backend(unsent.status, unsent.reason, now);
     run.state = run.state.clone().apply(RunChange::End(outcome))?;
     save_run(tx, run, None)?;
-    tx.count_end(run);
+    tx.count_end(run, false);
     owed_webhooks::settle(tx, run, now)?;
     if is_first_start {
         tx.execute(

@@ -5,14 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
-use crate::domain::ids::FIRST_RUN;
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::outage::Away;
 use crate::domain::printable::blanked;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Outcome, Run, RunState, Status, Trigger};
+use crate::domain::tally::is_late;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ended {
+    /// `None` for a run that a client started.
+    pub(super) cron_id: Option<CronId>,
+    pub(super) at: Timestamp,
     /// The name under which the log shows it.
     pub(super) called: String,
     pub(super) run_id: String,
@@ -23,6 +27,10 @@ pub(super) struct Ended {
     pub(super) retry: u32,
     /// Its time on the backend, if it got there.
     pub(super) took: Option<Duration>,
+    /// Whether it began late.
+    pub(super) late: bool,
+    /// Whether its occurrence goes on with a further run.
+    pub(super) retried: bool,
     pub(super) occurrences: u64,
     /// The first of the occurrences.
     pub(super) scheduled_for: Timestamp,
@@ -38,6 +46,8 @@ impl Ended {
         let RunState::Ended { backend_run, outcome } = &run.state else { return None };
         let took = backend_run.as_ref().and_then(|on| outcome.took(on.started_at));
         Some(Self {
+            cron_id: run.cron_id(),
+            at: outcome.ended_at,
             called: run.called().to_owned(),
             run_id: run.run_id.to_string(),
             status: outcome.status,
@@ -45,6 +55,8 @@ impl Ended {
             trigger: run.trigger,
             retry: run.retry,
             took,
+            late: backend_run.as_ref().is_some_and(|on| is_late(run.due_at, on.started_at)),
+            retried: false,
             occurrences: 1,
             scheduled_for: run.scheduled_for,
             error: why(outcome).map(|text| first_words(&text)),

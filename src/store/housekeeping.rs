@@ -24,6 +24,7 @@ impl Store {
             Ok(())
         })
         .await?;
+        self.forget_hours(now).await?;
         let deleted = self.delete_definitions(old).await?;
         self.write(|tx| tx.optimize()).await?;
         tracing::debug!(deleted_definitions = deleted, "housekeeping finished");

@@ -38,6 +38,7 @@ mod receivers_away;
 mod recovery;
 mod replay;
 mod retry;
+mod rollups;
 mod room;
 mod rows;
 mod scheduled_crons;
@@ -92,8 +93,8 @@ pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
     CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
-    Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
-    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    ReceiverTally, Recent, ReportSnapshot, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
+    StatusSnapshot, Unstarted, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

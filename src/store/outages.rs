@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rollups::{self, Record};
 use super::rows::{millis, parsed, time, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
@@ -70,19 +71,21 @@ pub(super) fn restate_overlaps(
     since: Timestamp,
     because: &Reason,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?2, reason = ?3 || '; ' || replace(reason, ?5, ?6) \
-               WHERE ended_at >= ?1 AND status = 'skipped' AND status <> 'success' AND reason_code IN ('overlap', 'queue_full') \
-               AND (?4 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?4))";
+    const CONCERNED: &str = "ended_at >= ?1 AND status = 'skipped' AND status <> 'success' \
+         AND reason_code IN ('overlap', 'queue_full') \
+         AND (?2 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?2))";
+    let run_id = run_id.map(|run_id| run_id.to_string());
+    let concerned = format!("INDEXED BY runs_unsuccessful WHERE {CONCERNED}");
+    for record in Record::all(tx, &concerned, (millis(since), &run_id))? {
+        rollups::restate(tx, &record, because.code)?;
+    }
+    let sql = format!(
+        "UPDATE runs INDEXED BY runs_unsuccessful SET reason_code = ?3, reason = ?4 || '; ' || replace(reason, ?5, ?6) \
+         WHERE {CONCERNED}"
+    );
     tx.execute(
-        sql,
-        (
-            millis(since),
-            because.code.as_str(),
-            because.text(),
-            run_id.map(|run_id| run_id.to_string()),
-            STILL_RUNNING,
-            NOT_FOLLOWED,
-        ),
+        &sql,
+        (millis(since), run_id, because.code.as_str(), because.text(), STILL_RUNNING, NOT_FOLLOWED),
     )?;
     Ok(())
 }

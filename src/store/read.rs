@@ -14,6 +14,7 @@ mod overview;
 mod positions;
 mod recent;
 mod records;
+mod report;
 mod status;
 mod webhooks;
 
@@ -44,6 +45,7 @@ pub(super) use positions::Order;
 pub use positions::PageCursor;
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
+pub use report::{ReceiverTally, ReportSnapshot};
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };

@@ -12,7 +12,7 @@ use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;
 use super::waits_for::waits_for;
-use super::{Store, StoreError, TriggeredRun, waiting_limits};
+use super::{Store, StoreError, TriggeredRun, rollups, waiting_limits};
 use crate::domain::backoff;
 use crate::domain::ids::{DefinitionId, RunId};
 use crate::domain::plan::start_deadline;
@@ -84,6 +84,9 @@ fn add_on_request(
         scheduled.cron = cache.get(tx, scheduled.definition_id, &entry.name)?;
     }
     waiting_limits::check(tx, &scheduled.cron, Trigger::Manual, 1)?;
+    if let Some(end) = rollups::last_end(tx, entry.cron_id, former.scheduled_for)? {
+        rollups::take_back(tx, &end, 1)?;
+    }
     let deadline = start_deadline(&scheduled.cron, Trigger::Manual, now);
     let times = RunTimes {
         scheduled_for: former.scheduled_for,

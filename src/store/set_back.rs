@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::definitions::Definitions;
+use super::rollups::{self, Record};
 use super::rows::{millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
@@ -65,10 +66,11 @@ impl Store {
             for clamp in CLAMPED {
                 tx.execute(clamp, named_params! { ":now": millis(now) })?;
             }
-            tx.execute(
-                &format!("DELETE FROM runs WHERE scheduled_for > ?1 AND {NOTHING_RAN}"),
-                [millis(now)],
-            )?;
+            let to_come = format!("WHERE scheduled_for > ?1 AND {NOTHING_RAN}");
+            for record in Record::all(tx, &to_come, [millis(now)])? {
+                rollups::take_back(tx, &record, record.occurrences)?;
+            }
+            tx.execute(&format!("DELETE FROM runs {to_come}"), [millis(now)])?;
             for range in ranges_around(tx, now)? {
                 range.end_at(tx, &cache, now)?;
             }
@@ -145,6 +147,9 @@ impl Range {
             if walked > RANGE_WALK_MAX {
                 return Ok(());
             }
+        }
+        for record in Record::all(tx, "WHERE run_id = ?1", [self.run_id.to_string()])? {
+            rollups::take_back(tx, &record, (record.occurrences - count).max(0))?;
         }
         tx.execute(
             "UPDATE runs SET occurrences = min(occurrences, ?2), last_scheduled_for = ?3 WHERE run_id = ?1",

@@ -70,7 +70,7 @@ fn extend(
     let sql = "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
                WHERE run_id = ?1";
     tx.execute(sql, (&run_id, count(range), millis(range.last), millis(now), &range.reason.message))?;
-    tx.count(Counted::Ended(Ended { extends_record: true, ..ended(scheduled, range, run_id) }));
+    tx.count(Counted::Ended(Ended { extends_record: true, ..ended(scheduled, range, run_id, now) }));
     Ok(())
 }
 
@@ -105,13 +105,15 @@ fn insert(
         },
     )?;
     if inserted == 1 {
-        tx.count(Counted::Ended(ended(scheduled, range, run_id)));
+        tx.count(Counted::Ended(ended(scheduled, range, run_id, now)));
     }
     Ok(())
 }
 
-fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String) -> Ended {
+fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String, now: Timestamp) -> Ended {
     Ended {
+        cron_id: Some(scheduled.cron.cron_id),
+        at: now,
         called: scheduled.cron.name.clone(),
         run_id,
         status: range.status,
@@ -119,6 +121,8 @@ fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String) -> End
         trigger: Trigger::Schedule,
         retry: FIRST_RUN,
         took: None,
+        late: false,
+        retried: false,
         occurrences: range.count,
         scheduled_for: range.first,
         error: range.reason.message.as_deref().map(first_words),

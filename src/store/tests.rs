@@ -17,6 +17,7 @@ use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
 mod denials;
 mod opening;
+mod rollups;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

@@ -374,6 +374,7 @@ fn commit_as(
         }
         done = upto;
     }
+    tx.roll_up(health.daemon)?;
     let now = health.clock.now();
     // Others may have what it held by now: nothing of what it says counts any more.
     if !daemons::renew(&tx, health.daemon, health.timeline, now)? {

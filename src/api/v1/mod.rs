@@ -6,6 +6,7 @@ mod deliveries;
 mod listing;
 mod outages;
 mod parse;
+mod report;
 mod runs;
 mod status;
 #[cfg(test)]
@@ -22,9 +23,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(outages::outages))
+        .routes(routes!(report::report))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))
+        .routes(routes!(report::stats))
         .routes(routes!(cron_actions::trigger))
         .routes(routes!(cron_actions::pause))
         .routes(routes!(cron_actions::resume))

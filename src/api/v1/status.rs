@@ -24,7 +24,12 @@ pub(super) async fn status(
     State(api): State<Api>,
     viewer: Viewer,
 ) -> Result<Json<StatusReport>, ErrorResponse> {
-    let backend = backend_contact(&api).await;
+    report(&api, viewer).await.map(Json)
+}
+
+/// Returns the state as this viewer may see it.
+pub(super) async fn report(api: &Api, viewer: Viewer) -> Result<StatusReport, ErrorResponse> {
+    let backend = backend_contact(api).await;
     let now = api.clock.now();
     // Whoever reads it may be in another folder.
     let path = std::path::absolute(api.store.path()).unwrap_or_else(|_| api.store.path().to_owned());
@@ -39,7 +44,7 @@ pub(super) async fn status(
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
         Ok(StatusReport::of(&path, &snapshot, version, now))
     });
-    Ok(Json(status.await?))
+    Ok(status.await?)
 }
 
 /// Returns what is known of the agent server, after asking it if it was not heard lately. An outage is noticed meanwhile,

@@ -4,6 +4,7 @@
 mod crons;
 mod deliveries;
 mod explain;
+mod report;
 mod requests;
 mod runs;
 mod status;
@@ -34,6 +35,7 @@ use crate::store::NoticeKind;
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
+pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
     PauseRequest, RetryRequest, Triggered,
@@ -162,6 +164,11 @@ fn one_of_or_null(words: &[&str]) -> Object {
 fn run_statuses() -> Object {
     let phases = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended);
     one_of(Status::WORDS.iter().copied().chain(phases.map(|word| word.as_str())))
+}
+
+/// How a run ended.
+fn run_statuses_ended() -> Object {
+    one_of(Status::WORDS.iter().copied())
 }
 
 fn reason_code_or_null() -> Object {

@@ -194,7 +194,7 @@ pub struct Readiness {
 }
 
 /// Counts by status or phase; those with a count of 0 are left out.
-#[derive(Clone, Debug, ToSchema)]
+#[derive(Clone, Debug, Default, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, u64>, example = json!({ "success": 12, "error": 1 }))]
 pub struct Counts(Vec<(String, u64)>);
 
@@ -229,8 +229,13 @@ impl Display for Counts {
 }
 
 impl Counts {
-    fn of<Word: Display>(counts: &[(Word, u64)]) -> Self {
+    pub(super) fn of<Word: Display>(counts: &[(Word, u64)]) -> Self {
         Self(counts.iter().map(|(word, count)| (word.to_string(), *count)).collect())
+    }
+
+    /// Returns the count of a word.
+    pub fn get(&self, word: &str) -> u64 {
+        self.0.iter().find(|(counted, _)| counted == word).map_or(0, |(_, count)| *count)
     }
 
     fn of_crons(crons: &[CronHead]) -> Self {

@@ -34,7 +34,7 @@ fn row(name: &str, status: CronStatus, state: CronState) -> CronHead {
 
 fn failing(failures: u32, paused: Option<Pause>) -> CronState {
     let failing_since = (failures > 0).then(|| ago(240));
-    CronState { paused, skip_next: false, failures, failing_since }
+    CronState { paused, skip_next: false, failures, failing_since, recovered_at: None }
 }
 
 fn pause(cause: PauseCause, note: Option<&str>) -> Pause {

@@ -82,7 +82,6 @@ impl Store {
                 let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
                 save_end(tx, run_id, &ending.outcome, &texts)?;
-                tx.count_end(&run);
                 if let Some(event) = &ending.event {
                     insert_event(tx, run_id, event)?;
                 }
@@ -91,7 +90,9 @@ impl Store {
                 }
                 let may_notify = ending.delivery.is_some() || run.retry > FIRST_RUN;
                 let owed = owed_webhooks::settle(tx, &run, now)?;
-                if let Some(retry) = insert_retry(tx, &cache, &run, &ending.outcome)? {
+                let retry = insert_retry(tx, &cache, &run, &ending.outcome)?;
+                tx.count_end(&run, retry.is_some());
+                if let Some(retry) = retry {
                     match &ending.delivery {
                         Some(delivery) if retry.webhook_each => insert_delivery(tx, delivery, now)?,
                         Some(delivery) => owed_webhooks::owe(tx, delivery)?,

@@ -89,6 +89,8 @@ CREATE TABLE crons (
     failures      INTEGER NOT NULL DEFAULT 0,
     -- When the first of them ended, or NULL if there are none.
     failing_since INTEGER,
+    -- When it worked again after it had failed.
+    recovered_at  INTEGER,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
@@ -283,6 +285,39 @@ CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)
     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending';
+
+-- What has ended, counted by hour and by day. These rows stay when the runs themselves are deleted: those of a day for good,
+-- those of an hour for three days. Each daemon adds to rows of its own, so that several never wait for one another.
+CREATE TABLE cron_hours (
+    -- Hours, or days of UTC, since 1970.
+    hour        INTEGER NOT NULL,
+    -- Empty for runs that clients started.
+    cron_id     TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    -- Empty if there is none.
+    reason_code TEXT NOT NULL,
+    -- How long the runs took: the class 4 log2(milliseconds), or -1 for what did not run or of which that is not known.
+    took        INTEGER NOT NULL,
+    daemon      INTEGER NOT NULL,
+    -- Runs that took place, and occurrences that ended: a run that is retried ends none.
+    runs        INTEGER NOT NULL,
+    occurrences INTEGER NOT NULL,
+    -- Runs that began over a minute late.
+    late        INTEGER NOT NULL,
+    PRIMARY KEY (hour, cron_id, status, reason_code, took, daemon)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE cron_days (
+    day         INTEGER NOT NULL,
+    cron_id     TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    reason_code TEXT NOT NULL,
+    took        INTEGER NOT NULL,
+    daemon      INTEGER NOT NULL,
+    runs        INTEGER NOT NULL,
+    occurrences INTEGER NOT NULL,
+    late        INTEGER NOT NULL,
+    PRIMARY KEY (day, cron_id, status, reason_code, took, daemon)
+) STRICT, WITHOUT ROWID;
 
 -- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
 -- takes place, and is deleted when that run has ended.

@@ -88,7 +88,7 @@ pub struct CronCursor {
 }
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-     body, enabled, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, crons.created_at AS created_at, updated_at \
+     body, enabled, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, recovered_at, crons.created_at AS created_at, updated_at \
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
@@ -100,6 +100,12 @@ impl Reader {
     /// Does the same, but parses no definition and reads no run.
     pub fn cron_heads(&self) -> Result<Vec<CronHead>, StoreError> {
         self.at_one_moment(heads)
+    }
+
+    /// Returns the cron of this name or id, or `None` if there is none.
+    pub fn cron_head(&self, name_or_id: &str) -> Result<Option<CronHead>, StoreError> {
+        let sql = format!("{HEADS} AND (name = ?1 OR cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        self.at_one_moment(|tx| tx.query_opt(&sql, [name_or_id], head))
     }
 
     /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
@@ -170,19 +176,22 @@ impl Reader {
 
 /// Does what [`Reader::cron_heads`] does.
 pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
-    let sql = "SELECT cron_id, name, source, location, definition_id, enabled, next_at, paused_at, pause_cause, pause_note, \
-               skip_next, failures, failing_since FROM crons WHERE removed_at IS NULL ORDER BY name, cron_id";
-    tx.query(sql, (), |row| {
-        Ok(CronHead {
-            cron_id: parsed(row, "cron_id")?,
-            name: row.get("name")?,
-            source: parsed(row, "source")?,
-            location: row.get("location")?,
-            definition_id: parsed(row, "definition_id")?,
-            state: state_from_row(row)?,
-            status: Ok(status(row)?),
-            next_at: time_option(row, "next_at")?,
-        })
+    tx.query(&format!("{HEADS} ORDER BY name, cron_id"), (), head)
+}
+
+const HEADS: &str = "SELECT cron_id, name, source, location, definition_id, enabled, next_at, paused_at, pause_cause, \
+     pause_note, skip_next, failures, failing_since, recovered_at FROM crons WHERE removed_at IS NULL";
+
+fn head(row: &Row<'_>) -> Result<CronHead, StoreError> {
+    Ok(CronHead {
+        cron_id: parsed(row, "cron_id")?,
+        name: row.get("name")?,
+        source: parsed(row, "source")?,
+        location: row.get("location")?,
+        definition_id: parsed(row, "definition_id")?,
+        state: state_from_row(row)?,
+        status: Ok(status(row)?),
+        next_at: time_option(row, "next_at")?,
     })
 }
 

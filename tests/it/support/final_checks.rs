@@ -97,6 +97,11 @@ pub(crate) fn assert_nothing_left_over(database: &Connection) {
             "deliveries that are claimed or due",
             "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL OR ended_at IS NULL",
         ),
+        ("ends that the roll-ups count otherwise", include_str!("../../fixtures/rollups/wrong.sql")),
+        (
+            "ends that are counted by day and not by hour",
+            "SELECT (SELECT coalesce(sum(occurrences), 0) FROM cron_days) - (SELECT coalesce(sum(occurrences), 0) FROM cron_hours)",
+        ),
         ("webhooks that are owed", "SELECT count(*) FROM owed_webhooks"),
         ("runs to act on", "SELECT count(*) FROM runs WHERE act_at IS NOT NULL"),
         ("rows that reference a missing row", "SELECT count(*) FROM pragma_foreign_key_check"),
