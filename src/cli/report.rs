@@ -122,7 +122,7 @@ fn since(report: &Report, session: &Session) -> String {
 /// Returns the most frequent reasons: `28 skipped (backend_away), 3 missed (daemon_down)`.
 fn reasons(counted: &Counted, most: usize) -> Option<String> {
     let named = counted.reasons.iter().filter_map(|reason| {
-        let code = reason.reason_code?;
+        let code = reason.reason_code.filter(|_| reason.status.0 != Status::Success)?;
         Some(format!("{} {} ({})", reason.occurrences, reason.status.0, code.0))
     });
     let named: Vec<String> = named.take(most).collect();

@@ -286,6 +286,7 @@ mod tests {
                     run_id: String::new(),
                     status: Status::Missed,
                     code: Some(ReasonCode::CatchupNone),
+                    recorded_code: Some(ReasonCode::CatchupNone),
                     trigger: Trigger::Schedule,
                     retry: 0,
                     took: None,

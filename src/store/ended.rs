@@ -22,6 +22,8 @@ pub(super) struct Ended {
     pub(super) run_id: String,
     pub(super) status: Status,
     pub(super) code: Option<ReasonCode>,
+    /// The code of its row: that one or, if there is none, of what was unusual before its end.
+    pub(super) recorded_code: Option<ReasonCode>,
     pub(super) trigger: Trigger,
     /// Which retry of its occurrence it was; 0 for its first run.
     pub(super) retry: u32,
@@ -52,6 +54,7 @@ impl Ended {
             run_id: run.run_id.to_string(),
             status: outcome.status,
             code: outcome.reason.as_ref().map(|reason| reason.code),
+            recorded_code: outcome.reason.as_ref().or(run.reason.as_ref()).map(|reason| reason.code),
             trigger: run.trigger,
             retry: run.retry,
             took,

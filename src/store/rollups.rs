@@ -51,7 +51,7 @@ pub(super) fn add<'e>(
     for ended in ended {
         let took = ended.took.map_or(NOT_KNOWN, TookBucket::of);
         let took_place = took_place(ended.status);
-        let mut end = (ended.status, ended.code);
+        let mut end = (ended.status, ended.recorded_code);
         // A retry that never took place leaves its occurrence as the run before it has ended.
         if let (false, true, Some(cron_id)) = (took_place, ended.retry > FIRST_RUN, ended.cron_id)
             && let Some(last) = last_end(tx, cron_id, ended.scheduled_for)?

@@ -118,6 +118,7 @@ fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String, now: T
         run_id,
         status: range.status,
         code: Some(range.reason.code),
+        recorded_code: Some(range.reason.code),
         trigger: Trigger::Schedule,
         retry: FIRST_RUN,
         took: None,
