@@ -27,6 +27,7 @@ use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_W
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
 use crate::engine::backend_watch::{self, BackendWatch};
+use crate::engine::backups::{self, Backups};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
 use crate::engine::lease;
@@ -249,6 +250,7 @@ struct Engine {
     courier: Courier,
     janitor: Janitor,
     maintenance: Maintenance,
+    backups: Option<Backups>,
     backend_watch: BackendWatch,
     outages: Outages,
     store: Store,
@@ -309,6 +311,11 @@ impl Engine {
                 denials,
             },
             maintenance: Maintenance { store: store(), clock: clock() },
+            backups: world.config.store.backup.clone().map(|config| Backups {
+                store: store(),
+                clock: clock(),
+                config,
+            }),
             backend_watch,
             outages,
             store: store(),
@@ -325,7 +332,7 @@ impl Engine {
     }
 
     fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { runner, courier, janitor, maintenance, backend_watch, outages, store } = self;
+        let Self { runner, courier, janitor, maintenance, backups, backend_watch, outages, store } = self;
         let clock = maintenance.clock.clone();
         let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
         loops.spawn(async move {
@@ -343,6 +350,10 @@ impl Engine {
         if store.sharing() == Sharing::Shared {
             let (store, wakes, stop) = (store.clone(), wakes, stop.clone());
             loops.spawn(async move { ("lease", lease::run(store, wakes, stop).await) });
+        }
+        if let Some(backups) = backups {
+            let stop = stop.clone();
+            loops.spawn(async move { ("backups", backups::run(backups, stop).await) });
         }
         let maintenance_stop = stop.clone();
         loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });

@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
-    outages, pause, report, resume, retry, run, show, skip_next, stats, status, trigger, webhook,
+    backfill, backup, cancel, check, complete, completions, demo, explain, health, history, import, init,
+    list, next, outages, pause, report, restore, resume, retry, run, show, skip_next, stats, status, trigger,
+    webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -69,6 +70,8 @@ pub(super) enum Verb {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Webhook(webhook::Webhook),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Import(import::Import),
     Init(init::Init),
     Demo(demo::Demo),

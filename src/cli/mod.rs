@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backfill;
+mod backup;
 mod cancel;
 mod check;
 mod complete;
@@ -18,6 +19,7 @@ mod next;
 mod outages;
 mod pause;
 mod report;
+mod restore;
 mod resume;
 mod retry;
 mod run;
@@ -110,6 +112,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
         Verb::Retry(retry) => retry::retry(&retry, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
+        Verb::Backup(backup) => backup::backup(&backup, session),
+        Verb::Restore(restore) => restore::restore(&restore, session),
         Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),

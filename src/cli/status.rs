@@ -75,6 +75,8 @@ fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
     if let Some(Time(at)) = report.backend_heard_at {
         fields.insert(1, ("agent server", format!("answered {}", times::relative(at, now))));
     }
+    fields
+        .extend(report.backed_up_at.map(|Time(at)| ("backup", format!("made {}", times::relative(at, now)))));
     fields.extend(webhooks::suppressed_text(report.suppressed).map(|text| ("suppressed", text)));
     fields.extend(outages_text(&report.outages, session));
     Ok(session.output.fields(&fields)?)

@@ -33,6 +33,8 @@ pub(super) const DURATION_MIN: Duration = Duration::from_millis(1);
 pub(super) const CONCURRENT_RUNS_MAX: u64 = 10_000;
 /// The values kept for each run: the database is a record, not a warehouse.
 pub(super) const VALUES_BYTES_MAX: u64 = 16 << 20;
+/// Each backup is as large as the database; more of them belong into an archive.
+pub(super) const BACKUPS_KEPT_MAX: u64 = 1000;
 /// A webhook body is built in memory, and four of them are sent to one origin at the same time.
 pub(super) const WEBHOOK_BODY_BYTES_MAX: u64 = 16 << 20;
 /// The fields of a body without `values` fit into this.

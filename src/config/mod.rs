@@ -64,7 +64,8 @@ pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionRefere
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{
-    ApiKey, BackendConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig, WebhooksConfig,
+    ApiKey, BackendConfig, BackupConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig,
+    WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
 pub use unit_places::{default_store, socket_from_outside};

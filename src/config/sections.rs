@@ -9,8 +9,9 @@ use super::errors::Complaint;
 use super::headers;
 use super::reference;
 use super::section_reader::{Reported, SectionReader};
-use super::settings::{BackendConfig, StoreConfig};
+use super::settings::{BackendConfig, BackupConfig, StoreConfig};
 use super::unit_places::default_store;
+use crate::domain::calendar::Calendar;
 use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
@@ -69,7 +70,35 @@ pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Rep
     let mut section = root.table("store", "store", &reference::STORE);
     let path = section.path("path")?;
     let path = path.unwrap_or_else(|| default_store(section.environment));
-    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max") })
+    let backup = match section.has("backup") {
+        true => Some(backup(&mut section)),
+        false => None,
+    };
+    let backup = backup.transpose();
+    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max"), backup: backup? })
+}
+
+fn backup(store: &mut SectionReader<'_, '_>) -> Result<BackupConfig, Reported> {
+    let mut section = store.table("backup", "store.backup", &reference::STORE_BACKUP);
+    let table = section.section;
+    if !table.is_present() {
+        return Err(Reported);
+    }
+    for key in ["schedule", "dir"] {
+        if !table.has(key) {
+            section.report.error(table.missing(key));
+        }
+    }
+    let calendar = section.value::<Option<String>>("schedule").ok_or(Reported).and_then(|schedule| {
+        let calendar = Calendar::parse(&schedule, "UTC", "store.backup");
+        calendar.map_err(|error| {
+            let hint = "five fields, such as \"30 3 * * *\", in UTC";
+            section.report("schedule", Complaint::with_hint(error.to_string(), hint))
+        })
+    });
+    let folder = section.path("dir")?.ok_or(Reported);
+    let keep = section.value("keep");
+    Ok(BackupConfig { calendar: calendar?, folder: folder?, keep })
 }
 
 pub(super) fn logged_runs(root: &mut SectionReader<'_, '_>) -> Result<LoggedRuns, Reported> {

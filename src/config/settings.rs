@@ -19,6 +19,7 @@ use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons};
+use crate::domain::calendar::Calendar;
 use crate::domain::cron::Template;
 use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
@@ -119,6 +120,25 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// The most bytes of a run's final values that are kept.
     pub values_bytes_max: usize,
+    /// `None` if the daemon makes no backups.
+    pub backup: Option<BackupConfig>,
+}
+
+/// The backups that the daemon makes by itself.
+#[derive(Clone, Debug)]
+pub struct BackupConfig {
+    pub calendar: Calendar,
+    pub folder: PathBuf,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+impl PartialEq for BackupConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let key =
+            |config: &Self| (config.calendar.expression().to_owned(), config.folder.clone(), config.keep);
+        key(self) == key(other)
+    }
 }
 
 /// agentcron's own HTTP server.

@@ -45,10 +45,11 @@ fn of_backend(running: &BackendConfig, written: &BackendConfig) -> Vec<&'static 
 }
 
 fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
-    let StoreConfig { path, values_bytes_max } = running;
+    let StoreConfig { path, values_bytes_max, backup } = running;
     names([
         ("store.path", *path != written.path),
         ("store.values_bytes_max", *values_bytes_max != written.values_bytes_max),
+        ("store.backup", *backup != written.backup),
     ])
 }
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod backup;
 mod report;
 mod waiting;
 
+pub use backup::*;
 pub use report::*;
 pub use waiting::*;
 

@@ -173,6 +173,7 @@ impl CronHealth {
                 | Code::BackendAway
                 | Code::DaemonDown
                 | Code::DiskFull
+                | Code::Restored
                 | Code::CatchupNone
                 | Code::CatchupLatest
                 | Code::CatchupWindow
@@ -252,6 +253,7 @@ mod tests {
             catchup_none        error Unknown interrupted Works
             catchup_latest      error Unknown interrupted Works
             catchup_window      error Unknown interrupted Works
+            restored            error Unknown interrupted Works
             start_deadline      error Unknown interrupted Works
             rejected            error Fails   interrupted Works
             placeholder         error Unknown interrupted Works

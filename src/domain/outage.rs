@@ -19,6 +19,8 @@ words!(
         Disk = "disk",
         /// The daemon: it was stopped, had been killed, or the machine was off or asleep.
         Daemon = "daemon",
+        /// The record: the store was restored from a backup, and what happened since is not known.
+        Record = "record",
     }
 );
 
@@ -38,6 +40,7 @@ impl Away {
             Away::Access => Some(ReasonCode::BackendDenied),
             Away::Disk => Some(ReasonCode::DiskFull),
             Away::Daemon => Some(ReasonCode::DaemonDown),
+            Away::Record => Some(ReasonCode::Restored),
             Away::Receiver => None,
         }
     }
@@ -121,6 +124,7 @@ impl Outage {
             Away::Receiver => "the receiver was away",
             Away::Disk => "the store could not commit",
             Away::Daemon => "agentcron was not running",
+            Away::Record => "the record of that time is lost",
         };
         format!("{what} ({})", self.why)
     }
@@ -131,7 +135,7 @@ impl Outage {
             Away::Backend => "agent server".to_owned(),
             Away::Access => "access to the agent server".to_owned(),
             Away::Receiver => format!("receiver {}", self.subject),
-            Away::Disk | Away::Daemon => self.what.to_string(),
+            Away::Disk | Away::Daemon | Away::Record => self.what.to_string(),
         }
     }
 }
@@ -179,7 +183,7 @@ mod tests {
             timeout     always
             interrupted never
             cancelled   never
-            skipped     backend_denied backend_away daemon_down disk_full
+            skipped     backend_denied backend_away daemon_down disk_full restored
             missed      always
         "#]]
         .assert_eq(&table);

@@ -91,6 +91,8 @@ pub enum MissReason {
     LaterOne,
     /// Older than `catchup_window`.
     OutsideWindow,
+    /// It fell due in a time of which the record is lost, so it may have run.
+    RecordLost,
 }
 
 impl Decision {
@@ -146,6 +148,9 @@ impl MissReason {
             MissReason::OutsideWindow => {
                 let window = humantime::format_duration(cron.policy.catchup_window);
                 (ReasonCode::CatchupWindow, format!("longer ago than catchup_window = {window}"))
+            }
+            MissReason::RecordLost => {
+                (ReasonCode::Restored, "it may have run; `agentcron backfill` runs it".to_owned())
             }
         };
         let found = outage.map_or("it was found too late".to_owned(), Outage::sentence);
@@ -211,13 +216,18 @@ pub struct PlanFacts<'a> {
 impl PlanFacts<'_> {
     /// Returns the outage that an occurrence of this instant fell into, so that it is found late.
     fn found_late_by(&self, at: Timestamp) -> Option<&Outage> {
-        let in_the_way = |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk);
+        let in_the_way = |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk | Away::Record);
         self.outages.iter().filter(in_the_way).find(|outage| outage.contains(at))
     }
 
     /// Returns whether an occurrence of this instant may have been started already. Then it is looked for, whatever else is decided.
     fn may_have_started(&self, at: Timestamp) -> bool {
         self.unsure.iter().any(|(since, until)| (*since..=*until).contains(&at))
+    }
+
+    /// Returns the time of which the record is lost that an occurrence of this instant fell into.
+    fn lost_with(&self, at: Timestamp) -> Option<&Outage> {
+        self.outages.iter().filter(|outage| outage.what == Away::Record).find(|outage| outage.contains(at))
     }
 
     /// Returns the outage of the agent server, or of our access to it, that lasts.
@@ -257,9 +267,13 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
             None => due.after(index),
             Some(_) => decided.next_within(cron, at),
         };
+        let is_unsure = facts.may_have_started(at);
+        if let Some(lost) = facts.lost_with(at).filter(|_| !is_unsure) {
+            miss(&mut decisions, at, MissReason::RecordLost, Some(lost));
+            continue;
+        }
         let deadline = deadline_on_time(cron, at, now);
         let too_late = too_late(cron, at, next, now).filter(|_| deadline.is_none());
-        let is_unsure = facts.may_have_started(at);
         if let Some(reason) = too_late.filter(|_| !is_unsure) {
             miss(&mut decisions, at, reason, facts.found_late_by(at));
             continue;

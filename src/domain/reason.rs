@@ -51,6 +51,8 @@ words!(
         CatchupLatest = "catchup_latest",
         /// Missed: found later than `catchup_window` allows.
         CatchupWindow = "catchup_window",
+        /// Missed: the store was restored from an earlier backup, so that it is not known whether it has run.
+        Restored = "restored",
         /// Error: it still waited to be sent at its start deadline.
         StartDeadline = "start_deadline",
         /// Error: the backend will never start this request.

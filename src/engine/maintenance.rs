@@ -9,6 +9,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::domain::bounds::CHECKPOINT_EVERY;
 use crate::store::{Store, StoreError};
 
 /// Once an hour, at an odd minute, when other jobs on the machine are rarely started.
@@ -31,11 +32,18 @@ pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<()
             None
         }
     };
+    let mut checkpointed = maintenance.clock.now();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = due.notified() => maintenance.store.housekeeping(maintenance.clock.now()).await?,
+            () = tokio::time::sleep(CHECKPOINT_EVERY) => {
+                if maintenance.store.last_commit() >= checkpointed {
+                    checkpointed = maintenance.clock.now();
+                    maintenance.store.checkpoint().await;
+                }
+            }
         }
     }
     if let Some(mut calendar) = calendar

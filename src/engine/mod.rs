@@ -3,6 +3,7 @@
 //! pass of each.
 
 pub mod backend_watch;
+pub mod backups;
 pub mod courier;
 mod denials;
 pub mod janitor;

@@ -47,6 +47,8 @@ words!(
         UrlSuspended = "url_suspended",
         /// Webhooks have failed for good.
         WebhooksLost = "webhooks_lost",
+        /// The last backup failed.
+        Backup = "backup",
         /// The port could not be opened.
         Listen = "listen",
         /// No webhook is sent until they are released.
@@ -132,6 +134,7 @@ impl Concern {
             Concern::Undelivered => ("URL", Some("agentcron webhook list --status pending")),
             Concern::UrlSuspended => ("URL", Some("agentcron webhook list --status gone")),
             Concern::WebhooksLost => ("webhooks", None),
+            Concern::Backup => ("backup", None),
             Concern::Listen => ("not listening", None),
             Concern::WebhooksHeld | Concern::WebhooksDisabled | Concern::WebhooksReleased => {
                 ("webhooks", None)
@@ -256,6 +259,8 @@ fn not_running(why: &str) -> Attention {
 fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
     let why = first_words(&outage.why);
     let found = match outage.what {
+        // It is over by the time when it is known.
+        Away::Record => return None,
         Away::Daemon => not_running(&why),
         Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}")).todo(
             "make room on the disk, or end the program that locks the file; nothing is started until then",
@@ -369,6 +374,8 @@ fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Atte
             Attention::new(Concern::Configuration, text)
                 .todo("mend the files; they are read again by themselves")
         }
+        NoticeKind::Backup => Attention::new(Concern::Backup, format!("failed: {text}"))
+            .todo("make room, or correct [store.backup]; it is tried again within the hour"),
         NoticeKind::Listen => {
             Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
         }

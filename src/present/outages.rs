@@ -14,6 +14,7 @@ pub fn began(outage: &Outage) -> String {
         Away::Receiver => return format!("receiver {} away: {}", outage.subject, outage.why),
         Away::Disk => "the store cannot commit",
         Away::Daemon => "agentcron down",
+        Away::Record => "record lost",
     };
     format!("{what}: {}", outage.why)
 }
@@ -29,6 +30,7 @@ pub fn ended(outage: &Outage) -> String {
         Away::Receiver => format!("receiver {} well again", outage.subject),
         Away::Disk => "the store can commit again".to_owned(),
         Away::Daemon => "agentcron running again".to_owned(),
+        Away::Record => "the store was restored".to_owned(),
     }
 }
 

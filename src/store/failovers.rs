@@ -21,8 +21,8 @@ pub(super) const STARTS_LOST_MAX: u32 = 3;
 pub(super) const WENT_BACK: &str =
     "the store has gone back to an earlier state, and it may have been started before that";
 
-/// The ends of the times that they concern, the latest first.
-pub(super) struct Failovers(Vec<Timestamp>);
+/// The times that they concern, the latest first.
+pub(super) struct Failovers(Vec<(Timestamp, Timestamp)>);
 
 /// A run that may be on the agent server although the store knew nothing of it.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,8 @@ pub(super) struct Unsure {
 
 impl Failovers {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
-        tx.query("SELECT at FROM failovers ORDER BY at DESC", (), |row| time(row, "at")).map(Self)
+        let sql = "SELECT since, at FROM failovers ORDER BY at DESC";
+        tx.query(sql, (), |row| Ok((time(row, "since")?, time(row, "at")?))).map(Self)
     }
 
     /// Records those that nobody has noticed before, from the one after `swept` to the one of this `timeline`.
@@ -46,8 +47,9 @@ impl Failovers {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for timeline in swept + 1..=timeline {
-            let sql = "INSERT INTO failovers (timeline, at) VALUES (?1, ?2)";
-            tx.execute(sql, (timeline, millis(concerned_until(now))))?;
+            let until = concerned_until(now);
+            let since = until.checked_sub(LOST_WITHIN + LEASE).unwrap_or(until);
+            insert(tx, timeline, since, until)?;
         }
         Ok(())
     }
@@ -55,7 +57,7 @@ impl Failovers {
     /// Returns whether a run of an occurrence of this instant, which is inserted now, is unsure: it may have been started before
     /// the store went back, and if that was several times, each time under other numbers.
     pub(super) fn unsure(&self, scheduled_for: Timestamp, now: Timestamp) -> Option<Unsure> {
-        let times = self.0.iter().take_while(|until| scheduled_for <= **until).count();
+        let times = self.0.iter().take_while(|(_, until)| scheduled_for <= *until).count();
         let starts_ahead = u32::try_from(times).unwrap_or(u32::MAX).saturating_mul(STARTS_LOST_MAX);
         (times > 0).then_some(Unsure { since: now, starts_ahead })
     }
@@ -63,9 +65,20 @@ impl Failovers {
     /// Returns the times of which occurrences may have been started although the store knows nothing of them, however they would
     /// be judged now.
     pub(super) fn unsure_spans(&self) -> Vec<(Timestamp, Timestamp)> {
-        let lost = |until: &Timestamp| until.checked_sub(LOST_WITHIN + LEASE).unwrap_or(*until);
-        self.0.iter().map(|until| (lost(until), *until)).collect()
+        self.0.iter().copied().filter(|(since, until)| since < until).collect()
     }
+}
+
+/// Records one, and of which times occurrences may have been started although the store knows nothing of them.
+pub(super) fn insert(
+    tx: &Transaction<'_>,
+    timeline: i64,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO failovers (timeline, since, at) VALUES (?1, ?2, ?3)";
+    tx.execute(sql, (timeline, millis(since), millis(until)))?;
+    Ok(())
 }
 
 /// Returns up to when occurrences may have been started if the store is found to have gone back now: the clock of whoever started

@@ -3,7 +3,9 @@
 
 mod api_crons;
 mod backfill;
+mod backup;
 mod cancel;
+mod checkpoint;
 mod client_runs;
 mod counts;
 mod cron_entries;
@@ -37,6 +39,7 @@ mod readers;
 mod receivers_away;
 mod recovery;
 mod replay;
+mod restore;
 mod retry;
 mod rollups;
 mod room;
@@ -69,6 +72,7 @@ pub use api_crons::{
     NewApiCron, StoredCron,
 };
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
+pub use backup::{BackupProgress, back_up};
 pub use cancel::{CancelEffect, CancelledRun};
 pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
@@ -99,6 +103,7 @@ pub use read::{
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
+pub use restore::{RestoreAs, RestoredStore, restore};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use sync_crons::SyncReport;

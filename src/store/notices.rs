@@ -15,6 +15,8 @@ words!(
         Configuration = "configuration",
         /// The wall clock was set.
         ClockStep = "clock_step",
+        /// The last backup failed.
+        Backup = "backup",
         /// The daemon cannot listen at `http.listen`.
         Listen = "listen",
     }

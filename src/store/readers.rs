@@ -31,6 +31,10 @@ impl Readers {
         Ok(Self { path: path.to_owned(), execution, permits, idle: Mutex::default(), for_loops })
     }
 
+    pub(super) fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
     fn take(&self) -> Result<Reader, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| Reader::open(&self.path), Ok)

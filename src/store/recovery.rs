@@ -89,14 +89,20 @@ pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
         release(tx, gone.number, now)?;
         forget(tx, gone.number, now)?;
     }
+    look_for_all(tx, i64::from(STARTS_LOST_MAX) * (timeline - swept), now)?;
+    Failovers::record(tx, swept, timeline, now)?;
+    Ok(timeline)
+}
+
+/// Makes unconfirmed every run that is due and has not begun as far as is known: each may have been started under its present
+/// number and as many further ones.
+pub(super) fn look_for_all(tx: &Transaction<'_>, ahead: i64, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE runs SET phase = 'unconfirmed', starts_ahead = starts_ahead + start_number - 1 + ?2, start_number = 1, \
                sent_at = ?1, act_at = max(due_at, ?1), held_by = NULL, claim = claim + 1, reason_code = ?4, reason = ?5 \
                WHERE phase <> 'ended' AND phase <> 'running' AND due_at <= ?3";
-    let ahead = i64::from(STARTS_LOST_MAX) * (timeline - swept);
     let code = ReasonCode::StartUnconfirmed.as_str();
     tx.execute(sql, (millis(now), ahead, millis(concerned_until(now)), code, WENT_BACK))?;
-    Failovers::record(tx, swept, timeline, now)?;
-    Ok(timeline)
+    Ok(())
 }
 
 /// A daemon that may hold something.

@@ -15,6 +15,7 @@ use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
+mod backups;
 mod denials;
 mod opening;
 mod rollups;

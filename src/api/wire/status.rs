@@ -50,6 +50,8 @@ pub struct StatusReport {
     pub notices: Vec<Notice>,
     /// How many webhooks are suppressed: recorded, and not sent.
     pub suppressed: u64,
+    /// When the daemon made its last backup by `store.backup`; null if it never made one.
+    pub backed_up_at: Option<Time>,
 }
 
 /// Something that an operator should know.
@@ -303,6 +305,7 @@ impl StatusReport {
             outages: snapshot.outages.iter().map(Outage::of).collect(),
             notices: snapshot.notices.iter().map(notice).collect(),
             suppressed: snapshot.queue.suppressed,
+            backed_up_at: snapshot.backed_up_at.map(Time),
         }
     }
 

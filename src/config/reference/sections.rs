@@ -4,7 +4,8 @@ use super::DefaultValue::{Absent, Required, Toml};
 use super::Secrecy::{MayHoldSecret, Public};
 use super::{KeyNames, KeyReference, SectionReference};
 use crate::config::limits::{
-    CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_BYTES_MIN, WEBHOOK_CHARS_MAX,
+    BACKUPS_KEPT_MAX, CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_BYTES_MIN,
+    WEBHOOK_CHARS_MAX,
 };
 use crate::config::value_type::ValueType::*;
 use crate::domain::access::{Access, ClientCrons};
@@ -68,6 +69,21 @@ pub(in crate::config) const STORE: SectionReference = SectionReference {
             "The SQLite file."
         values_bytes_max: Integer { min: 0, max: VALUES_BYTES_MAX }, Toml("65536"), Public, "1048576";
             "The most bytes of a run's final values that are kept."
+    },
+    tables: &["backup"],
+};
+
+pub(in crate::config) const STORE_BACKUP: SectionReference = SectionReference {
+    name: "store.backup",
+    meaning: "Backups of the database that the daemon makes by itself. Without this table it makes none.",
+    key_names: KeyNames::Fixed,
+    keys: keys! {
+        schedule: Text, Required, Public, "\"30 3 * * *\"";
+            "When a backup is made, as a cron expression in UTC. One that was missed is made up for at the start."
+        dir: Path, Required, Public, "\"/var/lib/agentcron/backups\"";
+            "The folder of the backups, which is created with mode 0700 if it does not exist."
+        keep: Integer { min: 1, max: BACKUPS_KEPT_MAX }, Toml("7"), Public, "30";
+            "How many backups are kept; older ones are deleted after a new one has been made and checked."
     },
     tables: &[],
 };

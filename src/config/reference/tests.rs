@@ -170,6 +170,7 @@ fn text_with(section: &SectionReference, key: &KeyReference, value: Option<&str>
 fn other_keys(section: &str, key: &str) -> String {
     let required = match section {
         "cron.NAME" => ["schedule = \"0 0 * * *\"\n", "assistant_id = \"agent\"\n"].as_slice(),
+        "store.backup" => ["schedule = \"0 0 * * *\"\n", "dir = \"/backups\"\n"].as_slice(),
         "http.keys.NAME" => ["key = \"another-key-of-16-characters\"\n", "access = \"act\"\n"].as_slice(),
         _ => &[],
     };

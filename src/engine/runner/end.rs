@@ -132,7 +132,9 @@ pub(super) async fn expired(task: &RunTask<'_>, sent: u32) -> Result<(), StoreEr
         count => format!("sent {count} times"),
     };
     let message = format!("{why}; not started before {}, {times}", run.start_before);
-    never_started(task, Status::Error, Reason::new(code.unwrap_or(ReasonCode::StartDeadline), message)).await
+    let code = code.unwrap_or(ReasonCode::StartDeadline);
+    let status = if code == ReasonCode::Restored { Status::Missed } else { Status::Error };
+    never_started(task, status, Reason::new(code, message)).await
 }
 
 /// Returns why a run was not started when it was due, as far as that is known.

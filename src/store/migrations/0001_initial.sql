@@ -8,12 +8,16 @@ CREATE TABLE installation (
     installation_id TEXT NOT NULL,
     -- Counts how often the store has gone back to an earlier state, which nothing in it can tell: a failover that loses the
     -- last commits, or a backup that is restored.
-    timeline        INTEGER NOT NULL DEFAULT 0
+    timeline        INTEGER NOT NULL DEFAULT 0,
+    -- When the daemon made its last backup by itself.
+    backed_up_at    INTEGER
 ) STRICT;
 
--- When each of these was noticed: occurrences up to then may have runs on the agent server of which the store knows nothing.
+-- The times of which the store knows nothing since it went back: occurrences after `since` and up to `at` may have runs on the
+-- agent server. If nothing of them is started, as after a restored backup, both are the same.
 CREATE TABLE failovers (
     timeline INTEGER PRIMARY KEY,
+    since    INTEGER NOT NULL,
     at       INTEGER NOT NULL
 ) STRICT;
 
@@ -33,7 +37,7 @@ CREATE TABLE daemons (
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
-    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'daemon')),
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'daemon', 'record')),
     -- Which receiver it was: scheme and host of its URL, and the path if only that URL was away; empty for everything else.
     subject TEXT NOT NULL,
     since   INTEGER NOT NULL,
@@ -406,7 +410,7 @@ CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS 
 
 -- Notices of the daemon about itself: the last of each kind.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'listen')),
+    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.

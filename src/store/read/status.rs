@@ -46,6 +46,8 @@ pub struct StatusSnapshot {
     pub backend: BackendContact,
     pub unstarted: Option<Unstarted>,
     pub lost: Option<LostWebhooks>,
+    /// When the daemon made its last backup; `None` if it never made one.
+    pub backed_up_at: Option<Timestamp>,
 }
 
 /// Webhooks that ended within [`STATUS_PERIOD`] without having been delivered, and that nobody has replayed.
@@ -114,6 +116,11 @@ impl StatusSnapshot {
             probes: HashMap::new(),
             backend: BackendContact::default(),
             lost: reader.at_one_moment(|tx| lost(tx, since))?,
+            backed_up_at: reader.at_one_moment(|tx| {
+                tx.query_one("SELECT backed_up_at FROM installation", (), |row| {
+                    time_option(row, "backed_up_at")
+                })
+            })?,
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
@@ -139,6 +146,7 @@ impl StatusSnapshot {
             backend: BackendContact::default(),
             unstarted: None,
             lost: None,
+            backed_up_at: None,
         }
     }
 

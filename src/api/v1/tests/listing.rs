@@ -177,6 +177,7 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "outages",
         "notices",
         "suppressed",
+        "backed_up_at",
     ];
     assert_eq!(*names, of_command);
     assert_eq!(status["ended_24h"], json!({ "error": 1, "cancelled": 1 }));

@@ -41,6 +41,7 @@ fn what_is_absent_has_its_default() {
             StoreConfig {
                 path: "/var/lib/agentcron/agentcron.db",
                 values_bytes_max: 65536,
+                backup: None,
             },
             HttpConfig {
                 listen: Some(

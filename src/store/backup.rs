@@ -1,0 +1,138 @@
+//! Copies of the database, made while it is in use, and checked before they count.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{StoreError, open};
+use crate::domain::bounds::BACKUP_PAGES_PER_STEP;
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupProgress {
+    /// So many pages of all.
+    Copied { pages: u64, of: u64 },
+    /// All are copied, and the copy is being checked.
+    Checking,
+}
+
+/// Copies the database at `from` to `to`, which must not exist, as it is at this moment, and checks every page of the copy. It
+/// appears under its name only once it is complete, with mode 0600, and needs no other file. Returns its size in bytes.
+///
+/// The copy takes turns with whoever else uses the disk: after each step it waits as long as that has taken.
+///
+/// # Errors
+/// [`StoreError::Unusable`] if either cannot be used, or if the copy is damaged, which means that the original is. Nothing is left
+/// of a copy that failed.
+pub fn back_up(
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(BackupProgress) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    if to.try_exists().unwrap_or(true) {
+        return Err(unusable(to, "it exists; choose another name, or move it away"));
+    }
+    let unfinished = Unfinished::create(to)?;
+    copy(from, &unfinished.0, progress).map_err(|error| match error {
+        StoreError::Sqlite(error) => unusable(to, format!("cannot copy {}: {error}", from.display())),
+        error => error,
+    })?;
+    progress(BackupProgress::Checking)?;
+    check_all(&unfinished.0)?;
+    unfinished.finish(to)
+}
+
+/// Copies in one snapshot: what others write meanwhile is not in it.
+fn copy(
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(BackupProgress) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let source = open::open_to_read(from)?;
+    // As long as it reads, each step continues with the same state.
+    source.execute_batch("BEGIN")?;
+    source.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    let mut target = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Nobody else sees it before it is complete, and then it is written through.
+    target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    {
+        let backup = Backup::new(&source, &mut target)?;
+        loop {
+            let began = Instant::now();
+            let step = backup.step(BACKUP_PAGES_PER_STEP)?;
+            let now = backup.progress();
+            let count = |pages| u64::try_from(pages).unwrap_or(0);
+            let (of, left) = (count(now.pagecount), count(now.remaining));
+            progress(BackupProgress::Copied { pages: of.saturating_sub(left), of })?;
+            if step == StepResult::Done {
+                break;
+            }
+            std::thread::sleep(began.elapsed());
+        }
+    }
+    // Otherwise whoever opens the copy would put a WAL beside it.
+    target.execute_batch("PRAGMA journal_mode = DELETE")?;
+    Ok(())
+}
+
+/// Checks every page and every index of a file that nobody else has open.
+pub(super) fn check_all(path: &Path) -> Result<(), StoreError> {
+    let check = || -> rusqlite::Result<String> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+    };
+    match check() {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(unusable(path, open::corrupt(&found))),
+        Err(error) => Err(unusable(path, open::corrupt(&error.to_string()))),
+    }
+}
+
+/// A file that is removed unless it is finished.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn create(to: &Path) -> Result<Self, StoreError> {
+        let mut name = to.as_os_str().to_owned();
+        name.push(".unfinished");
+        let path = PathBuf::from(name);
+        // What a former attempt left that was killed.
+        let _ = std::fs::remove_file(&path);
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        created.map_err(|error| unusable(to, format!("cannot be created: {error}")))?;
+        Ok(Self(path))
+    }
+
+    /// Gives it its name, durably, and returns its size.
+    fn finish(self, to: &Path) -> Result<u64, StoreError> {
+        let finished = || -> io::Result<u64> {
+            let file = File::open(&self.0)?;
+            file.sync_all()?;
+            std::fs::rename(&self.0, to)?;
+            sync_folder(to)?;
+            Ok(file.metadata()?.len())
+        };
+        finished().map_err(|error| unusable(to, format!("cannot be written: {error}")))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Makes the names in the folder of a file durable.
+pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
+    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn unusable(path: &Path, problem: impl Into<String>) -> StoreError {
+    StoreError::Unusable { path: path.to_path_buf(), problem: problem.into() }
+}

@@ -1,0 +1,43 @@
+//! Moves what was committed from the WAL into the database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::rows::millis;
+use super::{Execution, Store, StoreError};
+
+impl Store {
+    /// Moves what was committed into the database, on a connection of its own: commits go on meanwhile.
+    ///
+    /// It is no loss if this fails: the writer does the same once the WAL is large enough.
+    pub async fn checkpoint(&self) {
+        if !matches!(self.readers.execution(), Execution::WriterThread) {
+            return;
+        }
+        let path = self.path().to_path_buf();
+        match tokio::task::spawn_blocking(move || checkpoint(&path)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "checkpoint not made"),
+            Err(error) => tracing::debug!(%error, "checkpoint not made"),
+        }
+    }
+
+    /// Records when the last backup was made.
+    pub async fn record_backup(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.execute("UPDATE installation SET backed_up_at = ?1", [millis(at)])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn checkpoint(path: &Path) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
