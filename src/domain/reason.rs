@@ -51,7 +51,8 @@ words!(
         CatchupLatest = "catchup_latest",
         /// Missed: found later than `catchup_window` allows.
         CatchupWindow = "catchup_window",
-        /// Missed: the store was restored from an earlier backup, so that it is not known whether it has run.
+        /// Missed or cancelled: the store was restored from an earlier backup, so that it is not known whether it has run, or what
+        /// became of it.
         Restored = "restored",
         /// Error: it still waited to be sent at its start deadline.
         StartDeadline = "start_deadline",

@@ -1,6 +1,6 @@
 //! Copies of the database, made while it is in use, and checked before they count.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::{StoreError, open};
+use crate::config::{Links, open_regular};
 use crate::domain::bounds::BACKUP_PAGES_PER_STEP;
 
 /// How far a copy is.
@@ -103,15 +105,17 @@ impl Unfinished {
         let path = PathBuf::from(name);
         // What a former attempt left that was killed.
         let _ = std::fs::remove_file(&path);
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        created.map_err(|error| unusable(to, format!("cannot be created: {error}")))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        open_regular(&path, &mut options, Links::Refused)
+            .map_err(|error| unusable(to, format!("cannot be created: {error}")))?;
         Ok(Self(path))
     }
 
     /// Gives it its name, durably, and returns its size.
     fn finish(self, to: &Path) -> Result<u64, StoreError> {
         let finished = || -> io::Result<u64> {
-            let file = File::open(&self.0)?;
+            let file = open_regular(&self.0, OpenOptions::new().read(true), Links::Refused)?;
             file.sync_all()?;
             std::fs::rename(&self.0, to)?;
             sync_folder(to)?;
@@ -130,7 +134,8 @@ impl Drop for Unfinished {
 /// Makes the names in the folder of a file durable.
 pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
     let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+    Ok(rustix::fs::fsync(folder)?)
 }
 
 fn unusable(path: &Path, problem: impl Into<String>) -> StoreError {

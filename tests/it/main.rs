@@ -7,6 +7,7 @@
 )]
 
 mod api_crons;
+mod backups;
 mod bad_receivers;
 mod browsers;
 mod bypasses;

@@ -112,6 +112,7 @@ fn every_code_and_every_event_is_produced_and_its_doc_names_the_state() {
         let mut scenarios: Vec<BoxFuture<'static, Reported>> = vec![
             Box::pin(crons_and_requests()),
             Box::pin(a_daemon_that_was_stopped()),
+            Box::pin(a_backup_that_was_restored()),
             Box::pin(deliveries()),
             Box::pin(a_credential_that_disappears()),
         ];
@@ -323,6 +324,25 @@ fn write_credential(daemon: &Daemon, name: &str, value: &str) -> String {
     // A credential that everybody can read is refused.
     std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
     folder.to_str().unwrap().to_owned()
+}
+
+async fn a_backup_that_was_restored() -> Reported {
+    let server = AgentServerOnPort::start();
+    let span = Span::soon(1, 12);
+    let cron = Cron::new("often", &span).runs_every_occurrence();
+    let mut daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
+    daemon.wait_for_history("a run", |runs| !runs.is_empty()).await;
+    assert!(daemon.run_command(&["backup", "backup.db"]).status.success());
+    let known = daemon.history().len();
+    daemon.wait_for_history("another run", |runs| runs.len() > known).await;
+    daemon.kill9();
+    assert!(daemon.run_command(&["restore", "backup.db"]).status.success());
+    daemon.start_again();
+    let is_missed = |run: &super::support::history::RunRecord| run.reason_code == "restored";
+    daemon.wait_for_history_within(PATIENCE, "restored", |runs| runs.iter().any(is_missed)).await;
+    let mut reported = Reported::default();
+    reported.add_runs(&daemon);
+    reported
 }
 
 async fn a_credential_that_disappears() -> Reported {

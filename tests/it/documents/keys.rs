@@ -23,6 +23,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
     ("store", "values_bytes_max", "-1"),
+    ("store.backup", "schedule", r#""30 3 * *""#),
+    ("store.backup", "dir", r#""""#),
+    ("store.backup", "keep", "0"),
     ("log", "runs", r#""errors""#),
     ("http", "listen", r#""0.0.0.0:2025""#),
     ("http", "api_keys", r#"["short"]"#),
@@ -140,11 +143,16 @@ fn configuration(section: &str, key: &str, line: &str) -> String {
         needed.map(|(name, value)| format!("{name} = {value}\n")).collect()
     };
     let cron = [("schedule", "\"@daily\""), ("assistant_id", "\"agent\"")];
+    let of_backup = [("schedule", "\"@daily\""), ("dir", "\"/backups\"")];
     let of_key = [("key", "\"another-key-of-16-characters\""), ("access", "\"act\"")];
     match section {
         "" => format!("{line}\n[cron.a]\n{}", others(&cron)),
         "cron.NAME" => format!("[cron.a]\n{line}\n{}", others(&cron)),
         "http.keys.NAME" => format!("[{section}]\n{line}\n{}[cron.a]\n{}", others(&of_key), others(&cron)),
+        "store.backup" => {
+            let cron = "[cron.a]\nschedule = \"@daily\"\nassistant_id = \"agent\"\n";
+            format!("[{section}]\n{line}\n{}{cron}", others(&of_backup))
+        }
         _ => format!("[{section}]\n{line}\n[cron.a]\n{}", others(&cron)),
     }
 }
