@@ -11,7 +11,8 @@ use super::status::Question;
 use super::terminal::{
     Failure, Rows, Session, Shape, Shrink, Source, TableOptions, print_attention, printable,
 };
-use crate::api::wire::{Counted, CronReport, Outage, Report, Time};
+use crate::api::wire::{Counted, CronReport, Outage, Report, Time, Word};
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::Status;
 use crate::present::{Tone, counted, first_words, outages, times};
 
@@ -122,7 +123,9 @@ fn since(report: &Report, session: &Session) -> String {
 /// Returns the most frequent reasons: `28 skipped (backend_away), 3 missed (daemon_down)`.
 fn reasons(counted: &Counted, most: usize) -> Option<String> {
     let named = counted.reasons.iter().filter_map(|reason| {
-        let code = reason.reason_code.filter(|_| reason.status.0 != Status::Success)?;
+        let is_told =
+            |code: &Word<ReasonCode>| reason.status.0 != Status::Success && code.0 != ReasonCode::GraphError;
+        let code = reason.reason_code.filter(is_told)?;
         Some(format!("{} {} ({})", reason.occurrences, reason.status.0, code.0))
     });
     let named: Vec<String> = named.take(most).collect();
