@@ -30,6 +30,7 @@ pub(super) fn generate(database: &Path, shape: &Shape) -> Result<()> {
     let indexes = drop_indexes(&connection)?;
     crons(&connection, shape)?;
     runs(&connection, shape)?;
+    roll_up(&connection)?;
     for index in indexes {
         connection.execute_batch(&index)?;
     }
@@ -130,6 +131,21 @@ fn deliver(
     let body = br#"{"status":"success","values":{"messages":[{"type":"ai","content":"Three incidents, all resolved."}]}}"#;
     let seq = delivery.insert((&delivery_id, id("run", run), url, delivery_status(run), created_at, body))?;
     attempt.execute((seq, created_at))?;
+    Ok(())
+}
+
+/// Counts the runs as a daemon does when they end.
+fn roll_up(connection: &Connection) -> Result<()> {
+    let hours_kept = now().as_millisecond() / HOUR - 72;
+    for (table, unit, first) in [("cron_hours", HOUR, hours_kept), ("cron_days", 24 * HOUR, 0)] {
+        let sql = format!(
+            "INSERT INTO {table} SELECT ended_at / {unit} AS unit, cron_id, status, coalesce(reason_code, ''), \
+             iif(sent_at IS NULL, -1, CAST(floor(4 * log2(ended_at - sent_at)) AS INTEGER)) AS took, 1, \
+             count(sent_at), sum(occurrences), 0 FROM runs WHERE phase = 'ended' AND ended_at / {unit} >= {first} \
+             GROUP BY unit, cron_id, status, reason_code, took"
+        );
+        connection.execute(&sql, [])?;
+    }
     Ok(())
 }
 

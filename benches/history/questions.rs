@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agentcron::api::wire::{Run, StatusReport};
+use agentcron::api::wire::{CronStats, Report, Run, StatusReport};
 use agentcron::domain::delivery::DeliveryStatus;
 use agentcron::domain::ids::CronId;
 use agentcron::domain::reason::ReasonCode;
@@ -79,8 +79,19 @@ fn status(database: &Path, at: Timestamp) -> Vec<Question> {
         question("  its crons", |reader| Ok(reader.cron_heads()?.len())),
         question("  the instants decided already", move |reader| reader.decided(at).map(|_| 1)),
         question("  its queue of webhooks", |reader| reader.webhook_queue().map(|_| 1)),
+        question("report --since 12h", move |reader| report(reader, ago(at, 12), at)),
+        question("report --since 70h", move |reader| report(reader, ago(at, 70), at)),
+        question("report --since 30d", move |reader| report(reader, ago(at, 30 * 24), at)),
+        question("stats CRON --since 1y", move |reader| {
+            Ok(CronStats::read(reader, CRON, ago(at, 365 * 24), at)?.map_or(0, |stats| stats.days.len()))
+        }),
         question("  its outages", move |reader| Ok(reader.outages(since)?.len())),
     ]
+}
+
+fn report(reader: &Reader, since: Timestamp, at: Timestamp) -> Result<usize, StoreError> {
+    let report = Report::read(reader, Vec::new(), since, false, at)?;
+    Ok(serde_json::to_string(&report).map_or(0, |_| report.crons.len()))
 }
 
 /// Filters by what is common, rare, and never there.

@@ -155,7 +155,6 @@ fn outages_text(outages: &[Outage], session: &Session) -> Vec<(&'static str, Str
 
 fn cells(cron: &CronReport, session: &Session) -> Vec<String> {
     let counted = &cron.counted;
-    let number = |count: u64| if count == 0 { String::new() } else { count.to_string() };
     let ok = percent(counted);
     let tone = if counted.ok_percent.is_some_and(|percent| percent < 100.0) { Tone::Bad } else { Tone::Good };
     vec![
@@ -173,6 +172,11 @@ fn cells(cron: &CronReport, session: &Session) -> Vec<String> {
             &state(cron, session),
         ),
     ]
+}
+
+/// Returns a count, or nothing if it is zero: so what is unusual is seen.
+pub(super) fn number(count: u64) -> String {
+    if count == 0 { String::new() } else { count.to_string() }
 }
 
 /// Returns `97.5 %`, or nothing if no end says whether the cron works.

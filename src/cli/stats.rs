@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::report::{percent, took};
+use super::report::{number, percent, took};
 use super::terminal::{Failure, Rows, Session, Shape, Shrink, Source, TableOptions, printable, unknown_cron};
 use crate::api::wire::{CronStats, DayStats, Time};
 use crate::domain::run::Status;
@@ -87,7 +87,6 @@ fn day(Time(at): Time) -> String {
 
 fn cells(stats: &DayStats) -> Vec<String> {
     let counted = &stats.counted;
-    let number = |count: u64| if count == 0 { String::new() } else { count.to_string() };
     let of = |status| counted.ended(status);
     let other = of(Status::Timeout) + of(Status::Interrupted) + of(Status::Cancelled);
     vec![

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, html};
 
-use super::{percent, reasons, took, trend};
+use super::{number, percent, reasons, took, trend};
 use crate::api::wire::{Attention, CronReport, Report, Time};
 use crate::domain::printable::on_one_line as shown;
 use crate::domain::run::Status;
@@ -112,9 +112,9 @@ fn row(cron: &CronReport, zone: &TimeZone) -> Markup {
             td.n { (took(counted.p50_ms)) }
             td.n { (took(counted.p95_ms)) }
             td.n { (trend(cron)) }
-            td.n { (counted.late) }
-            td.n { (counted.ended(Status::Missed)) }
-            td.n { (counted.ended(Status::Skipped)) }
+            td.n { (number(counted.late)) }
+            td.n { (number(counted.ended(Status::Missed))) }
+            td.n { (number(counted.ended(Status::Skipped))) }
             td {
                 @if let Some(since) = cron.failing_since {
                     span.bad { "failing since " (local(since)) " (" (cron.failures_in_a_row) " in a row). " }

@@ -85,6 +85,7 @@ async fn what_happened_can_be_read_while_the_daemon_is_down() {
     show_prints_the_whole_timeline(&daemon);
     show_prints_a_cron(&daemon);
     list_and_status_summarise(&daemon);
+    what_ended_is_counted(&daemon);
     tables_keep_what_one_came_for(&daemon);
     the_last_instant_is_explained(&daemon);
     names_and_ids_are_completed(&daemon);
@@ -231,6 +232,46 @@ fn list_and_status_summarise(daemon: &Daemon) {
     demand(&daemon.run_command(&["list", "say-helo"]), 2);
     let list = daemon.run_command(&["list"]);
     assert!(stdout(&list).contains("ValueError: boom"), "{}", stdout(&list));
+}
+
+fn what_ended_is_counted(daemon: &Daemon) {
+    let runs = daemon.json(&["history"]);
+    let ended =
+        |cron: &str| runs.iter().filter(|run| run["cron_name"] == cron && run["phase"] == "ended").count();
+    let report = &daemon.json(&["report"])[0];
+    let names: Vec<_> = report["crons"].as_array().unwrap().iter().map(|cron| &cron["cron_name"]).collect();
+    assert_eq!(names, ["fail", "say-hello"], "what fails comes first");
+    let (fails, works) = (&report["crons"][0], &report["crons"][1]);
+    assert_eq!((&fails["ok_percent"], &works["ok_percent"]), (&0.0.into(), &100.0.into()));
+    assert_eq!(fails["runs"], Value::from(ended("fail")), "{report}");
+    assert!(!fails["failing_since"].is_null() && !works["p95_ms"].is_null());
+    assert_eq!(fails["reasons"][0]["reason_code"], "graph_error");
+    assert_eq!(report["attention"], daemon.json(&["status"])[0]["attention"]);
+    assert!(report["receivers"][0]["webhooks"]["delivered"].as_u64() >= Some(2), "{report}");
+    let later = &daemon.json(&["report", "--since", "0s"])[0];
+    assert_eq!(later["total"], report["total"], "counts are by the hour");
+
+    let text = stdout(&daemon.run_command(&["report"]));
+    assert!(text.contains("failing since") && text.contains("counted by hour"), "{text}");
+    let page = stdout(&daemon.run_command(&["report", "--html"]));
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains("say-hello") && !page.contains("sesame"),
+        "{page}"
+    );
+    assert!(!page.contains("src=") && !page.contains("href="), "it needs nothing else");
+
+    let stats = &daemon.json(&["stats", "fail"])[0];
+    assert_eq!((&stats["total"], &stats["days"][0]["runs"]), (&json_of(fails, stats), &fails["runs"]));
+    demand(&daemon.run_command(&["stats", "say-hello", "--since", "1y"]), 0);
+    let unknown = daemon.run_command(&["stats", "say-helo"]);
+    demand(&unknown, 2);
+    assert!(stderr(&unknown).contains("did you mean `say-hello`"), "{}", stderr(&unknown));
+}
+
+/// Returns the counts of a cron in a report as those in its statistics are written.
+fn json_of(report: &Value, stats: &Value) -> Value {
+    let keys = stats["total"].as_object().unwrap().keys();
+    Value::Object(keys.map(|key| (key.clone(), report[key].clone())).collect())
 }
 
 fn tables_keep_what_one_came_for(daemon: &Daemon) {
