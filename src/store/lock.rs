@@ -68,6 +68,11 @@ impl DaemonLock {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = open_regular(&lock_path(path), &mut options, Links::Refused)
             .map_err(|error| unusable("cannot open its lock file", error))?;
+        let lock = lock_path(path);
+        if let Some(folder) = lock.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            // Whoever may not give it away is its owner already.
+            let _ = belong_like(&lock, folder);
+        }
         match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -151,6 +156,15 @@ impl Display for LifeSigns {
             writeln!(f, "{:<14}", at.map_or(0, Timestamp::as_millisecond))?;
         }
         Ok(())
+    }
+}
+
+/// Gives a file to the owner of another one or of a folder, if we may: what root makes must be usable by the daemon.
+pub(super) fn belong_like(file: &Path, other: &Path) -> io::Result<()> {
+    let (has, wanted) = (std::fs::symlink_metadata(file)?, std::fs::metadata(other)?);
+    match (has.uid(), has.gid()) == (wanted.uid(), wanted.gid()) {
+        true => Ok(()),
+        false => std::os::unix::fs::lchown(file, Some(wanted.uid()), Some(wanted.gid())),
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::backup::{BackupProgress, back_up, sync_folder};
 use super::daemons::former;
-use super::lock::DaemonLock;
+use super::lock::{DaemonLock, belong_like};
 use super::recovery::look_for_all;
 use super::rows::millis;
 use super::sql::Transaction;
@@ -161,6 +161,10 @@ fn end_everything(tx: &Transaction<'_>, new: InstallationId, now: Timestamp) -> 
 fn swap(prepared: &Path, path: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     let aside = beside(path, &format!(".before-{}", now.strftime("%Y%m%dT%H%M%SZ")));
     let moved = || -> io::Result<Option<PathBuf>> {
+        let owner = if path.exists() { Some(path) } else { path.parent() };
+        if let Some(owner) = owner.filter(|owner| !owner.as_os_str().is_empty()) {
+            belong_like(prepared, owner)?;
+        }
         let there = match std::fs::hard_link(path, &aside) {
             Ok(()) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,

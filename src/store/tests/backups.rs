@@ -1,6 +1,6 @@
 //! Backups are whole, and what a restored one does not know is neither done again nor made up.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::store::{BackupProgress, RestoreAs, RestoredStore, back_up, restore};
@@ -150,4 +150,23 @@ async fn a_new_installation_has_the_history_and_goes_on_with_nothing() {
     store.plan_due(at("2026-03-02T09:12:00Z")).await.unwrap();
     let ids = count(&file(&folder), "SELECT count(DISTINCT cron_id) FROM runs WHERE cron_name = 'a'");
     assert_eq!((ids, history(&folder).len()), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_root_restores_belongs_to_the_owner_of_the_folder() {
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().unwrap();
+    let backup = with_backup(&folder).await;
+    let store = folder.path().join("of-the-daemon");
+    std::fs::create_dir(&store).unwrap();
+    if std::os::unix::fs::chown(&store, Some(NOBODY), Some(NOBODY)).is_err() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let path = store.join("agentcron.db");
+    let new = InstallationId::default();
+    restore(&backup, &path, RestoreAs::Missed, new, at("2026-03-02T09:10:30Z"), &mut nothing).unwrap();
+    let owners: Vec<u32> =
+        std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().metadata().unwrap().uid()).collect();
+    assert_eq!(owners, [NOBODY; 2], "the database and its lock");
 }
