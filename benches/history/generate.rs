@@ -1,10 +1,12 @@
 //! Makes the database: the tables of the store, filled in one go, and their indexes made afterwards.
 
 use std::path::Path;
+use std::time::Duration;
 
 use agentcron::clock::Clock;
 use agentcron::domain::calendar::Calendar;
 use agentcron::domain::ids::InstallationId;
+use agentcron::domain::tally::TookBucket;
 use agentcron::store::{Execution, Store};
 use anyhow::Result;
 use rusqlite::{Connection, Statement, named_params};
@@ -136,11 +138,19 @@ fn deliver(
 
 /// Counts the runs as a daemon does when they end.
 fn roll_up(connection: &Connection) -> Result<()> {
+    connection.execute_batch("CREATE TEMP TABLE buckets (least INTEGER PRIMARY KEY, bucket INTEGER)")?;
+    let mut bucket = connection.prepare("INSERT OR IGNORE INTO buckets VALUES (?1, ?2)")?;
+    for millis in 1..70_000_u32 {
+        let TookBucket(number) = TookBucket::of(Duration::from_millis(millis.into()));
+        if number > TookBucket::of(Duration::from_millis((millis - 1).into())).0 || millis == 1 {
+            bucket.execute((millis, number))?;
+        }
+    }
     let hours_kept = now().as_millisecond() / HOUR - 72;
     for (table, unit, first) in [("cron_hours", HOUR, hours_kept), ("cron_days", 24 * HOUR, 0)] {
         let sql = format!(
             "INSERT INTO {table} SELECT ended_at / {unit} AS unit, cron_id, status, coalesce(reason_code, ''), \
-             iif(sent_at IS NULL, -1, CAST(floor(4 * log2(ended_at - sent_at)) AS INTEGER)) AS took, 1, \
+             coalesce((SELECT bucket FROM buckets WHERE least <= ended_at - sent_at ORDER BY least DESC LIMIT 1), -1) AS took, 1, \
              count(sent_at), sum(occurrences), 0 FROM runs WHERE phase = 'ended' AND ended_at / {unit} >= {first} \
              GROUP BY unit, cron_id, status, reason_code, took"
         );
