@@ -37,6 +37,7 @@ mod readers;
 mod receivers_away;
 mod recovery;
 mod replay;
+mod retention;
 mod retry;
 mod room;
 mod rows;
@@ -98,6 +99,7 @@ pub use read::{
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
 pub use replay::{Replay, ReplayChoice, ReplayOrder};
+pub use retention::{Deleted, DeletedBatch, Expired, ExpiredOfCron, Policies, Position, Walk, WalkFrom};
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use sync_crons::SyncReport;

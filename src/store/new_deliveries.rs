@@ -13,14 +13,17 @@ use crate::domain::reason::DeliveryReasonCode;
 pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
      substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
+/// What becomes of the body in a statement that ends deliveries.
+pub(super) const BODY_AT_END: &str = "body = iif(keeps_body = 1, body, NULL)";
+
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let sql = format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client, receiver) \
+         reason_code, reason, of_client, receiver, keeps_body) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
-         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
          WHERE true ON CONFLICT DO NOTHING"
     );
     let inserted = tx.execute(
@@ -29,7 +32,8 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
             ":delivery_id": delivery.delivery_id.to_string(),
             ":run_id": delivery.run_id.to_string(),
             ":url": delivery.url,
-            ":body": delivery.body,
+            ":body": (!suppressed || delivery.keeps_body).then_some(&delivery.body),
+            ":keeps_body": delivery.keeps_body,
             ":status": delivery.status.as_str(),
             ":due_at": (!suppressed).then(|| millis(now)),
             ":now": millis(now),

@@ -10,6 +10,7 @@ use super::sql::Transaction;
 use super::suspended::{self, Resumption};
 use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::DeliveryId;
 use crate::domain::reason::DeliveryReasonCode;
 
 /// Which deliveries to replay.
@@ -94,6 +95,12 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
                     "webhook {id} is being sent right now; nothing was replayed; ask again in a moment"
                 )));
             }
+            if !has_body(tx, webhook.delivery.delivery_id)? {
+                return Err(StoreError::Conflict(format!(
+                    "webhook {id} cannot be sent again: its body is deleted (keep_values of [store] or of its cron); \
+                     nothing was replayed"
+                )));
+            }
             if webhooks.iter().all(|known| known.delivery.delivery_id != webhook.delivery.delivery_id) {
                 webhooks.push(webhook);
             }
@@ -111,11 +118,17 @@ fn matching(
     if filter.statuses.is_empty() {
         filter.statuses = DeliveryStatus::ALL.to_vec();
     }
+    filter.with_body = true;
     filter.statuses.retain(|status| *status != DeliveryStatus::Sending);
     if filter.statuses.is_empty() {
         return Ok(Vec::new());
     }
     Ok(listed(tx, &filter, Order::OldestFirst, None, limit)?.into_iter().map(|(_, row)| row).collect())
+}
+
+fn has_body(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<bool, StoreError> {
+    let sql = "SELECT body IS NOT NULL FROM deliveries WHERE delivery_id = ?1";
+    tx.query_value(sql, [delivery_id.to_string()])
 }
 
 /// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry

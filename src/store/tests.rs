@@ -101,6 +101,7 @@ fn ending(run: HeldRun) -> RunEnding {
         run_id,
         url,
         body: b"{}".to_vec(),
+        keeps_body: true,
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));

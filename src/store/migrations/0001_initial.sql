@@ -89,6 +89,9 @@ CREATE TABLE crons (
     failures      INTEGER NOT NULL DEFAULT 0,
     -- When the first of them ended, or NULL if there are none.
     failing_since INTEGER,
+    -- Of the records that retention has deleted, the last instant that one stood for; NULL while none is deleted. Whether
+    -- an instant up to then has run is not known any more, so none is decided about anew.
+    history_deleted_until INTEGER,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
@@ -271,9 +274,12 @@ CREATE TABLE deliveries (
     -- and for files. Deliveries with the same text here wait for the same permits. So if one of them gets none, the
     -- others need not be considered. A generated column would be computed at every write.
     receiver    TEXT NOT NULL,
-    -- The exact bytes that every attempt sends. This column is the last, so that SQLite can read the others
-    -- without it.
-    body        BLOB NOT NULL,
+    -- 0 if the body goes with the end of the delivery.
+    keeps_body  INTEGER NOT NULL DEFAULT 1 CHECK (keeps_body IN (0, 1)),
+    -- The exact bytes that every attempt sends; NULL once they are deleted. This column is the last, so that SQLite can
+    -- read the others without it.
+    body        BLOB,
+    CHECK (body IS NOT NULL OR ended_at IS NOT NULL),
     UNIQUE (run_id, url)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
@@ -289,6 +295,8 @@ CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)
 CREATE TABLE owed_webhooks (
     run_id TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
     url    TEXT NOT NULL,
+    -- As that of the delivery.
+    keeps_body INTEGER NOT NULL DEFAULT 1 CHECK (keeps_body IN (0, 1)),
     body   BLOB NOT NULL
 ) STRICT;
 
@@ -377,3 +385,11 @@ CREATE TABLE notices (
     -- How many mistakes or events it lists.
     count  INTEGER NOT NULL
 ) STRICT;
+
+-- How long nothing is deleted because the clock has gone forward too far to be believed; one row.
+CREATE TABLE retention (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    -- The time that a daemon must still run until the clock is believed, in milliseconds; 0 once it is.
+    doubted_for   INTEGER NOT NULL
+) STRICT;
+INSERT INTO retention (one, doubted_for) VALUES (1, 0);

@@ -1,0 +1,1 @@
+//! What is deleted, what stays, and how it is found.
