@@ -9,6 +9,7 @@ mod complete;
 mod completions;
 mod demo;
 mod explain;
+mod forget;
 mod health;
 mod history;
 mod import;
@@ -17,6 +18,7 @@ mod list;
 mod next;
 mod outages;
 mod pause;
+mod prune;
 mod resume;
 mod retry;
 mod run;
@@ -105,6 +107,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
         Verb::Retry(retry) => retry::retry(&retry, session),
+        Verb::Prune(prune) => prune::prune(&prune, session),
+        Verb::Forget(forget) => forget::forget(&forget, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Import(import) => import::import(&import, session),
         Verb::Init(init) => init::init(&init, session),

@@ -19,6 +19,7 @@ use crate::domain::ids::CronId;
 use crate::domain::retention::Retention;
 
 pub use policies::Policies;
+pub(super) use records::{Record, delete_run};
 use walks::Found;
 pub use walks::{Position, Walk};
 

@@ -4,6 +4,7 @@
 mod crons;
 mod deliveries;
 mod explain;
+mod history;
 mod requests;
 mod runs;
 mod status;
@@ -34,6 +35,7 @@ use crate::store::NoticeKind;
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
+pub use history::{ForgetRequest, Forgotten, Pruning};
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
     PauseRequest, RetryRequest, Triggered,

@@ -54,3 +54,18 @@ pub const ABSENCE_DOUBTED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the daemon must have run after that before it deletes anything: a person or a time server sets a wrong clock
 /// right within a day.
 pub const CLOCK_DOUBTED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Pages that are overwritten in one commit: half a megabyte, which takes a disk a few milliseconds.
+pub const ERASED_PER_COMMIT: u64 = 128;
+
+/// The writer is left alone for so many times as long as that took.
+pub const ERASURE_PAUSES: u32 = 4;
+
+/// How long whoever asks for it waits until the WAL is empty: reads are cut off after ten seconds at most.
+pub const WAL_EMPTIED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Threads that are listed when something is forgotten, for somebody to delete them on the agent server.
+pub const THREADS_LISTED: usize = 1000;
+
+/// How long `agentcron forget` waits for the daemon: a million runs take a quarter of an hour.
+pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(3600);

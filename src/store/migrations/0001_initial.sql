@@ -393,3 +393,9 @@ CREATE TABLE retention (
     doubted_for   INTEGER NOT NULL
 ) STRICT;
 INSERT INTO retention (one, doubted_for) VALUES (1, 0);
+
+-- Zeros, for as long as pages that held deleted rows are overwritten with them. It is empty otherwise.
+CREATE TABLE eraser (
+    seq   INTEGER PRIMARY KEY,
+    zeros BLOB NOT NULL
+) STRICT;

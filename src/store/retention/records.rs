@@ -73,7 +73,7 @@ impl Record {
         })
     }
 
-    pub(super) fn read(tx: &Transaction<'_>, seq: i64) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn read(tx: &Transaction<'_>, seq: i64) -> Result<Option<Self>, StoreError> {
         tx.query_opt(&format!("SELECT {COLUMNS} FROM runs WHERE seq = ?1"), [seq], Self::from_row)
     }
 
@@ -82,6 +82,14 @@ impl Record {
         let Some(cron_id) = self.cron_id else { return Ok(vec![self.clone()]) };
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2");
         tx.query(&sql, (cron_id.to_string(), self.scheduled_for), Self::from_row)
+    }
+
+    pub(in crate::store) fn run_id(&self) -> RunId {
+        self.run_id
+    }
+
+    pub(in crate::store) fn has_ended(&self) -> bool {
+        self.status.is_some()
     }
 
     fn went_wrong(&self) -> bool {
@@ -93,13 +101,7 @@ impl Record {
         if self.status.is_none() {
             return Ok(false);
         }
-        let run_id = self.run_id.to_string();
-        let has_more: bool = tx.query_value(
-            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE run_id = ?1 AND ended_at IS NULL) \
-             OR EXISTS (SELECT 1 FROM owed_webhooks WHERE run_id = ?1)",
-            [&run_id],
-        )?;
-        if has_more {
+        if self.has_webhook_to_send(tx)? {
             return Ok(false);
         }
         // The queue has no index by the run, but its threads are few.
@@ -111,6 +113,15 @@ impl Record {
             }
         }
         Ok(true)
+    }
+
+    /// Returns whether a webhook of it is still to be sent, or owed.
+    pub(in crate::store) fn has_webhook_to_send(&self, tx: &Transaction<'_>) -> Result<bool, StoreError> {
+        tx.query_value(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE run_id = ?1 AND ended_at IS NULL) \
+             OR EXISTS (SELECT 1 FROM owed_webhooks WHERE run_id = ?1)",
+            [self.run_id.to_string()],
+        )
     }
 }
 
