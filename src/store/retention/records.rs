@@ -7,6 +7,7 @@ use super::{Deleted, ExpiredOfCron, Walk, note_deleted_until};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::outage::went_wrong;
 use crate::domain::reason::ReasonCode;
+use crate::domain::retention::Retention;
 use crate::domain::run::Status;
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, parsed_option, timestamp};
@@ -92,6 +93,11 @@ impl Record {
         self.status.is_some()
     }
 
+    /// Returns whether it is old enough to go.
+    fn is_over(&self, rules: &Retention, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(rules.of_record(self.went_wrong()).is_over(timestamp(self.ended_at, "ended_at")?, now))
+    }
+
     fn went_wrong(&self) -> bool {
         self.status.is_some_and(|status| went_wrong(status, self.code))
     }
@@ -135,27 +141,11 @@ pub(super) fn verdict(
 ) -> Result<Verdict, StoreError> {
     let Some(_) = record.status else { return Ok(Verdict::STAYS) };
     let rules = policies.of(record.cron_id);
-    let is_over = |record: &Record| {
-        let ended_at = timestamp(record.ended_at, "ended_at")?;
-        Ok::<_, StoreError>(rules.of_record(record.went_wrong()).is_over(ended_at, now))
-    };
     match walk {
         Walk::Runs { keep, .. } if rules.of_record(record.went_wrong()).length() != Some(keep) => {
             Ok(Verdict::STAYS)
         }
-        Walk::Runs { .. } => {
-            let mut verdict = Verdict::GOES;
-            for of_occurrence in record.of_occurrence(tx)? {
-                // What is left of the occurrence decides when it goes.
-                if of_occurrence.status.is_some() && !is_over(&of_occurrence)? {
-                    return Ok(Verdict::STAYS);
-                }
-                if !of_occurrence.is_finished(tx)? {
-                    verdict = Verdict::WAITS;
-                }
-            }
-            Ok(verdict)
-        }
+        Walk::Runs { .. } => whole(tx, rules, record, now),
         Walk::Most(..) => {
             for of_occurrence in record.of_occurrence(tx)? {
                 if !of_occurrence.is_finished(tx)? {
@@ -166,7 +156,9 @@ pub(super) fn verdict(
         }
         Walk::Values { keep, .. } if rules.keep_values.length() != Some(keep) => Ok(Verdict::STAYS),
         // All of it goes.
-        Walk::Values { .. } if is_over(record)? && record.is_finished(tx)? => Ok(Verdict::STAYS),
+        Walk::Values { .. } if record.is_over(rules, now)? && whole(tx, rules, record, now)?.goes => {
+            Ok(Verdict::STAYS)
+        }
         Walk::Values { keep, .. } => {
             let before = millis(now.saturating_sub(keep).unwrap_or(Timestamp::MIN));
             let (bodies, later): (bool, bool) = tx.query_one(
@@ -179,6 +171,25 @@ pub(super) fn verdict(
             Ok(Verdict { goes: record.has_values || bodies, waits: later })
         }
     }
+}
+
+/// Returns what is to be done about an occurrence, by the age of its records: the one that stays longest decides.
+fn whole(
+    tx: &Transaction<'_>,
+    rules: &Retention,
+    record: &Record,
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    let mut verdict = Verdict::GOES;
+    for of_occurrence in record.of_occurrence(tx)? {
+        if of_occurrence.has_ended() && !of_occurrence.is_over(rules, now)? {
+            return Ok(Verdict::STAYS);
+        }
+        if !of_occurrence.is_finished(tx)? {
+            verdict = Verdict::WAITS;
+        }
+    }
+    Ok(verdict)
 }
 
 /// Deletes a record, or its values, if it is still to go, and returns what is gone and whether something has to wait.
