@@ -239,7 +239,8 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
-        let live = LiveWriters { webhooks: webhooks_writer, access: access_writer, retention: retention_writer };
+        let live =
+            LiveWriters { webhooks: webhooks_writer, access: access_writer, retention: retention_writer };
         let reload = Reload { config, kept, environment, clock, store, wakes, live, requested };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, complete, completions, demo, explain, forget, health, history, import, init, list,
-    next, outages, pause, prune, resume, retry, run, show, skip_next, status, trigger, webhook,
+    backfill, cancel, check, complete, completions, demo, explain, forget, health, history, import, init,
+    list, next, outages, pause, prune, resume, retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\

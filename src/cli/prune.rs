@@ -53,7 +53,8 @@ fn list(session: &mut Session) -> Result<(), Failure> {
     for of_cron in &found {
         let ExpiredOfCron { cron_name, key, deleted, bytes } = of_cron;
         let name = cron_name.as_deref().map_or_else(|| "(clients)".to_owned(), printable);
-        let counts = [deleted.runs, deleted.deliveries, deleted.values, *bytes].map(|count| count.to_string());
+        let counts =
+            [deleted.runs, deleted.deliveries, deleted.values, *bytes].map(|count| count.to_string());
         rows.push([name, (*key).to_owned()].into_iter().chain(counts).collect());
     }
     session.output.table(rows)?;

@@ -16,7 +16,9 @@ pub(super) fn pointers(written: &[String], mut report: impl FnMut(&str, Complain
     for (index, text) in written.iter().enumerate().take(ERRORS_MAX) {
         match Pointer::parse(text) {
             Ok(pointer) => pointers.push(pointer),
-            Err(error) => report(&format!("/{index}"), Complaint::new(format!("got {}: {error}", quoted(text)))),
+            Err(error) => {
+                report(&format!("/{index}"), Complaint::new(format!("got {}: {error}", quoted(text))))
+            }
         }
     }
     pointers

@@ -109,8 +109,10 @@ fn redact_at(steps: &[Step], value: &mut Value) {
                 redact_at(rest, item);
             }
         }
-        (Step::Every | Step::Named(_), Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-        }
+        (
+            Step::Every | Step::Named(_),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_),
+        ) => {}
     }
 }
 

@@ -17,7 +17,9 @@ pub fn beyond_reach(subject: &ForgetSubject) -> Vec<String> {
     };
     let file = match subject {
         ForgetSubject::Thread(_) => None,
-        ForgetSubject::Cron(_) => Some("the configuration: a file that defines the cron, and its versions".to_owned()),
+        ForgetSubject::Cron(_) => {
+            Some("the configuration: a file that defines the cron, and its versions".to_owned())
+        }
     };
     let others = [
         "traces: what the agent server has sent to a tracing service such as LangSmith",

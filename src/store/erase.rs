@@ -51,7 +51,10 @@ impl Store {
 /// Uses some of the unused pages for zeros: a row's rest that does not fit into its page takes pages of its own.
 fn fill(tx: &Transaction<'_>) -> Result<(), StoreError> {
     let bytes = ERASED_PER_COMMIT.saturating_mul(tx.page_bytes()?);
-    tx.execute("INSERT INTO eraser (zeros) VALUES (zeroblob(?1))", [i64::try_from(bytes).unwrap_or(i64::MAX)])?;
+    tx.execute(
+        "INSERT INTO eraser (zeros) VALUES (zeroblob(?1))",
+        [i64::try_from(bytes).unwrap_or(i64::MAX)],
+    )?;
     Ok(())
 }
 

@@ -59,7 +59,8 @@ impl Store {
             let rows = rows.to_vec();
             self.read_for_loop(move |tx| rows.iter().try_for_each(|seq| demand_finished(tx, *seq))).await?;
         }
-        let mut forgotten = Forgotten { threads: self.threads_of(&found.rows).await?, ..Forgotten::default() };
+        let mut forgotten =
+            Forgotten { threads: self.threads_of(&found.rows).await?, ..Forgotten::default() };
         for rows in found.rows.chunks(DELETED_PER_COMMIT) {
             let rows = rows.to_vec();
             forgotten.deleted.add(match purpose {
@@ -115,7 +116,9 @@ impl Store {
         for cron_id in &crons {
             let sql = "SELECT seq FROM runs WHERE cron_id = ?1";
             let cron_id = cron_id.to_string();
-            rows.extend(self.read_for_loop(move |tx| tx.query(sql, [cron_id], |row| row.get::<i64>(0))).await?);
+            rows.extend(
+                self.read_for_loop(move |tx| tx.query(sql, [cron_id], |row| row.get::<i64>(0))).await?,
+            );
         }
         Ok(Found { crons, rows })
     }
@@ -185,7 +188,8 @@ fn of_thread(
             continue;
         };
         let sql = "SELECT seq FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2";
-        let of_occurrence: Vec<i64> = tx.query(sql, (cron_id.to_string(), scheduled_for), |row| row.get(0))?;
+        let of_occurrence: Vec<i64> =
+            tx.query(sql, (cron_id.to_string(), scheduled_for), |row| row.get(0))?;
         rows.extend(of_occurrence.into_iter().map(|seq| (seq, Some(cron_id))));
     }
     Ok((last.filter(|_| count == limit), rows))

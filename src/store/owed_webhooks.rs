@@ -43,7 +43,8 @@ pub(super) fn settle(tx: &Tx<'_>, ended: &Run, now: Timestamp) -> Result<Owed, S
     let owed: Vec<(String, bool, Vec<u8>)> = tx.query(sql, [run_id.to_string()], |row| {
         Ok((row.get("url")?, row.get("keeps_body")?, row.get("body")?))
     })?;
-    let Some((url, keeps_body, body)) = owed.into_iter().next().filter(|_| owes_former_webhook(&ended.state)) else {
+    let Some((url, keeps_body, body)) = owed.into_iter().next().filter(|_| owes_former_webhook(&ended.state))
+    else {
         return Ok(Owed::Nothing);
     };
     let delivery_id = DeliveryId::of_run(run_id, &url);

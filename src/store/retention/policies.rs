@@ -35,7 +35,8 @@ impl Policies {
                    WHERE source = 'file' AND instr(body, '\"keep') > 0";
         tx.each(sql, (), |row| {
             let (cron_id, name): (CronId, String) = (parsed(row, "cron_id")?, row.get("name")?);
-            let identity = CronIdentity { installation, cron_id, name: &name, source: parsed(row, "source")? };
+            let identity =
+                CronIdentity { installation, cron_id, name: &name, source: parsed(row, "source")? };
             let body: String = row.get("body")?;
             let retention = match definitions::parse(identity, &body) {
                 Ok(cron) if cron.policy.retention.says_how_long() => of_store.with(&cron.policy.retention),
@@ -72,14 +73,20 @@ impl Policies {
         let mut by_age: BTreeSet<Walk> = BTreeSet::new();
         for status in Status::ALL.iter().copied() {
             let codes = || ReasonCode::ALL.iter().copied().map(Some).chain([None]);
-            for wrong in [false, true].into_iter().filter(|wrong| codes().any(|code| went_wrong(status, code) == *wrong)) {
+            for wrong in [false, true]
+                .into_iter()
+                .filter(|wrong| codes().any(|code| went_wrong(status, code) == *wrong))
+            {
                 let lengths = rules().filter_map(|rules| rules.of_record(wrong).length());
                 by_age.extend(lengths.map(|keep| Walk::Runs { status, keep }));
             }
             let lengths = rules().filter_map(|rules| rules.keep_values.length());
             by_age.extend(lengths.filter(|_| has_values(status)).map(|keep| Walk::Values { status, keep }));
         }
-        by_age.into_iter().chain(self.limited.iter().map(|(cron_id, most)| Walk::Most(*cron_id, *most))).collect()
+        by_age
+            .into_iter()
+            .chain(self.limited.iter().map(|(cron_id, most)| Walk::Most(*cron_id, *most)))
+            .collect()
     }
 }
 

@@ -191,13 +191,15 @@ async fn nothing_that_is_in_progress_is_deleted() {
     fixture.add_webhook("to-tell", None);
     let (deleted, waiting) = fixture.sweep(rules(), 1000).await;
     assert_eq!((deleted.runs, deleted.deliveries), (2, 1));
-    let left = fixture.lines("SELECT json_extract(error, '$') FROM runs WHERE error IS NOT NULL ORDER BY seq");
+    let left =
+        fixture.lines("SELECT json_extract(error, '$') FROM runs WHERE error IS NOT NULL ORDER BY seq");
     assert_eq!(left, ["to-tell", "owed", "on-thread", "failed"]);
     assert_eq!(waiting.len(), 5, "to-tell waits twice: with its body");
     // Once that is over, a second look finds them.
     fixture.run_sql("DELETE FROM owed_webhooks; DELETE FROM thread_deletions;");
     let policies = Arc::new(fixture.store.retention_policies(rules()).await.unwrap());
-    let walk = Walk::Runs { status: crate::domain::run::Status::Success, keep: Duration::from_secs(90 * 24 * 3600) };
+    let walk =
+        Walk::Runs { status: crate::domain::run::Status::Success, keep: Duration::from_secs(90 * 24 * 3600) };
     let found = fixture.store.find_expired(policies, walk, WalkFrom::Rows(waiting), at(1000)).await.unwrap();
     assert_eq!(found.rows.len(), 2);
 }
@@ -213,7 +215,10 @@ async fn a_body_goes_when_its_delivery_has_ended_for_long_enough() {
     fixture.add_webhook("c", None);
     let bodies = || fixture.lines("SELECT iif(body IS NULL, 'gone', 'kept') FROM deliveries ORDER BY seq");
     let (deleted, waiting) = fixture.sweep(rules(), 1000).await;
-    assert_eq!((deleted.values, bodies(), fixture.left()), (3, vec!["gone".into(), "kept".into(), "kept".into()], "(a) (b) (c)".into()));
+    assert_eq!(
+        (deleted.values, bodies(), fixture.left()),
+        (3, vec!["gone".into(), "kept".into(), "kept".into()], "(a) (b) (c)".into())
+    );
     assert_eq!(waiting.len(), 2, "b and c");
     assert_eq!(fixture.sweep(rules(), 1004).await.0.values, 1);
     assert_eq!(bodies(), ["gone", "gone", "kept"]);
@@ -236,7 +241,8 @@ async fn a_cron_has_at_most_so_many_records() {
 
 #[tokio::test]
 async fn a_walk_goes_on_where_it_was() {
-    let fixture = Fixture::with(&[("kept", r#","keep":"forever","keep_values":"forever""#), ("usual", "")]).await;
+    let fixture =
+        Fixture::with(&[("kept", r#","keep":"forever","keep_values":"forever""#), ("usual", "")]).await;
     let many = crate::domain::bounds::EXPIRED_PER_READ * 2;
     fixture.run_sql(&format!(
         "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at, start_before, \
@@ -290,10 +296,12 @@ async fn what_has_no_record_any_more_is_decided_about_no_more() {
     let (step, now) = (jiff::SignedDuration::from_hours(-24 * 97), at(903));
     fixture.store.clock_set_back(now, step).await.unwrap();
     fixture.store.plan_due(at(906)).await.unwrap();
-    let planned = fixture.lines("SELECT '' || (scheduled_for / 86400000 - 20000) FROM runs ORDER BY scheduled_for");
+    let planned =
+        fixture.lines("SELECT '' || (scheduled_for / 86400000 - 20000) FROM runs ORDER BY scheduled_for");
     assert_eq!(planned, ["906"], "neither 904, whose record may be gone, nor 905");
     let decided = fixture.store.decided(at(903)).await.unwrap();
-    let cron = CronDefinition::of_body("usual", r#"{"schedule":"@daily","assistant_id":"agent"}"#).cron().unwrap();
+    let cron =
+        CronDefinition::of_body("usual", r#"{"schedule":"@daily","assistant_id":"agent"}"#).cron().unwrap();
     let cron_id = crate::domain::ids::CronId::of_name(Default::default(), "usual");
     let cron = crate::domain::cron::Cron { cron_id, ..cron };
     assert_eq!(decided.next_within(&cron, at(903)), Some(at(907)), "what is next is told alike");
@@ -331,7 +339,11 @@ async fn a_walk_takes_an_index_in_its_order() {
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().unwrap() {
             let line: String = row.get("detail").unwrap();
-            let index = ["runs_succeeded (ended_at>? AND ended_at<?)", "runs_unsuccessful (status=? AND ended_at>? AND ended_at<?)", "sqlite_autoindex_runs_2 (cron_id=?"];
+            let index = [
+                "runs_succeeded (ended_at>? AND ended_at<?)",
+                "runs_unsuccessful (status=? AND ended_at>? AND ended_at<?)",
+                "sqlite_autoindex_runs_2 (cron_id=?",
+            ];
             assert!(index.iter().any(|index| line.contains(index)), "{sql}: {line}");
         }
     }

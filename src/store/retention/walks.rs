@@ -74,7 +74,9 @@ pub(super) fn find(
             Walk::Runs { .. } | Walk::Values { .. } => {
                 Position { at: record.ended_at, occurrences: record.occurrences, seq: record.seq }
             }
-            Walk::Most(..) => Position { at: record.scheduled_for, occurrences: record.retry, seq: record.seq },
+            Walk::Most(..) => {
+                Position { at: record.scheduled_for, occurrences: record.retry, seq: record.seq }
+            }
         };
     }
     found.position = (records.len() == EXPIRED_PER_READ).then_some(position);
@@ -102,7 +104,9 @@ pub(super) fn look_again(
 pub(super) fn by_age_sql(status: Status) -> String {
     let (lookup, order) = match status {
         // Not all indexes have the status: what is usual is in one that is as small as it can be.
-        Status::Success => ("runs INDEXED BY runs_succeeded WHERE status = 'success' AND ?5 = status", "ended_at, seq"),
+        Status::Success => {
+            ("runs INDEXED BY runs_succeeded WHERE status = 'success' AND ?5 = status", "ended_at, seq")
+        }
         Status::Error
         | Status::Timeout
         | Status::Interrupted

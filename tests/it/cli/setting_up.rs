@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 15] = [
     "import",
     "run",
     "check",
@@ -23,6 +23,8 @@ const VERBS: [&str; 13] = [
     "outages",
     "history",
     "show",
+    "prune",
+    "forget",
     "init",
     "demo",
     "completions",
