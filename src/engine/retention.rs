@@ -191,21 +191,4 @@ async fn give_way(retention: &Retention) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_takes_about_as_long_as_it_may() {
-        let ms = Duration::from_millis;
-        for (size, took, expected) in [
-            (1, Duration::ZERO, 2),
-            (10, ms(4), 10),
-            (10, ms(1), 20),
-            (100, ms(40), 10),
-            (3, ms(400), 1),
-            (150, ms(1), DELETED_PER_COMMIT),
-        ] {
-            assert_eq!(next_batch(size, took), expected, "{size} in {took:?}");
-        }
-    }
-}
+mod tests;

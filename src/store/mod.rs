@@ -10,6 +10,7 @@ mod cron_entries;
 mod cron_state;
 mod daemons;
 mod definitions;
+mod delivery_body;
 mod delivery_mode;
 mod delivery_queue;
 mod denials;

@@ -13,9 +13,6 @@ use crate::domain::reason::DeliveryReasonCode;
 pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
      substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
-/// What becomes of the body in a statement that ends deliveries.
-pub(super) const BODY_AT_END: &str = "body = iif(keeps_body = 1, body, NULL)";
-
 /// Inserts the delivery of a run that has ended.
 pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestamp) -> Result<(), StoreError> {
     let suppressed = delivery.status == DeliveryStatus::Suppressed;

@@ -8,9 +8,8 @@ use super::read::{Order, WEBHOOK_ROWS, listed, webhook_row};
 use super::rows::millis;
 use super::sql::Transaction;
 use super::suspended::{self, Resumption};
-use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
+use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, delivery_body};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::ids::DeliveryId;
 use crate::domain::reason::DeliveryReasonCode;
 
 /// Which deliveries to replay.
@@ -95,7 +94,7 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
                     "webhook {id} is being sent right now; nothing was replayed; ask again in a moment"
                 )));
             }
-            if !has_body(tx, webhook.delivery.delivery_id)? {
+            if !delivery_body::is_kept(tx, webhook.delivery.delivery_id)? {
                 return Err(StoreError::Conflict(format!(
                     "webhook {id} cannot be sent again: its body is deleted (keep_values of [store] or of its cron); \
                      nothing was replayed"
@@ -124,11 +123,6 @@ fn matching(
         return Ok(Vec::new());
     }
     Ok(listed(tx, &filter, Order::OldestFirst, None, limit)?.into_iter().map(|(_, row)| row).collect())
-}
-
-fn has_body(tx: &Transaction<'_>, delivery_id: DeliveryId) -> Result<bool, StoreError> {
-    let sql = "SELECT body IS NOT NULL FROM deliveries WHERE delivery_id = ?1";
-    tx.query_value(sql, [delivery_id.to_string()])
 }
 
 /// Makes a delivery due. Its attempts keep counting, because their numbers tell them apart, but the retry

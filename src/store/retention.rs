@@ -5,6 +5,7 @@
 
 mod policies;
 mod records;
+mod walk;
 mod walks;
 
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use crate::domain::retention::Retention;
 
 pub use policies::Policies;
 pub(super) use records::{Record, delete_run};
+pub use walk::Walk;
 use walks::Found;
-pub use walks::{Position, Walk};
+pub use walks::Position;
 
 /// Where a walk goes on: behind the records that it has passed, or at some that it could not delete when it passed them.
 #[derive(Clone, Debug)]

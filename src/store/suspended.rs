@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::counts::{Counted, Tx};
-use super::new_deliveries::BODY_AT_END;
+use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};

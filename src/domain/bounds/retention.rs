@@ -21,7 +21,7 @@ pub const DELETES_EVERY: Duration = Duration::from_secs(600);
 /// How long the writer may be busy with one batch: an occurrence that is due then waits for as long.
 pub const DELETION_TARGET: Duration = Duration::from_millis(4);
 
-/// The writer is left alone for so many times as long as a batch took, so that it has four fifths of its time for runs.
+/// The wait after a batch, in lengths of the batch: the writer has four fifths of its time for runs.
 pub const DELETION_PAUSES: u32 = 4;
 
 /// Runs in one batch, however fast the disk is: a batch that a slow moment stretches must not stretch far.
@@ -58,7 +58,7 @@ pub const CLOCK_DOUBTED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Pages that are overwritten in one commit: half a megabyte, which takes a disk a few milliseconds.
 pub const ERASED_PER_COMMIT: u64 = 128;
 
-/// The writer is left alone for so many times as long as that took.
+/// The wait after that, in lengths of the commit.
 pub const ERASURE_PAUSES: u32 = 4;
 
 /// How long whoever asks for it waits until the WAL is empty: reads are cut off after ten seconds at most.

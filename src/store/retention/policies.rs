@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Walk;
+use super::walk::Walk;
 use crate::config::CronIdentity;
 use crate::domain::ids::CronId;
 use crate::domain::outage::went_wrong;
@@ -95,15 +95,5 @@ fn has_values(status: Status) -> bool {
     match status {
         Status::Success | Status::Error | Status::Timeout | Status::Interrupted | Status::Cancelled => true,
         Status::Skipped | Status::Missed => false,
-    }
-}
-
-/// Returns the key of the configuration that says so.
-pub(super) fn key_of(walk: Walk, went_wrong: bool) -> &'static str {
-    match (walk, went_wrong) {
-        (Walk::Runs { .. }, false) => "keep",
-        (Walk::Runs { .. }, true) => "keep_failures",
-        (Walk::Values { .. }, _) => "keep_values",
-        (Walk::Most(..), _) => "keep_runs_max",
     }
 }

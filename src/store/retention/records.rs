@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::policies::{Policies, key_of};
-use super::{Deleted, ExpiredOfCron, Walk, note_deleted_until};
+use super::policies::Policies;
+use super::walk::Walk;
+use super::{Deleted, ExpiredOfCron, note_deleted_until};
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::outage::went_wrong;
 use crate::domain::reason::ReasonCode;
@@ -262,6 +263,6 @@ pub(super) fn measure(tx: &Transaction<'_>, walk: Walk, seq: i64) -> Result<Expi
             Walk::Values { .. } => Deleted { values: 1, ..Deleted::default() },
         };
         let bytes = row.count("bytes")? + row.count("bodies")?;
-        Ok(ExpiredOfCron { cron_name: row.get("cron_name")?, key: key_of(walk, went_wrong), deleted, bytes })
+        Ok(ExpiredOfCron { cron_name: row.get("cron_name")?, key: walk.key(went_wrong), deleted, bytes })
     })
 }

@@ -7,23 +7,13 @@ use jiff::Timestamp;
 
 use super::policies::Policies;
 use super::records::{COLUMNS, Record, Verdict, verdict};
+use super::walk::Walk;
 use crate::domain::bounds::EXPIRED_PER_READ;
 use crate::domain::ids::CronId;
 use crate::domain::run::Status;
 use crate::store::StoreError;
 use crate::store::rows::millis;
 use crate::store::sql::Transaction;
-
-/// One walk. Records with the same rule are found one after the other, however many other records there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Walk {
-    /// Deletes records with this status that are kept for so long.
-    Runs { status: Status, keep: Duration },
-    /// Deletes the values of those whose values are kept for so long, and the bodies of their webhooks.
-    Values { status: Status, keep: Duration },
-    /// Deletes all but so many of the newest records of a cron.
-    Most(CronId, u32),
-}
 
 /// How far a walk has come: beyond a record of this time, in the order of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
