@@ -48,10 +48,10 @@ fn run_seed(seed: u64) -> (usize, usize, i64) {
             early = live(&scenario) => early,
             () = set_back::set_back(&scenario, &seen), if seed % 2 == 0 => 0,
         };
-        // Everything has ended, and is soon older than all of it is kept.
+        // Everything has ended, and is soon older than all of it is kept, also by a clock that was set back.
         let stop = CancellationToken::new();
         let grown_old = async {
-            tokio::time::sleep(Duration::from_secs(1800)).await;
+            tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
             stop.cancel();
             std::future::pending::<()>().await;
         };
