@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::retention::{Deleted, Record, delete_run};
 use super::rows::{parsed, parsed_option};
 use super::sql::Transaction;
 use super::{Purpose, Store, StoreError};
-use crate::domain::bounds::{DELETED_PER_COMMIT, EXPIRED_PER_READ, THREADS_LISTED};
+use crate::domain::bounds::{DELETED_PER_COMMIT, DELETION_PAUSES, EXPIRED_PER_READ, THREADS_LISTED};
 use crate::domain::ids::{CronId, RunId, ThreadId};
 
 /// What to forget.
@@ -57,22 +59,28 @@ impl Store {
         };
         for rows in found.rows.chunks(EXPIRED_PER_READ) {
             let rows = rows.to_vec();
-            self.read_for_loop(move |tx| rows.iter().try_for_each(|seq| demand_finished(tx, *seq))).await?;
+            self.read_at_one_moment(move |tx| rows.iter().try_for_each(|seq| demand_finished(tx, *seq)))
+                .await?;
         }
         let mut forgotten =
             Forgotten { threads: self.threads_of(&found.rows).await?, ..Forgotten::default() };
         for rows in found.rows.chunks(DELETED_PER_COMMIT) {
-            let rows = rows.to_vec();
+            let (rows, began) = (rows.to_vec(), Instant::now());
             forgotten.deleted.add(match purpose {
                 Purpose::Act => self.write(move |tx| delete_all(tx, &rows)).await?,
-                Purpose::DryRun => self.read_for_loop(move |tx| count_all(tx, &rows)).await?,
+                Purpose::DryRun => self.read_at_one_moment(move |tx| count_all(tx, &rows)).await?,
             });
+            if purpose == Purpose::Act {
+                tokio::time::sleep(began.elapsed() * DELETION_PAUSES).await;
+            }
         }
         for cron_id in found.crons {
             let whole = matches!(subject, ForgetSubject::Cron(_));
             let of_cron = match purpose {
                 Purpose::Act => self.write(move |tx| clear_cron(tx, cron_id, whole)).await?,
-                Purpose::DryRun => self.read_for_loop(move |tx| would_clear_cron(tx, cron_id, whole)).await?,
+                Purpose::DryRun => {
+                    self.read_at_one_moment(move |tx| would_clear_cron(tx, cron_id, whole)).await?
+                }
             };
             forgotten.definitions += of_cron.definitions;
             forgotten.crons += of_cron.crons;
@@ -86,7 +94,7 @@ impl Store {
         for rows in rows.chunks(EXPIRED_PER_READ) {
             let rows = rows.to_vec();
             let sql = "SELECT thread_id FROM runs WHERE seq = ?1 AND thread_id IS NOT NULL";
-            let of_rows = self.read_for_loop(move |tx| {
+            let of_rows = self.read_at_one_moment(move |tx| {
                 let mut of_rows = Vec::new();
                 for seq in rows {
                     of_rows.extend(tx.query_opt(sql, [seq], |row| parsed::<ThreadId>(row, "thread_id"))?);
@@ -104,7 +112,7 @@ impl Store {
     async fn about_cron(&self, name: String) -> Result<Found, StoreError> {
         let called = name.clone();
         let crons: Vec<CronId> = self
-            .read_for_loop(move |tx| {
+            .read_at_one_moment(move |tx| {
                 let sql = "SELECT cron_id FROM crons WHERE name = ?1 OR cron_id = ?1 ORDER BY seq";
                 tx.query(sql, [&name], |row| parsed(row, "cron_id"))
             })
@@ -117,7 +125,7 @@ impl Store {
             let sql = "SELECT seq FROM runs WHERE cron_id = ?1";
             let cron_id = cron_id.to_string();
             rows.extend(
-                self.read_for_loop(move |tx| tx.query(sql, [cron_id], |row| row.get::<i64>(0))).await?,
+                self.read_at_one_moment(move |tx| tx.query(sql, [cron_id], |row| row.get::<i64>(0))).await?,
             );
         }
         Ok(Found { crons, rows })
@@ -127,14 +135,14 @@ impl Store {
     async fn about_thread(&self, thread_id: ThreadId) -> Result<Found, StoreError> {
         let (mut found, mut after) = (Found { crons: Vec::new(), rows: Vec::new() }, Some(0));
         while let Some(from) = after {
-            let (next, step) = self.read_for_loop(move |tx| of_thread(tx, thread_id, from)).await?;
+            let (next, step) = self.read_at_one_moment(move |tx| of_thread(tx, thread_id, from)).await?;
             for (seq, cron_id) in step {
                 found.rows.push(seq);
                 found.crons.extend(cron_id.filter(|cron_id| !found.crons.contains(cron_id)));
             }
             after = next;
         }
-        let is_queued = self.read_for_loop(move |tx| {
+        let is_queued = self.read_at_one_moment(move |tx| {
             let sql = "SELECT EXISTS (SELECT 1 FROM thread_deletions WHERE thread_id = ?1)";
             tx.query_value::<bool>(sql, [thread_id.to_string()])
         });
@@ -282,3 +290,6 @@ fn would_clear_cron(tx: &Transaction<'_>, cron_id: CronId, whole: bool) -> Resul
         ..Forgotten::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,10 +98,14 @@ pub(super) fn decided(
     Ok(decided.with_deleted(deleted))
 }
 
+pub(super) const DELETED_UNTIL: &str = "SELECT cron_id, history_deleted_until FROM crons \
+     WHERE history_deleted_until > ?1 AND history_deleted_until IS NOT NULL";
+
 /// Returns until when records are deleted of those crons of which this is after `after`.
 fn deleted_until(tx: &Transaction<'_>, after: Timestamp) -> Result<Vec<(CronId, Timestamp)>, StoreError> {
-    let sql = "SELECT cron_id, history_deleted_until FROM crons WHERE history_deleted_until > ?1";
-    tx.query(sql, [millis(after)], |row| Ok((parsed(row, "cron_id")?, time(row, "history_deleted_until")?)))
+    tx.query(DELETED_UNTIL, [millis(after)], |row| {
+        Ok((parsed(row, "cron_id")?, time(row, "history_deleted_until")?))
+    })
 }
 
 pub(super) fn decided_sql(is_of_cron: bool) -> String {

@@ -101,6 +101,7 @@ CREATE TABLE crons (
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX crons_by_deleted_history ON crons (history_deleted_until) WHERE history_deleted_until IS NOT NULL;
 CREATE INDEX crons_ended ON crons (cron_id) WHERE next_at IS NULL AND removed_at IS NULL;
 
 -- What tells the rules of the time zones, by which crons were planned, from others, and the version of the program.
