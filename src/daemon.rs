@@ -22,10 +22,11 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment, KeptCron, Loss};
+use crate::config::{self, Config, Environment, KeptCron, Live, Loss};
 use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
+use crate::domain::retention::Retention as Rules;
 use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::backups::{self, Backups};
 use crate::engine::courier::{self, Courier, OriginLimiter};
@@ -33,6 +34,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
+use crate::engine::retention::{self, Pruning, Retention};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
@@ -42,7 +44,7 @@ use crate::store::{
 use crate::transport::{Guard, Relay, Transport};
 use crate::webhook::{LiveSettings, Sender, WebhookSettings};
 
-use reload::Reload;
+use reload::{LiveWriters, Reload};
 
 /// The surroundings of a daemon.
 pub struct World {
@@ -166,6 +168,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     let config = &world.config;
     let Predecessor { former, away } = store.take_predecessor();
     runner::find_step_while_down(store, &world.clock, former).await?;
+    retention::doubt_after_absence(store, &world.clock, former).await?;
     if let Some(FormerDaemon { seen_at, stopped_at: None, .. }) = former {
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
@@ -209,9 +212,11 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     let Prepared { listeners, kept, away } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
+    let (retention_writer, retention) = config::live(world.config.store.retention.clone());
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world, &store);
-    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop, Outages::after(away));
+    let settings = runner_settings(&world.config, webhooks.clone(), retention);
+    let engine = Engine::new(&world, &store, &client, &wakes, settings, stop, Outages::after(away));
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
@@ -235,8 +240,9 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
-        let (webhooks, access) = (webhooks_writer, access_writer);
-        let reload = Reload { config, kept, environment, clock, store, wakes, webhooks, access, requested };
+        let live =
+            LiveWriters { webhooks: webhooks_writer, access: access_writer, retention: retention_writer };
+        let reload = Reload { config, kept, environment, clock, store, wakes, live, requested };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }
@@ -251,6 +257,7 @@ struct Engine {
     janitor: Janitor,
     maintenance: Maintenance,
     backups: Option<Backups>,
+    retention: Retention,
     backend_watch: BackendWatch,
     outages: Outages,
     store: Store,
@@ -262,7 +269,7 @@ impl Engine {
         store: &Store,
         client: &AgentClient,
         wakes: &Wakes,
-        webhooks: &LiveSettings,
+        settings: RunnerSettings,
         stop: &CancellationToken,
         outages: Outages,
     ) -> Self {
@@ -272,7 +279,7 @@ impl Engine {
             client.clone(),
             clock(),
             world.environment.clone(),
-            runner_settings(&world.config, webhooks.clone()),
+            settings.clone(),
             wakes(),
             stop.clone(),
         );
@@ -287,7 +294,7 @@ impl Engine {
             sender,
             clock: clock(),
             wakes: wakes(),
-            webhooks: webhooks.clone(),
+            webhooks: settings.webhooks,
             origins: OriginLimiter::default(),
             outages: outages.clone(),
         };
@@ -301,7 +308,6 @@ impl Engine {
             outages: outages.clone(),
         };
         Self {
-            runner,
             courier,
             janitor: Janitor {
                 store: store(),
@@ -316,9 +322,17 @@ impl Engine {
                 clock: clock(),
                 config,
             }),
+            retention: Retention {
+                store: store(),
+                clock: clock(),
+                rules: settings.retention,
+                next_wake: runner.next_wake(),
+                pruning: Pruning::default(),
+            },
             backend_watch,
             outages,
             store: store(),
+            runner,
         }
     }
 
@@ -328,11 +342,13 @@ impl Engine {
             next_wake: self.runner.next_wake(),
             origins: self.courier.origins.clone(),
             outages: self.outages.clone(),
+            pruning: self.retention.pruning.clone(),
         }
     }
 
     fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { runner, courier, janitor, maintenance, backups, backend_watch, outages, store } = self;
+        let Self { runner, courier, janitor, maintenance, backups, retention, backend_watch, outages, store } =
+            self;
         let clock = maintenance.clock.clone();
         let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
         loops.spawn(async move {
@@ -355,8 +371,9 @@ impl Engine {
             let stop = stop.clone();
             loops.spawn(async move { ("backups", backups::run(backups, stop).await) });
         }
-        let maintenance_stop = stop.clone();
+        let (maintenance_stop, retention_stop) = (stop.clone(), stop.clone());
         loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
+        loops.spawn(async move { ("retention", retention::run(retention, retention_stop).await) });
     }
 }
 
@@ -378,11 +395,12 @@ fn gateway(api: Api, relay: Option<Relay>, config: &Config) -> Gateway {
     Gateway::new(api, server, config.backend.request_timeout)
 }
 
-fn runner_settings(config: &Config, webhooks: LiveSettings) -> RunnerSettings {
+fn runner_settings(config: &Config, webhooks: LiveSettings, retention: Live<Rules>) -> RunnerSettings {
     RunnerSettings {
         max_concurrent_runs: config.backend.max_concurrent_runs,
         values_bytes_max: config.store.values_bytes_max,
         webhooks,
+        retention,
     }
 }
 

@@ -231,6 +231,7 @@ fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
         run_id,
         url: URL.to_owned(),
         body: body(),
+        keeps_body: true,
         status: DeliveryStatus::Pending,
     };
     RunEnding {

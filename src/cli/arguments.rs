@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, backup, cancel, check, complete, completions, demo, explain, health, history, import, init,
-    list, next, outages, pause, report, restore, resume, retry, run, show, skip_next, stats, status, trigger,
-    webhook,
+    backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history, import,
+    init, list, next, outages, pause, prune, report, restore, resume, retry, run, show, skip_next, stats,
+    status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -69,6 +69,8 @@ pub(super) enum Verb {
     Backfill(backfill::Backfill),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Prune(prune::Prune),
+    Forget(forget::Forget),
     Webhook(webhook::Webhook),
     Backup(backup::Backup),
     Restore(restore::Restore),

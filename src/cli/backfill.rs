@@ -17,8 +17,8 @@ have run already, or were skipped for another reason, are left as they are.
 
 The runs have the trigger `backfill` and the past instant as `scheduled_for`.
 They run one after the other, unless the cron has overlap = \"allow\". Instants
-before the daemon first knew the cron are left out, unless you add
---before-beginning.
+before the daemon first knew the cron are left out, and those whose records are
+deleted, since they may have run. --before-beginning runs them all the same.
 
 Examples:
   agentcron backfill daily-digest --from 2026-03-01 --to 2026-03-08 --dry-run
@@ -30,7 +30,7 @@ pub(super) struct Backfill {
     /// daemon first knew the cron]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Let --from be before the daemon first knew the cron
+    /// Let --from be before the daemon first knew the cron, or where its records are deleted
     #[arg(long, requires = "from")]
     before_beginning: bool,
     /// End of the range (exclusive) [default: now]
@@ -65,8 +65,9 @@ pub(super) fn backfill(backfill: &Backfill, session: &mut Session) -> Result<(),
         && asked < begins
     {
         let (cron, begins) = (&backfill.cron, times::local(begins, &session.zone));
+        let why = format!("the daemon did not know {cron} yet, or has deleted its records");
         session.output.line(&format!(
-            "instants before {begins} are left out: the daemon did not know {cron} yet; --before-beginning runs them too"
+            "instants before {begins} are left out: {why}; --before-beginning runs them too"
         ))?;
     }
     let runs = counted(answer["runs"].as_u64().unwrap_or(0), "run");

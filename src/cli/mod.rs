@@ -10,6 +10,7 @@ mod complete;
 mod completions;
 mod demo;
 mod explain;
+mod forget;
 mod health;
 mod history;
 mod import;
@@ -18,6 +19,7 @@ mod list;
 mod next;
 mod outages;
 mod pause;
+mod prune;
 mod report;
 mod restore;
 mod resume;
@@ -111,6 +113,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Backfill(backfill) => backfill::backfill(&backfill, session),
         Verb::Cancel(cancel) => cancel::cancel(&cancel, session),
         Verb::Retry(retry) => retry::retry(&retry, session),
+        Verb::Prune(prune) => prune::prune(&prune, session),
+        Verb::Forget(forget) => forget::forget(&forget, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Backup(backup) => backup::backup(&backup, session),
         Verb::Restore(restore) => restore::restore(&restore, session),

@@ -69,6 +69,11 @@ cron_fields! {
     exclude: Vec<String>,
     pause_after_failures: u32,
     retry: Map<String, Value>,
+    keep: String,
+    keep_failures: String,
+    keep_values: String,
+    keep_runs_max: u32,
+    redact: Vec<String>,
     was: String,
 }
 
@@ -111,7 +116,7 @@ impl CronFields {
     }
 
     /// Returns the fields that are validated when a file is read, so that their `${{ env.X }}` is filled right then.
-    pub(super) fn plain_texts_mut(&mut self) -> [(&'static str, &mut Option<String>); 16] {
+    pub(super) fn plain_texts_mut(&mut self) -> [(&'static str, &mut Option<String>); 19] {
         [
             ("schedule", &mut self.schedule),
             ("timezone", &mut self.timezone),
@@ -129,6 +134,9 @@ impl CronFields {
             ("catchup_window", &mut self.catchup_window),
             ("start_deadline", &mut self.start_deadline),
             ("timeout", &mut self.timeout),
+            ("keep", &mut self.keep),
+            ("keep_failures", &mut self.keep_failures),
+            ("keep_values", &mut self.keep_values),
         ]
     }
 }
@@ -206,7 +214,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 34);
+        assert_eq!(CronFields::NAMES.len(), 39);
     }
 
     #[test]

@@ -23,11 +23,11 @@ use crate::domain::log::LoggedRuns;
 use crate::domain::template;
 
 /// Every section that is saved, in the order of a file, and what stands for one of which no good version is known: no
-/// port, and otherwise the defaults.
+/// port, nothing is deleted, and otherwise the defaults.
 const SECTIONS: [(&str, &str); 6] = [
     ("shutdown_grace", ""),
     ("backend", ""),
-    ("store", ""),
+    ("store", "[store]\nkeep = \"forever\"\nkeep_values = \"forever\"\n"),
     ("log", ""),
     ("http", "[http]\nlisten = \"off\"\n"),
     ("webhooks", ""),

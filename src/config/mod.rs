@@ -29,6 +29,7 @@ mod loss;
 mod nearest;
 mod placeholders;
 mod places;
+mod redact;
 mod reference;
 mod regular_file;
 mod secret;

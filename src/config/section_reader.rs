@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::duration::parse_duration;
+use super::duration::{KeepNothing, parse_duration, parse_keep};
 use super::environment::Environment;
 use super::errors::{Complaint, Report};
 use super::placeholders::{check_filled_text, is_of_daemon, missing, no_value};
 use super::reference::{DefaultValue, SectionReference};
 use super::secret::Secret;
 use super::section::{NO_ADVICE, Section};
+use crate::domain::retention::Keep;
 use crate::domain::words::UnknownWord;
 
 /// A section, and what reading its values needs.
@@ -158,12 +159,26 @@ impl<'d> SectionReader<'_, 'd> {
     }
 
     pub(super) fn duration(&mut self, key: &str) -> Result<Duration, Reported> {
+        self.parsed(key, parse_duration, "not a duration such as 90s or 5m")
+    }
+
+    /// Returns how long something is kept.
+    pub(super) fn keep(&mut self, key: &str, nothing: KeepNothing) -> Result<Keep, Reported> {
+        self.parsed(key, |text| parse_keep(text, nothing), "not a duration such as 90d, and not \"forever\"")
+    }
+
+    /// Parses a text. What is wrong with it quotes the text, and what comes from the environment must not be quoted:
+    /// `problem` is reported then.
+    fn parsed<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+        problem: &str,
+    ) -> Result<T, Reported> {
         let written: String = self.value(key);
         let filled = self.text(key)?;
-        parse_duration(&filled).map_err(|message| {
-            // The message quotes the duration, and what comes from the environment must not be quoted.
-            let message =
-                if filled == written { message } else { "not a duration such as 90s or 5m".to_owned() };
+        parse(&filled).map_err(|message| {
+            let message = if filled == written { message } else { problem.to_owned() };
             self.report(key, Complaint::new(message))
         })
     }

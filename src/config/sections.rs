@@ -5,14 +5,17 @@ use std::time::Duration;
 use url::Url;
 
 use super::credentials::{Credentials, X_API_KEY};
+use super::duration::KeepNothing;
 use super::errors::Complaint;
 use super::headers;
+use super::redact::pointers;
 use super::reference;
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, BackupConfig, StoreConfig};
 use super::unit_places::default_store;
 use crate::domain::calendar::Calendar;
 use crate::domain::log::LoggedRuns;
+use crate::domain::retention::Retention;
 use crate::domain::template;
 
 pub(super) fn backend(root: &mut SectionReader<'_, '_>) -> Result<BackendConfig, Reported> {
@@ -75,7 +78,8 @@ pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Rep
         false => None,
     };
     let backup = backup.transpose();
-    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max"), backup: backup? })
+    let retention = retention(&mut section)?;
+    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max"), retention, backup: backup? })
 }
 
 fn backup(store: &mut SectionReader<'_, '_>) -> Result<BackupConfig, Reported> {
@@ -99,6 +103,26 @@ fn backup(store: &mut SectionReader<'_, '_>) -> Result<BackupConfig, Reported> {
     let folder = section.path("dir")?.ok_or(Reported);
     let keep = section.value("keep");
     Ok(BackupConfig { calendar: calendar?, folder: folder?, keep })
+}
+
+fn retention(section: &mut SectionReader<'_, '_>) -> Result<Retention, Reported> {
+    let keep = section.keep("keep", KeepNothing::Refused);
+    let keep_failures = section.keep("keep_failures", KeepNothing::Refused);
+    let keep_values = section.keep("keep_values", KeepNothing::Allowed);
+    let keep_runs_max = section.value("keep_runs_max");
+    let mut is_good = Ok(());
+    let written: Vec<String> = section.value("redact");
+    let redact = pointers(&written, |pointer, complaint| {
+        is_good = Err(section.report_at("redact", pointer, complaint));
+    });
+    is_good?;
+    Ok(Retention {
+        keep: keep?,
+        keep_failures: keep_failures?,
+        keep_values: keep_values?,
+        keep_runs_max,
+        redact,
+    })
 }
 
 pub(super) fn logged_runs(root: &mut SectionReader<'_, '_>) -> Result<LoggedRuns, Reported> {

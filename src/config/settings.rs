@@ -23,6 +23,7 @@ use crate::domain::calendar::Calendar;
 use crate::domain::cron::Template;
 use crate::domain::log::LoggedRuns;
 use crate::domain::origin::OriginPattern;
+use crate::domain::retention::Retention;
 use crate::domain::signing::SigningKey;
 use crate::domain::url_policy::UrlPolicy;
 
@@ -120,6 +121,8 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// The most bytes of a run's final values that are kept.
     pub values_bytes_max: usize,
+    /// What is kept of what has no rules of its own.
+    pub retention: Retention,
     /// `None` if the daemon makes no backups.
     pub backup: Option<BackupConfig>,
 }

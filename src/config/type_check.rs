@@ -47,7 +47,7 @@ struct Mismatch {
 fn check(value_type: ValueType, value: &DeValue<'_>) -> Result<(), Mismatch> {
     match value_type {
         ValueType::Text | ValueType::Url | ValueType::Path => text(value),
-        ValueType::Duration | ValueType::Time | ValueType::Word(_) => text(value),
+        ValueType::Duration | ValueType::Period | ValueType::Time | ValueType::Word(_) => text(value),
         ValueType::Boolean if matches!(value, DeValue::Boolean(_)) => Ok(()),
         ValueType::Boolean => wrong_type(value, "true or false"),
         ValueType::Integer { min, max } => number(value, min, max),
@@ -99,6 +99,7 @@ fn wrong_type(value: &DeValue<'_>, expected: &str) -> Result<(), Mismatch> {
 fn type_hint(value_type: ValueType) -> Option<&'static str> {
     match value_type {
         ValueType::Duration => Some("a duration is written \"90s\", \"5m\", \"1h30m\" or \"7d\""),
+        ValueType::Period => Some("write \"90d\", \"1y\" or \"forever\""),
         ValueType::DayList => Some("days are written [\"2026-12-25\", \"2026-12-24..2027-01-02\"]"),
         ValueType::TextList | ValueType::IntegerList { .. } => Some("write a list: […]"),
         ValueType::Text | ValueType::Url | ValueType::Path | ValueType::Time | ValueType::Word(_) => None,

@@ -4,6 +4,7 @@
 mod api_placeholders;
 mod mistakes;
 mod payload;
+mod retention;
 mod retry;
 mod schedule;
 mod target;
@@ -127,5 +128,6 @@ fn policy(source: CronSource, fields: &CronFields, mistakes: &mut Mistakes) -> P
         exclude: times::exclude(fields, mistakes),
         pause_after_failures: fields.pause_after_failures,
         retry: retry::retry(fields, mistakes),
+        retention: retention::retention(fields, mistakes),
     }
 }

@@ -12,6 +12,8 @@ pub enum ValueType {
     Path,
     /// Text: `90s`, `5m`, `1h30m`, `7d`.
     Duration,
+    /// Text: a duration that may be years long, or `forever`.
+    Period,
     /// Text, or a TOML date-time: an instant with its offset from UTC (RFC 3339).
     Time,
     /// Text: one of these words.
@@ -47,6 +49,7 @@ impl fmt::Display for ValueType {
             Self::Url => f.write_str("URL"),
             Self::Path => f.write_str("path"),
             Self::Duration => f.write_str("duration"),
+            Self::Period => f.write_str("duration or \"forever\""),
             Self::Time => f.write_str("time with offset"),
             Self::Word(words) => f.write_str(&quoted_words(words)),
             Self::Boolean => f.write_str("true or false"),

@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
+use crate::domain::retention::Retention;
 use crate::engine::Wakes;
 use crate::store::{NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
@@ -40,12 +41,18 @@ pub(super) struct Reload {
     pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) wakes: Wakes,
-    /// Publishes the settings of webhooks.
-    pub(super) webhooks: LiveWriter<WebhookSettings>,
-    /// Publishes who may call.
-    pub(super) access: LiveWriter<AccessRules>,
+    pub(super) live: LiveWriters,
     /// Notified when a reload is requested.
     pub(super) requested: Arc<Notify>,
+}
+
+/// Publishes the settings that a reload replaces.
+pub(super) struct LiveWriters {
+    pub(super) webhooks: LiveWriter<WebhookSettings>,
+    /// Who may call.
+    pub(super) access: LiveWriter<AccessRules>,
+    /// How long history is kept.
+    pub(super) retention: LiveWriter<Retention>,
 }
 
 /// Why the files are looked at.
@@ -223,18 +230,21 @@ async fn apply(
         tracing::info!(crons = config.crons.len(), added, changed, removed, "{event}");
         config.warnings.iter().for_each(|warning| tracing::warn!(hourly = "", "{warning}"));
     }
-    if reload.webhooks.put(WebhookSettings::of_config(&config)) {
+    if reload.live.webhooks.put(WebhookSettings::of_config(&config)) {
         tracing::info!("webhook settings reloaded");
     }
-    let rules = reload.access.now().reloaded(&config.http);
+    let rules = reload.live.access.now().reloaded(&config.http);
     if config.http.keys.is_empty() && rules.has_keys() {
         tracing::warn!(
             hourly = "",
             "the last key of [http] stays in force; a port without keys needs a restart"
         );
     }
-    if reload.access.put(rules) {
+    if reload.live.access.put(rules) {
         tracing::info!("keys and origins reloaded");
+    }
+    if reload.live.retention.put(config.store.retention.clone()) {
+        tracing::info!("retention settings reloaded");
     }
     let differ = settings_that_differ(&reload.config, &config);
     if !differ.is_empty() {

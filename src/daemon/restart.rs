@@ -1,5 +1,5 @@
-//! Finds the settings that need a restart: all but the crons, the keys of callers, and most
-//! settings of webhooks.
+//! Finds the settings that need a restart: all but the crons, the keys of callers, how long
+//! history is kept, and most settings of webhooks.
 
 use crate::config::{BackendConfig, Config, HttpConfig, StoreConfig};
 
@@ -45,7 +45,7 @@ fn of_backend(running: &BackendConfig, written: &BackendConfig) -> Vec<&'static 
 }
 
 fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
-    let StoreConfig { path, values_bytes_max, backup } = running;
+    let StoreConfig { path, values_bytes_max, retention: _, backup } = running;
     names([
         ("store.path", *path != written.path),
         ("store.values_bytes_max", *values_bytes_max != written.values_bytes_max),

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 
 mod backup;
 mod report;
+mod retention;
 mod waiting;
 
 pub use backup::*;
 pub use report::*;
+pub use retention::*;
 pub use waiting::*;
 
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold

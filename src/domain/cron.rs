@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::calendar::Calendar;
 use super::ids::{CronId, ThreadId};
+use super::retention::OwnRetention;
 use super::words::words;
 
 /// A definition: when to fire, what to run where, and by which policies.
@@ -89,6 +90,8 @@ pub struct Policy {
     pub pause_after_failures: Option<u32>,
     /// Whether and how a failed run is retried; `None` means that it is not.
     pub retry: Option<RetryPolicy>,
+    /// How long its history is kept, as far as that is not as for all crons.
+    pub retention: OwnRetention,
 }
 
 /// How the failed runs of a cron are retried.

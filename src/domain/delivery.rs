@@ -51,6 +51,8 @@ pub struct NewDelivery {
     pub url: String,
     /// The exact bytes that every attempt sends.
     pub body: Vec<u8>,
+    /// Whether the body stays when the delivery has ended.
+    pub keeps_body: bool,
     /// `Pending`, or `Suppressed` when webhooks are disabled.
     pub status: DeliveryStatus,
 }

@@ -21,6 +21,8 @@ pub mod overload;
 pub mod plan;
 pub mod printable;
 pub mod reason;
+pub mod redaction;
+pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod run_spec;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::backoff;
 use super::cron::{Cron, CronSource, Mode, OnRunCompleted, Request, Target, Template};
 use super::ids::ThreadId;
+use super::retention::Retention;
 use super::run::Run;
 
 /// Who a run is made for, and what it is asked to do.
@@ -94,6 +95,14 @@ impl RunSpec {
             [(run.first_started_at.unwrap_or(started_at), cron.policy.timeout), (started_at, timeout_each)];
         let limits = limits.into_iter().filter_map(|(from, limit)| Some((from, limit?)));
         limits.min_by_key(|(from, limit)| backoff::after(*from, *limit))
+    }
+
+    /// Returns how long its history is kept, with the rules for everything that has none of its own.
+    pub fn retention(&self, of_store: &Retention) -> Retention {
+        match self {
+            RunSpec::Cron(cron) => of_store.with(&cron.policy.retention),
+            RunSpec::Client(_) => of_store.clone(),
+        }
     }
 
     /// Returns how many failures in a row pause the cron; `None` means that none do.

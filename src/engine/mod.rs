@@ -10,6 +10,7 @@ pub mod janitor;
 pub mod lease;
 pub mod maintenance;
 pub mod outages;
+pub mod retention;
 pub mod runner;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub struct Health {
     pub next_wake: runner::NextWake,
     pub origins: courier::OriginLimiter,
     pub outages: outages::Outages,
+    pub pruning: retention::Pruning,
 }
 
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.

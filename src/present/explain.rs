@@ -43,6 +43,8 @@ words!(
         NotPlannedYet = "not-planned-yet",
         /// The cron had another definition then, which did not fire it.
         OtherDefinition = "other-definition",
+        /// Its record is deleted, if it had one.
+        HistoryDeleted = "history-deleted",
         /// It should have a record, but has none.
         NoRecord = "no-record",
     }
@@ -85,6 +87,8 @@ pub enum Explanation<'a> {
     NoDaemon,
     /// The cron has had its present definition since this time.
     OtherDefinition(Timestamp),
+    /// Records up to this instant are deleted.
+    HistoryDeleted(Timestamp),
     NoRecord,
 }
 
@@ -99,6 +103,9 @@ pub fn explain<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     }
     if at <= record.created_at {
         return Explanation::Unknown(record.created_at);
+    }
+    if let Some(until) = record.history_deleted_until.filter(|until| at <= *until) {
+        return Explanation::HistoryDeleted(until);
     }
     if let Some(removed_at) = record.removed_at.filter(|removed_at| at > *removed_at) {
         return Explanation::Removed(removed_at);
@@ -192,6 +199,7 @@ impl Explanation<'_> {
             Explanation::WillFire => InstantVerdict::WillFire,
             Explanation::BeingPlanned | Explanation::NoDaemon => InstantVerdict::NotPlannedYet,
             Explanation::OtherDefinition(_) => InstantVerdict::OtherDefinition,
+            Explanation::HistoryDeleted(_) => InstantVerdict::HistoryDeleted,
             Explanation::NoRecord => InstantVerdict::NoRecord,
         }
     }
@@ -214,6 +222,7 @@ impl Explanation<'_> {
             | Explanation::BeingPlanned
             | Explanation::NoDaemon
             | Explanation::OtherDefinition(_)
+            | Explanation::HistoryDeleted(_)
             | Explanation::NoRecord => None,
         }
     }
@@ -253,7 +262,11 @@ impl Explanation<'_> {
             Explanation::OtherDefinition(since) => {
                 format!("until {} the cron had another schedule, which did not fire it", local(since))
             }
-            Explanation::NoRecord => "there is no record of it; it may have been deleted".to_owned(),
+            Explanation::HistoryDeleted(until) => format!(
+                "what became of it is not known: records of this cron up to {} are deleted (store.keep)",
+                local(until)
+            ),
+            Explanation::NoRecord => "there is no record of it".to_owned(),
         }
     }
 }
@@ -273,6 +286,7 @@ impl InstantVerdict {
             | InstantVerdict::WillBeSkipped
             | InstantVerdict::NotPlannedYet
             | InstantVerdict::OtherDefinition
+            | InstantVerdict::HistoryDeleted
             | InstantVerdict::NoRecord => Tone::Attention,
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod attention;
 pub mod explain;
+pub mod forgetting;
 pub mod occurrences;
 pub mod outages;
 pub mod runs;

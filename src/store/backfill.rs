@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::cron_entries;
+use super::cron_entries::{self, CronEntry};
 use super::definitions::Definitions;
 use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
@@ -111,14 +111,22 @@ fn planned(
 ) -> Result<Option<(ScheduledCron, Backfill)>, StoreError> {
     let Some(entry) = cron_entries::named(tx, &order.name)? else { return Ok(None) };
     let scheduled = scheduled(tx, cache, &entry)?;
+    let known_from = known_from(&entry);
     let from = match order.from {
         Some(from) if order.before_beginning => from,
-        from => from.map_or(entry.created_at, |from| from.max(entry.created_at)),
+        from => from.map_or(known_from, |from| from.max(known_from)),
     };
     let lines = backfill_lines(tx, &scheduled.cron, from, order)?;
     let more = lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
     waiting_limits::check(tx, &scheduled.cron, Trigger::Backfill, more)?;
     Ok(Some((scheduled, Backfill { from, lines })))
+}
+
+/// Returns since when it is known which instants of a cron have run: since its beginning, or since the last one whose
+/// record is deleted.
+fn known_from(entry: &CronEntry) -> Timestamp {
+    let just_after = |at: Timestamp| at.saturating_add(SignedDuration::from_millis(1)).unwrap_or(at);
+    entry.history_deleted_until.map_or(entry.created_at, |until| just_after(until).max(entry.created_at))
 }
 
 fn backfill_lines(

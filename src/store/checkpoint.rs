@@ -1,13 +1,11 @@
 //! Moves what was committed from the WAL into the database.
 
 use std::path::Path;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags};
 
 use super::rows::millis;
-use super::{Execution, Store, StoreError};
+use super::{Execution, Store, StoreError, open};
 
 impl Store {
     /// Moves what was committed into the database, on a connection of its own: commits go on meanwhile.
@@ -35,9 +33,7 @@ impl Store {
     }
 }
 
-fn checkpoint(path: &Path) -> rusqlite::Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::ZERO)?;
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+fn checkpoint(path: &Path) -> Result<(), StoreError> {
+    let connection = open::open_to_checkpoint(path)?;
+    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }

@@ -18,6 +18,8 @@ pub(super) struct CronEntry {
     pub(super) definition_id: DefinitionId,
     pub(super) cursor: Timestamp,
     pub(super) created_at: Timestamp,
+    /// Until when its records are deleted.
+    pub(super) history_deleted_until: Option<Timestamp>,
     pub(super) removed: bool,
     pub(super) state: CronState,
     pub(super) source: CronSource,
@@ -36,7 +38,7 @@ pub(super) struct PausedByFailures {
 }
 
 const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures, failing_since, recovered_at, source, turn";
+     skip_next, failures, failing_since, recovered_at, source, turn, history_deleted_until";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -98,6 +100,7 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
         definition_id: parsed(row, "definition_id")?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
+        history_deleted_until: time_option(row, "history_deleted_until")?,
         removed: row.get::<Option<i64>>("removed_at")?.is_some(),
         state: state_from_row(row)?,
         source: parsed(row, "source")?,

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::counts::{Counted, Tx};
+use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
@@ -235,10 +236,12 @@ fn suppress(
     reason: &Reason<DeliveryReasonCode>,
 ) -> Result<usize, StoreError> {
     let suppressed = tx.execute(
-        "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
-         reason_code = :reason_code, reason = :reason \
-         WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
-         AND status = 'pending' AND created_at < :before LIMIT :limit)",
+        &format!(
+            "UPDATE deliveries SET status = 'suppressed', due_at = NULL, ended_at = :now, \
+             reason_code = :reason_code, reason = :reason, {BODY_AT_END} \
+             WHERE delivery_id IN (SELECT delivery_id FROM deliveries WHERE due_at IS NOT NULL \
+             AND status = 'pending' AND created_at < :before LIMIT :limit)"
+        ),
         named_params! {
             ":now": millis(now),
             ":reason_code": reason.code.as_str(),

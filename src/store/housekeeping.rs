@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::rows::millis;
 use super::sql::Transaction;
-use super::{Store, StoreError};
+use super::{Store, StoreError, erase};
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 
 /// A cron or definition that is younger than this may be about to be used.
@@ -26,6 +26,8 @@ impl Store {
         .await?;
         self.forget_hours(now).await?;
         let deleted = self.delete_definitions(old).await?;
+        // A daemon that was killed meanwhile leaves them.
+        self.write(|tx| erase::clear(tx)).await?;
         self.write(|tx| tx.optimize()).await?;
         tracing::debug!(deleted_definitions = deleted, "housekeeping finished");
         Ok(())

@@ -18,9 +18,9 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
     let suppressed = delivery.status == DeliveryStatus::Suppressed;
     let sql = format!(
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
-         reason_code, reason, of_client, receiver) \
+         reason_code, reason, of_client, receiver, keeps_body) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
-         {RECEIVER} FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
          WHERE true ON CONFLICT DO NOTHING"
     );
     let inserted = tx.execute(
@@ -29,7 +29,8 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
             ":delivery_id": delivery.delivery_id.to_string(),
             ":run_id": delivery.run_id.to_string(),
             ":url": delivery.url,
-            ":body": delivery.body,
+            ":body": (!suppressed || delivery.keeps_body).then_some(&delivery.body),
+            ":keeps_body": delivery.keeps_body,
             ":status": delivery.status.as_str(),
             ":due_at": (!suppressed).then(|| millis(now)),
             ":now": millis(now),

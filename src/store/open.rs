@@ -40,6 +40,13 @@ pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Re
     Ok(connection)
 }
 
+/// Opens a connection beside the daemon's own that moves the WAL into the file.
+pub(super) fn open_to_checkpoint(path: &Path) -> Result<Connection, StoreError> {
+    demand_files(path)
+        .map_err(|error| StoreError::Unusable { path: path.into(), problem: error.to_string() })?;
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unusable(path, error))
+}
+
 /// Opens a connection that only reads, whether a daemon is writing or none is running.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
@@ -126,6 +133,8 @@ fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
 /// burst of ten thousand runs would read the same pages from the file again and again. The memory is only
 /// used as it is needed.
 ///
+/// `secure_delete` is `FAST`: what is deleted is overwritten in pages that are written anyway.
+///
 /// `synchronous` is `FULL`, because a committed intention that a power cut takes back is a run that is
 /// started twice.
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
@@ -133,6 +142,7 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
+         PRAGMA secure_delete = FAST;
          PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;

@@ -15,10 +15,11 @@ use crate::domain::run::Run;
 /// Keeps the webhook of a run that failed until it is known whether the next run of its occurrence takes place.
 pub(super) fn owe(tx: &Tx<'_>, webhook: &NewDelivery) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO owed_webhooks (run_id, url, body) VALUES (:run_id, :url, :body)",
+        "INSERT INTO owed_webhooks (run_id, url, keeps_body, body) VALUES (:run_id, :url, :keeps_body, :body)",
         named_params! {
             ":run_id": webhook.run_id.to_string(),
             ":url": webhook.url,
+            ":keeps_body": webhook.keeps_body,
             ":body": webhook.body,
         },
     )?;
@@ -38,15 +39,17 @@ pub(super) enum Owed {
 pub(super) fn settle(tx: &Tx<'_>, ended: &Run, now: Timestamp) -> Result<Owed, StoreError> {
     let Some(cron_id) = ended.cron_id().filter(|_| ended.retry > FIRST_RUN) else { return Ok(Owed::Nothing) };
     let run_id = RunId::of_occurrence(cron_id, ended.scheduled_for, ended.retry - 1);
-    let sql = "DELETE FROM owed_webhooks WHERE run_id = ?1 RETURNING url, body";
-    let owed: Vec<(String, Vec<u8>)> =
-        tx.query(sql, [run_id.to_string()], |row| Ok((row.get("url")?, row.get("body")?)))?;
-    let Some((url, body)) = owed.into_iter().next().filter(|_| owes_former_webhook(&ended.state)) else {
+    let sql = "DELETE FROM owed_webhooks WHERE run_id = ?1 RETURNING url, keeps_body, body";
+    let owed: Vec<(String, bool, Vec<u8>)> = tx.query(sql, [run_id.to_string()], |row| {
+        Ok((row.get("url")?, row.get("keeps_body")?, row.get("body")?))
+    })?;
+    let Some((url, keeps_body, body)) = owed.into_iter().next().filter(|_| owes_former_webhook(&ended.state))
+    else {
         return Ok(Owed::Nothing);
     };
     let delivery_id = DeliveryId::of_run(run_id, &url);
     // If webhooks are disabled, the courier suppresses it.
     let status = DeliveryStatus::Pending;
-    insert_delivery(tx, &NewDelivery { delivery_id, run_id, url, body, status }, now)?;
+    insert_delivery(tx, &NewDelivery { delivery_id, run_id, url, body, keeps_body, status }, now)?;
     Ok(Owed::Due)
 }

@@ -107,7 +107,8 @@ impl<'a> Pass<'a> {
         let (cron, now) = (&scheduled.cron, self.now);
         let (state, cursor) = (&entry.state, entry.cursor);
         let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
-        let decided = decided(tx, Some(cron.cron_id), cursor)?;
+        let decided = decided(tx, Some(cron.cron_id), cursor)?
+            .with_deleted(entry.history_deleted_until.map(|until| (cron.cron_id, until)));
         let active = active(tx, cron, now)?;
         let (outages, unsure) = (self.outages, self.unsure.as_slice());
         let facts = PlanFacts { state, cursor, decided: &decided, active, outages, unsure, now };

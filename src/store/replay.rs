@@ -8,7 +8,7 @@ use super::read::{Order, WEBHOOK_ROWS, listed, webhook_row};
 use super::rows::millis;
 use super::sql::Transaction;
 use super::suspended::{self, Resumption};
-use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow};
+use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, delivery_body};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::DeliveryReasonCode;
 
@@ -94,6 +94,12 @@ fn named(tx: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<WebhookRow>, StoreErr
                     "webhook {id} is being sent right now; nothing was replayed; ask again in a moment"
                 )));
             }
+            if !delivery_body::is_kept(tx, webhook.delivery.delivery_id)? {
+                return Err(StoreError::Conflict(format!(
+                    "webhook {id} cannot be sent again: its body is deleted (keep_values of [store] or of its cron); \
+                     nothing was replayed"
+                )));
+            }
             if webhooks.iter().all(|known| known.delivery.delivery_id != webhook.delivery.delivery_id) {
                 webhooks.push(webhook);
             }
@@ -111,6 +117,7 @@ fn matching(
     if filter.statuses.is_empty() {
         filter.statuses = DeliveryStatus::ALL.to_vec();
     }
+    filter.with_body = true;
     filter.statuses.retain(|status| *status != DeliveryStatus::Sending);
     if filter.statuses.is_empty() {
         return Ok(Vec::new());

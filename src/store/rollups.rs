@@ -171,6 +171,17 @@ fn signed(count: u64) -> i64 {
 }
 
 impl Store {
+    /// Deletes all counts of a cron, which are kept for good otherwise.
+    pub(super) async fn forget_counts(&self, cron_id: CronId) -> Result<(), StoreError> {
+        for table in [("cron_hours", "hour"), ("cron_days", "day")] {
+            let mut after = Some(i64::MIN);
+            while let Some(from) = after {
+                after = self.write(move |tx| forget_units(tx, table, cron_id, from)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes the counts of hours that are kept by day only by now.
     pub(super) async fn forget_hours(&self, now: Timestamp) -> Result<(), StoreError> {
         let kept =
@@ -182,6 +193,25 @@ impl Store {
             }
         }
     }
+}
+
+/// Deletes what one cron has in some of the hours or days after `after`, each of which is looked up by itself. Returns the last of
+/// them, or `None` if there are no more.
+fn forget_units(
+    tx: &Transaction<'_>,
+    (table, unit): (&str, &str),
+    cron_id: CronId,
+    after: i64,
+) -> Result<Option<i64>, StoreError> {
+    let next = format!("SELECT {unit} FROM {table} WHERE {unit} > ?1 ORDER BY {unit} LIMIT 1");
+    let delete = format!("DELETE FROM {table} WHERE {unit} = ?1 AND cron_id = ?2");
+    let mut last = after;
+    for _ in 0..TALLIES_PER_COMMIT {
+        let Some(number) = tx.query_opt(&next, [last], |row| row.get(0))? else { return Ok(None) };
+        tx.execute(&delete, (number, cron_id.to_string()))?;
+        last = number;
+    }
+    Ok(Some(last))
 }
 
 /// Deletes as many of the oldest rows as one commit should, and returns whether there may be more.

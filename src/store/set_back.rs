@@ -91,7 +91,23 @@ pub(super) fn decided(
         (millis(after), cron_id.map(|cron_id| cron_id.to_string())),
         |row| Ok((parsed(row, "cron_id")?, time(row, "scheduled_for")?)),
     )?;
-    Ok(decided.into_iter().collect())
+    let decided: Decided = decided.into_iter().collect();
+    // Who plans one cron has read its row.
+    let deleted = match cron_id {
+        Some(_) => Vec::new(),
+        None => deleted_until(tx, after)?,
+    };
+    Ok(decided.with_deleted(deleted))
+}
+
+pub(super) const DELETED_UNTIL: &str = "SELECT cron_id, history_deleted_until FROM crons \
+     WHERE history_deleted_until > ?1 AND history_deleted_until IS NOT NULL";
+
+/// Returns until when records are deleted of those crons of which this is after `after`.
+fn deleted_until(tx: &Transaction<'_>, after: Timestamp) -> Result<Vec<(CronId, Timestamp)>, StoreError> {
+    tx.query(DELETED_UNTIL, [millis(after)], |row| {
+        Ok((parsed(row, "cron_id")?, time(row, "history_deleted_until")?))
+    })
 }
 
 pub(super) fn decided_sql(is_of_cron: bool) -> String {

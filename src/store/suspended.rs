@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::counts::{Counted, Tx};
+use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
@@ -95,8 +96,10 @@ pub(super) fn count(tx: &Transaction<'_>) -> Result<u64, StoreError> {
 
 fn end_waiting(tx: &Tx<'_>, suspension: &Suspension, now: Timestamp) -> Result<(), StoreError> {
     let deliveries = tx.execute(
-        "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason_code = ?3, reason = ?4 \
-         WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'",
+        &format!(
+            "UPDATE deliveries SET status = 'gone', due_at = NULL, ended_at = ?2, reason_code = ?3, reason = ?4, \
+             {BODY_AT_END} WHERE url = ?1 AND due_at IS NOT NULL AND status = 'pending'"
+        ),
         (&suspension.url, millis(now), DeliveryReasonCode::UrlSuspended.as_str(), suspension.message()),
     )?;
     tx.count(Counted::NeverSent { status: DeliveryStatus::Gone, deliveries });

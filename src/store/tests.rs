@@ -103,6 +103,7 @@ fn ending(run: HeldRun) -> RunEnding {
         run_id,
         url,
         body: b"{}".to_vec(),
+        keeps_body: true,
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
@@ -446,6 +447,7 @@ async fn the_queries_of_every_second_use_indexes() {
         &decided[0],
         &decided[1],
         &due,
+        set_back::DELETED_UNTIL,
         "SELECT url FROM deliveries WHERE receiver = 'r' AND url > 'u' AND due_at IS NOT NULL ORDER BY url LIMIT 1",
         "SELECT seq FROM deliveries INDEXED BY deliveries_by_url WHERE receiver = 'r' AND url = 'u' AND due_at IS NOT NULL \
          AND (due_at, seq) > (1, 1) AND due_at <= 2 ORDER BY due_at, seq LIMIT 1",

@@ -8,6 +8,7 @@ use crate::config::WebhooksConfig;
 use crate::domain::cron::Request;
 use crate::domain::ids::ThreadId;
 use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::redaction::{self, Pointer};
 use crate::domain::run::{BackendRun, Outcome, Run, Status};
 
 /// An ended run, with everything that its webhook reports.
@@ -23,6 +24,8 @@ pub struct EndedRun<'a> {
     pub report: Option<Value>,
     /// agentcron's own fields for `metadata`, such as the cron's name.
     pub identity: Map<String, Value>,
+    /// What must not be kept: the body waits in the store until it is delivered. The outcome is without it already.
+    pub redact: &'a [Pointer],
     /// The receiver's URL; the body shows it without its query.
     pub url: &'a str,
     pub sent_at: Timestamp,
@@ -83,9 +86,20 @@ fn server_fields(ended: &EndedRun<'_>, report: Option<Value>) -> Map<String, Val
     default("updated_at", &|| json!(stamp(ended.outcome.ended_at)));
     default("langsmith_session_name", &|| Value::Null);
     if let Some(Value::Object(kwargs)) = body.get_mut("kwargs") {
+        redact_request(ended.redact, kwargs);
         kwargs.insert("webhook".to_owned(), json!(super::redacted(ended.url)));
     }
     body
+}
+
+/// Redacts what the run was given: input, and what a command makes of the state, have the shape of values.
+fn redact_request(pointers: &[Pointer], kwargs: &mut Map<String, Value>) {
+    if let Some(input) = kwargs.get_mut("input") {
+        redaction::redact(pointers, input);
+    }
+    if let Some(update) = kwargs.get_mut("command").and_then(|command| command.get_mut("update")) {
+        redaction::redact(pointers, update);
+    }
 }
 
 fn own_fields(ended: EndedRun<'_>, body: &mut Map<String, Value>) {

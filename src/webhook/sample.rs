@@ -94,6 +94,7 @@ impl SampleWebhook<'_> {
             outcome: &outcome,
             report: None,
             identity: identity(&run, cron_id, self.cron_name),
+            redact: &[],
             url: self.url,
             sent_at: self.at,
         };

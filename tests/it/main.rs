@@ -43,6 +43,7 @@ mod reasons;
 mod receivers;
 mod reload;
 mod restart;
+mod retention;
 mod retries;
 mod rights;
 mod sdk;

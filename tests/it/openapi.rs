@@ -25,6 +25,10 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "429"]
 include-name = "POST /v1/webhooks/replay"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 
+[[operations]]
+include-name = "POST /v1/forget"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
+
 # 613.0 is an integer for JSON Schema, but not for us.
 [[operations]]
 include-name = "POST /v1/webhooks/release"
@@ -68,7 +72,7 @@ async fn the_daemon_keeps_to_its_openapi_document() {
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(report.contains("25 selected / 25 total"), "{report}");
+    assert!(report.contains("28 selected / 28 total"), "{report}");
     daemon.assert_alive();
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }

@@ -62,6 +62,7 @@ pub(super) async fn deliveries(
         url: query.url,
         since: query_instant("since", query.since.as_deref())?,
         until: query_instant("until", query.until.as_deref())?,
+        with_body: false,
     };
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();

@@ -3,6 +3,7 @@
 mod cron_actions;
 mod crons;
 mod deliveries;
+mod history;
 mod listing;
 mod outages;
 mod parse;
@@ -39,6 +40,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(runs::retry))
         .routes(routes!(deliveries::deliveries))
         .routes(routes!(deliveries::delivery))
+        .routes(routes!(history::prune, history::pruning))
+        .routes(routes!(history::forget))
         .routes(routes!(webhooks::hold))
         .routes(routes!(webhooks::release))
         .routes(routes!(webhooks::replay))

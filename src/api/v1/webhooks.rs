@@ -164,6 +164,7 @@ fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {
         url,
         since: since.map(|text| instant("since", &text)).transpose()?,
         until: until.map(|text| instant("until", &text)).transpose()?,
+        with_body: false,
     };
     Ok(ReplayOrder { choice: ReplayChoice::Matching(filter), limit, purpose })
 }

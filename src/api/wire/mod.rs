@@ -4,6 +4,7 @@
 mod crons;
 mod deliveries;
 mod explain;
+mod history;
 mod report;
 mod requests;
 mod runs;
@@ -35,6 +36,7 @@ use crate::store::NoticeKind;
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
+pub use history::{ForgetRequest, Forgotten, Pruning};
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{
     BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,

@@ -17,8 +17,26 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(30);
 
 /// Posts `body` to `/v1/…` and returns the daemon's response.
 pub(in crate::cli) fn ask(session: &mut Session, path: &[&str], body: &Value) -> Result<Value, Failure> {
+    ask_patiently(session, path, body, RESPONSE_WAIT)
+}
+
+/// Does the same for something that takes long.
+pub(in crate::cli) fn ask_patiently(
+    session: &mut Session,
+    path: &[&str],
+    body: &Value,
+    wait: Duration,
+) -> Result<Value, Failure> {
     let request = Request::post(url(path, &[])?.as_str()).header("content-type", "application/json");
-    response(&session.socket_path()?, request.body(Bytes::from(body.to_string())))
+    response(&session.socket_path()?, request.body(Bytes::from(body.to_string())), wait)
+}
+
+/// Gets `/v1/…` from the daemon.
+pub(in crate::cli) fn ask_again<T: DeserializeOwned>(
+    session: &mut Session,
+    path: &[&str],
+) -> Result<T, Failure> {
+    get_with(&session.socket_path()?, path, &[])
 }
 
 /// Gets `/v1/…` with the parameters that are not empty.
@@ -27,12 +45,16 @@ pub(super) fn get_with<T: DeserializeOwned>(
     path: &[&str],
     query: &[(&str, String)],
 ) -> Result<T, Failure> {
-    response(socket, Request::get(url(path, query)?.as_str()).body(Bytes::new()))
+    response(socket, Request::get(url(path, query)?.as_str()).body(Bytes::new()), RESPONSE_WAIT)
 }
 
-fn response<T: DeserializeOwned>(socket: &Path, request: http::Result<Request<Bytes>>) -> Result<T, Failure> {
+fn response<T: DeserializeOwned>(
+    socket: &Path,
+    request: http::Result<Request<Bytes>>,
+    wait: Duration,
+) -> Result<T, Failure> {
     let request = request.map_err(|error| Failure::Failed(error.to_string()))?;
-    let (status, body) = exchange(socket, request, RESPONSE_WAIT).map_err(|none| no_daemon(socket, none))?;
+    let (status, body) = exchange(socket, request, wait).map_err(|none| no_daemon(socket, none))?;
     match status.is_success() {
         true => serde_json::from_slice(&body).map_err(|_| no_daemon(socket, NoResponse::NotUnderstood)),
         false => Err(refused(status, &serde_json::from_slice(&body).unwrap_or_default())),

@@ -165,6 +165,16 @@ impl Output {
         writeln!(io::stderr(), "{label} {}", with_margin(text, 0, self.stderr_coloring))
     }
 
+    /// Shows how far something is, in the place of what it showed before, if somebody watches.
+    pub(in crate::cli) fn progress(&mut self, text: &str) -> io::Result<()> {
+        let mut stderr = io::stderr();
+        if self.json || !stderr.is_terminal() {
+            return Ok(());
+        }
+        write!(stderr, "\r\x1b[K{}", on_one_line(text))?;
+        stderr.flush()
+    }
+
     /// Prints the warnings of a configuration.
     pub(in crate::cli) fn warn_about(&mut self, warnings: &[ConfigError]) -> io::Result<()> {
         warnings.iter().try_for_each(|warning| self.warn(&warning.to_string()))

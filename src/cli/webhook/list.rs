@@ -81,6 +81,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
                 url: list.url.clone(),
                 since,
                 until,
+                with_body: false,
             };
             let (queue, now) = (reader.webhook_queue()?, session.now());
             let rows = reader.webhooks_before(&filter, None, list.limit)?;

@@ -105,6 +105,16 @@ const CRON_KEYS: &[KeyReference] = keys! {
     retry: Table, Absent("a failed run is not retried"), Public,
         "{ max = 2, backoff = \"1m\", factor = 2, on = [\"error\", \"timeout\"] }";
         "Gives an occurrence that failed further runs; [Retries](#retries) describes its keys."
+    keep: Period, Absent("`store.keep` applies"), Public, "\"30d\"";
+        "How long ended runs of this cron are kept, and records of its skipped occurrences."
+    keep_failures: Period, Absent("`store.keep_failures` applies"), Public, "\"forever\"";
+        "How long those of this cron are kept that `history --failed` shows."
+    keep_values: Period, Absent("`store.keep_values` applies"), Public, "\"0\"";
+        "How long values, interrupts and bodies of webhooks of this cron are kept; `\"0\"` writes no values."
+    keep_runs_max: Integer { min: 1, max: u32::MAX as u64 }, Absent("`store.keep_runs_max` applies"), Public, "100";
+        "How many ended records this cron has at most, whatever their age."
+    redact: TextList, Absent("only `store.redact` applies"), Public, "[\"/answer\"]";
+        "Parts of this cron's values that are never written, besides those of `store.redact`."
     was: Text, Absent("the cron has had no other name"), Public, "\"morning-digest\"";
         "The first name of a cron that was renamed: its history, pause, `H` and jitter go on. Keep it as long as the cron."
 };

@@ -69,6 +69,16 @@ pub(in crate::config) const STORE: SectionReference = SectionReference {
             "The SQLite file."
         values_bytes_max: Integer { min: 0, max: VALUES_BYTES_MAX }, Toml("65536"), Public, "1048576";
             "The most bytes of a run's final values that are kept."
+        keep: Period, Toml("\"90d\""), Public, "\"30d\"";
+            "How long ended runs and records of skipped occurrences are kept; [How long history is kept](#how-long-history-is-kept) has the rules."
+        keep_failures: Period, Toml("\"1y\""), Public, "\"forever\"";
+            "How long those are kept that `history --failed` shows, if that is longer than `keep`."
+        keep_values: Period, Toml("\"14d\""), Public, "\"0\"";
+            "How long the values and interrupts of runs and the bodies of webhooks are kept; `\"0\"` writes no values, and a webhook's body goes with the end of its delivery."
+        keep_runs_max: Integer { min: 1, max: u32::MAX as u64 }, Absent("their number has no limit"), Public, "1000";
+            "How many ended records each cron has at most, whatever their age; the newest are kept."
+        redact: TextList, Absent("nothing is redacted"), Public, "[\"/messages/*/content\"]";
+            "JSON Pointers to parts of values that are never written; `*` stands for every element and member. Webhooks have `[redacted]` in their place as well."
     },
     tables: &["backup"],
 };

@@ -15,6 +15,7 @@ use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
 use crate::domain::cron_state::{Pause, PauseCause};
 use crate::domain::ids::{CronId, InstallationId};
+use crate::domain::retention::OwnRetention;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -49,6 +50,7 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
             exclude: Vec::new(),
             pause_after_failures: None,
             retry: None,
+            retention: OwnRetention::default(),
         },
     }
 }

@@ -11,6 +11,8 @@ use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::Outage;
 use crate::domain::reason::{Reason, ReasonCode};
+use crate::domain::redaction;
+use crate::domain::retention::Retention;
 use crate::domain::run::{BackendRun, CancelCause, Outcome, Status};
 use crate::domain::run_spec::RunSpec;
 use crate::domain::template::{self, PlaceholderSource};
@@ -41,12 +43,23 @@ pub(super) async fn ended(
         Target::Stateless(OnRunCompleted::Keep) | Target::Thread(_) => None,
     };
     redact_secrets(task, &mut outcome, &mut report);
+    let retention = retention(task);
+    outcome.values.iter_mut().for_each(|values| redaction::redact(&retention.redact, values));
+    outcome.interrupts.iter_mut().for_each(|asked| redaction::redact_questions(&retention.redact, asked));
     let end = EndReport { backend_run: Some(backend_run), outcome: &outcome, report };
     let failure_limit = failure_limit(task, &end);
     let delivery = delivery(task, end, None);
-    drop_large_values(&mut outcome, runner.settings.values_bytes_max);
+    match retention.writes_values() {
+        true => drop_large_values(&mut outcome, runner.settings.values_bytes_max),
+        false => (outcome.values, outcome.interrupts) = (None, None),
+    }
     let run = task.claimed.held();
     commit(runner, RunEnding { run, outcome, delivery, discard, event: None, failure_limit }).await
+}
+
+/// Returns what is kept of a run.
+fn retention(task: &RunTask<'_>) -> Retention {
+    task.claimed.spec.retention(&task.runner.settings.retention.now())
 }
 
 /// Replaces values and questions that are too large to keep by a digest, and says so unless the run has another
@@ -227,6 +240,7 @@ fn delivery(task: &RunTask<'_>, end: EndReport<'_>, pauses: Option<&str>) -> Opt
         identity.insert("agentcron_pause_reason".to_owned(), json!(message));
     }
     let settings = runner.settings.webhooks.now();
+    let retention = retention(task);
     let body = webhook::body(
         EndedRun {
             run: &claimed.run,
@@ -238,11 +252,19 @@ fn delivery(task: &RunTask<'_>, end: EndReport<'_>, pauses: Option<&str>) -> Opt
             outcome: end.outcome,
             report: end.report,
             identity,
+            redact: &retention.redact,
             url,
             sent_at: runner.clock.now(),
         },
         &settings.webhooks,
     );
     let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
-    Some(NewDelivery { delivery_id: DeliveryId::of_run(run_id, url), run_id, url: url.clone(), body, status })
+    Some(NewDelivery {
+        delivery_id: DeliveryId::of_run(run_id, url),
+        run_id,
+        url: url.clone(),
+        body,
+        keeps_body: retention.writes_values(),
+        status,
+    })
 }

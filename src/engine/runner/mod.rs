@@ -33,11 +33,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Denials, Wakes};
 use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
-use crate::config::Environment;
+use crate::config::{Environment, Live};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::bounds::{JOINS_MAX, QUERIES_IN_FLIGHT, SLEEP_MAX, STARTS_IN_FLIGHT};
 use crate::domain::ids::RunId;
+use crate::domain::retention::Retention;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
@@ -64,6 +65,8 @@ pub struct RunnerSettings {
     /// Larger values are stored as a digest.
     pub values_bytes_max: usize,
     pub webhooks: LiveSettings,
+    /// What is kept of what has no rules of its own.
+    pub retention: Live<Retention>,
 }
 
 /// What every task of the runner needs.

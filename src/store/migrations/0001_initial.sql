@@ -95,6 +95,9 @@ CREATE TABLE crons (
     failing_since INTEGER,
     -- When it worked again after it had failed.
     recovered_at  INTEGER,
+    -- Of the records that retention has deleted, the last instant that one stood for; NULL while none is deleted. Whether
+    -- an instant up to then has run is not known any more, so none is decided about anew.
+    history_deleted_until INTEGER,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
@@ -104,6 +107,7 @@ CREATE TABLE crons (
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX crons_by_deleted_history ON crons (history_deleted_until) WHERE history_deleted_until IS NOT NULL;
 CREATE INDEX crons_ended ON crons (cron_id) WHERE next_at IS NULL AND removed_at IS NULL;
 
 -- What tells the rules of the time zones, by which crons were planned, from others, and the version of the program.
@@ -277,9 +281,12 @@ CREATE TABLE deliveries (
     -- and for files. Deliveries with the same text here wait for the same permits. So if one of them gets none, the
     -- others need not be considered. A generated column would be computed at every write.
     receiver    TEXT NOT NULL,
-    -- The exact bytes that every attempt sends. This column is the last, so that SQLite can read the others
-    -- without it.
-    body        BLOB NOT NULL,
+    -- 0 if the body goes with the end of the delivery.
+    keeps_body  INTEGER NOT NULL DEFAULT 1 CHECK (keeps_body IN (0, 1)),
+    -- The exact bytes that every attempt sends; NULL once they are deleted. This column is the last, so that SQLite can
+    -- read the others without it.
+    body        BLOB,
+    CHECK (body IS NOT NULL OR ended_at IS NOT NULL),
     UNIQUE (run_id, url)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
@@ -328,6 +335,8 @@ CREATE TABLE cron_days (
 CREATE TABLE owed_webhooks (
     run_id TEXT PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
     url    TEXT NOT NULL,
+    -- As that of the delivery.
+    keeps_body INTEGER NOT NULL DEFAULT 1 CHECK (keeps_body IN (0, 1)),
     body   BLOB NOT NULL
 ) STRICT;
 
@@ -415,4 +424,18 @@ CREATE TABLE notices (
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.
     count  INTEGER NOT NULL
+) STRICT;
+
+-- How long nothing is deleted because the clock has gone forward too far to be believed; one row.
+CREATE TABLE retention (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    -- The time that a daemon must still run until the clock is believed, in milliseconds; 0 once it is.
+    doubted_for   INTEGER NOT NULL
+) STRICT;
+INSERT INTO retention (one, doubted_for) VALUES (1, 0);
+
+-- Zeros, for as long as pages that held deleted rows are overwritten with them. It is empty otherwise.
+CREATE TABLE eraser (
+    seq   INTEGER PRIMARY KEY,
+    zeros BLOB NOT NULL
 ) STRICT;

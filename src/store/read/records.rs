@@ -24,6 +24,8 @@ pub struct CronRecord {
     /// The last instant that is accounted for.
     pub cursor: Timestamp,
     pub created_at: Timestamp,
+    /// The last instant whose record is deleted.
+    pub history_deleted_until: Option<Timestamp>,
     /// When it got this definition.
     pub updated_at: Timestamp,
     pub removed_at: Option<Timestamp>,
@@ -93,6 +95,7 @@ fn record_from_row(
         state: state_from_row(row)?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
+        history_deleted_until: time_option(row, "history_deleted_until")?,
         updated_at: time(row, "updated_at")?,
         removed_at: time_option(row, "removed_at")?,
         inactive: inactive_spans::of_cron(tx, cron_id)?,

@@ -35,6 +35,8 @@ pub struct DeliveryFilter {
     pub since: Option<Timestamp>,
     /// The end of the range of creation times (exclusive).
     pub until: Option<Timestamp>,
+    /// Only those whose body is still stored.
+    pub with_body: bool,
 }
 
 /// A webhook as listings show it.
@@ -167,6 +169,9 @@ impl DeliveryFilter {
         }
         if let Some(until) = self.until {
             conditions.demand("deliveries.created_at < ?", [Value::Integer(millis(until))]);
+        }
+        if self.with_body {
+            conditions.demand("deliveries.body IS NOT NULL", []);
         }
         conditions.demand_one_of("deliveries.status", &self.statuses);
         conditions

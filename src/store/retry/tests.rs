@@ -63,6 +63,7 @@ async fn end(store: &Store, claimed: &ClaimedRun, status: Status, code: ReasonCo
         run_id,
         url,
         body: now.as_bytes().to_vec(),
+        keeps_body: true,
         status: DeliveryStatus::Pending,
     };
     let outcome = Outcome::without_backend(status, Reason::bare(code), at(now));

@@ -51,6 +51,22 @@ impl<'t> Transaction<'t> {
         Ok(self.0.execute_batch("PRAGMA optimize")?)
     }
 
+    /// Lets the engine overwrite whatever it deletes from now on with zeros, whole pages included, or only where that costs
+    /// no further write.
+    pub(super) fn overwrite_deleted(&self, all: bool) -> Result<(), StoreError> {
+        let pragma = if all { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = FAST" };
+        Ok(self.0.execute_batch(pragma)?)
+    }
+
+    /// Returns how many pages of the file hold nothing.
+    pub(super) fn unused_pages(&self) -> Result<u64, StoreError> {
+        self.query_count("PRAGMA freelist_count", ())
+    }
+
+    pub(super) fn page_bytes(&self) -> Result<u64, StoreError> {
+        self.query_count("PRAGMA page_size", ())
+    }
+
     pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, StoreError> {
         Ok(Statement(self.0.prepare_cached(&Dialect::Sqlite.say(sql))?))
     }

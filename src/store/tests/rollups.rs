@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::tally::{Tally, TallyUnit};
-use crate::store::{BackfillOrder, Purpose, RetryRequest};
+use crate::store::{BackfillOrder, ForgetSubject, Purpose, RetryRequest};
 
 fn noon(minute: u32) -> Timestamp {
     format!("2026-03-02T09:{minute:02}:00Z").parse().unwrap()
@@ -116,4 +116,18 @@ async fn hours_are_forgotten_and_days_are_not() {
     store.housekeeping(noon(11) + SignedDuration::from_hours(74)).await.unwrap();
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM cron_hours"), 0);
     assert_eq!(rows("cron_days"), 9);
+}
+
+#[tokio::test]
+async fn the_counts_of_a_cron_that_is_forgotten_go_and_those_of_another_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = r#","catchup":"none""#;
+    let store = with_due_runs(&folder, vec![definition("a", none), definition("b", none)]).await;
+    store.plan_due(noon(11)).await.unwrap();
+    store.sync_file_crons(noon(12), vec![definition("b", none)]).await.unwrap();
+    let crons = |table: &str| count(&file(&folder), &format!("SELECT count(DISTINCT cron_id) FROM {table}"));
+    assert_eq!((crons("cron_hours"), crons("cron_days")), (2, 2));
+    store.forget(ForgetSubject::Cron("a".to_owned()), Purpose::Act).await.unwrap();
+    assert_eq!((crons("cron_hours"), crons("cron_days")), (1, 1));
+    assert_eq!(tally(&folder)[0], "9 missed catchup_none");
 }

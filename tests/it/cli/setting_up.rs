@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 19] = [
     "report",
     "stats",
     "backup",
@@ -27,6 +27,8 @@ const VERBS: [&str; 17] = [
     "outages",
     "history",
     "show",
+    "prune",
+    "forget",
     "init",
     "demo",
     "completions",

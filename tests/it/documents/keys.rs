@@ -23,6 +23,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
     ("store", "values_bytes_max", "-1"),
+    ("store", "keep", r#""0d""#),
+    ("store", "keep_failures", r#""365""#),
+    ("store", "keep_values", r#""10m""#),
+    ("store", "keep_runs_max", "0"),
+    ("store", "redact", r#"["messages/*/content"]"#),
     ("store.backup", "schedule", r#""30 3 * *""#),
     ("store.backup", "dir", r#""""#),
     ("store.backup", "keep", "0"),
@@ -80,6 +85,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("cron.NAME", "exclude", r#"["2026-12-32"]"#),
     ("cron.NAME", "pause_after_failures", "0"),
     ("cron.NAME", "retry", "{ max = 2, tries = 3 }"),
+    ("cron.NAME", "keep", r#""30m""#),
+    ("cron.NAME", "keep_failures", r#""ever""#),
+    ("cron.NAME", "keep_values", r#""101y""#),
+    ("cron.NAME", "keep_runs_max", "0"),
+    ("cron.NAME", "redact", r#"["/a~b"]"#),
     ("cron.NAME", "was", r#""the old one""#),
 ];
 

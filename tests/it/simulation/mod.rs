@@ -8,6 +8,7 @@ mod network;
 mod oracle;
 mod random;
 mod receiver_down;
+mod retention;
 mod set_back;
 mod shared;
 mod stops;
@@ -23,6 +24,7 @@ use agentcron::clock::Clock;
 use agentcron::config::{self, Environment};
 use agentcron::crash::simulate_crash_after;
 use agentcron::daemon::{self, World};
+use agentcron::domain::retention::Retention;
 use agentcron::store::{Execution, Sharing};
 use agentcron::transport::Transport;
 use axum::Router;
@@ -170,6 +172,8 @@ struct Scenario<'a> {
     lives_since: Cell<Option<tokio::time::Instant>>,
     /// Whether the clock is never set back.
     clock_is_steady: bool,
+    /// How long history is kept, if that is not as by default.
+    retention: Option<Retention>,
     /// Whether the store goes back to an earlier state, so that the end of a run may be recorded anew.
     store_goes_back: bool,
 }
@@ -205,6 +209,7 @@ impl<'a> Scenario<'a> {
             lives: RefCell::default(),
             lives_since: Cell::default(),
             clock_is_steady: true,
+            retention: None,
             store_goes_back: false,
         }
     }
@@ -291,8 +296,12 @@ impl<'a> Scenario<'a> {
         );
         std::fs::write(&file, head + &self.present_crons()).unwrap();
         let environment = Environment::of_map([]);
+        let mut config = config::load(&file, &environment).unwrap();
+        if let Some(retention) = &self.retention {
+            config.store.retention = retention.clone();
+        }
         World {
-            config: config::load(&file, &environment).unwrap(),
+            config,
             environment,
             clock: self.clock.clone(),
             backend: self.network.to(self.server.router()),

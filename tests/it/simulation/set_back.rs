@@ -28,7 +28,7 @@ fn a_clock_that_is_set_back_costs_no_run_and_makes_none_twice() {
 
 /// Sets the clock back some times, and notes the seconds that a daemon has seen: one that did not die before it noticed a
 /// step. Nobody can tell what passed while none was running and the clock was set back.
-async fn set_back(scenario: &Scenario<'_>, seen: &RefCell<BTreeSet<i64>>) {
+pub(super) async fn set_back(scenario: &Scenario<'_>, seen: &RefCell<BTreeSet<i64>>) {
     let second = Duration::from_secs(1);
     let mut steps = STEPS;
     let (mut next_step, mut last_step) = (90, Instant::now());

@@ -20,6 +20,8 @@ use crate::store::{ChangedCron, StoredCron};
 const REMOVED_FROM_METADATA: [&str; 4] = ["assistant_id", "cron_id", "run_id", "thread_id"];
 /// Keys that would change which cron it is; they are ignored.
 const IDENTITY_KEYS: [&str; 3] = ["thread", "thread_id", "was"];
+/// How long history is kept is not for clients to say; these are ignored as well.
+const KEYS_OF_OPERATOR: [&str; 5] = ["keep", "keep_failures", "keep_values", "keep_runs_max", "redact"];
 
 /// A request for a new cron.
 pub(super) struct NewCronRequest {
@@ -96,6 +98,7 @@ pub(super) fn definition(
     known.retain(|key, value| {
         CronFields::NAMES.contains(&key.as_str())
             && !IDENTITY_KEYS.contains(&key.as_str())
+            && !KEYS_OF_OPERATOR.contains(&key.as_str())
             && !value.is_null()
     });
     match thread_id {

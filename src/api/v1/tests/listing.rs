@@ -44,6 +44,7 @@ async fn api_with_runs(folder: &Path) -> Api {
             run_id,
             url: SECRET.to_owned(),
             body: b"{}".to_vec(),
+            keeps_body: true,
             status: DeliveryStatus::Suppressed,
         };
         let ended_at = api.clock.now();

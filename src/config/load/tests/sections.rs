@@ -41,6 +41,19 @@ fn what_is_absent_has_its_default() {
             StoreConfig {
                 path: "/var/lib/agentcron/agentcron.db",
                 values_bytes_max: 65536,
+                retention: Retention {
+                    keep: For(
+                        7776000s,
+                    ),
+                    keep_failures: For(
+                        31557600s,
+                    ),
+                    keep_values: For(
+                        1209600s,
+                    ),
+                    keep_runs_max: None,
+                    redact: [],
+                },
                 backup: None,
             },
             HttpConfig {
