@@ -12,7 +12,8 @@ use super::wire::ErrorBody;
 const DESCRIPTION: &str = "Read and control agentcron. The agent server's own API, which agentcron serves on the same \
      address, has its own document. Times are RFC 3339 in UTC. Every error response gives the reason in `detail`. \
      Listings are paged: pass the `next_cursor` of one page as `cursor` to get the next one. Entries that existed when \
-     you fetched the first page appear exactly once, even if entries are added while you page.";
+     you fetched the first page appear exactly once, even if entries are added while you page, unless they are deleted \
+     meanwhile.";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +23,7 @@ const DESCRIPTION: &str = "Read and control agentcron. The agent server's own AP
         (name = "crons", description = "The schedules, and what they start"),
         (name = "runs", description = "What was started, and how it ended"),
         (name = "deliveries", description = "The webhooks about ended runs"),
+        (name = "history", description = "How long it is kept, and what is forgotten"),
         (name = "daemon", description = "The state of the daemon"),
     )
 )]

@@ -67,5 +67,5 @@ pub const WAL_EMPTIED_WITHIN: Duration = Duration::from_secs(15);
 /// Threads that are listed when something is forgotten, for somebody to delete them on the agent server.
 pub const THREADS_LISTED: usize = 1000;
 
-/// How long `agentcron forget` waits for the daemon: a million runs take a quarter of an hour.
+/// How long `agentcron forget` waits for the daemon: a million runs take half an hour on a small machine.
 pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(3600);
