@@ -27,7 +27,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
@@ -50,7 +50,7 @@ pub use socket::{Socket, SocketError};
 use admission::Admission;
 use error_response::ErrorResponse;
 use places::PlaceLimits;
-use serving::Endpoint;
+use serving::{Endpoint, Peer};
 
 /// What the handlers read and act on.
 #[derive(Clone)]
@@ -109,7 +109,11 @@ pub async fn serve(
         let admission = Admission::unix_socket(rules.clone());
         let limits = PlaceLimits { strangers: SOCKET_CONNECTIONS_MAX, known: SOCKET_CONNECTIONS_MAX };
         let endpoint = Endpoint { admission, router: router.clone(), limits };
-        serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
+        let on_accept = |stream: &UnixStream, _: &_| {
+            let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+            Peer { address: None, uid }
+        };
+        serving::serve(socket.listener, endpoint, on_accept, stop.clone()).await;
         socket.file.remove();
     };
     let on_network = async {
@@ -120,7 +124,7 @@ pub async fn serve(
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);
-            Some(address.ip())
+            Peer { address: Some(address.ip()), uid: None }
         };
         serving::serve(listener, endpoint, on_accept, stop.clone()).await;
     };

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
-    outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
+    acts, backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list,
+    next, outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -55,6 +55,7 @@ pub(super) enum Verb {
     Status(status::Status),
     Health(health::Health),
     Outages(outages::Outages),
+    Acts(acts::Acts),
     History(history::History),
     Show(show::Show),
     Explain(explain::Explain),

@@ -1,19 +1,23 @@
 //! `agentcron history`: lists runs and, with `--follow`, prints runs as they start and end.
 
+mod between;
+
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::terminal::{Failure, Layout, Session, Source, TableOptions, joined, run_table, unknown_cron};
+use super::terminal::{
+    Failure, Layout, Session, Source, TableOptions, act_cells, crons_named, joined, run_cells, run_table,
+};
 use crate::api::wire::Run;
 use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
-use crate::domain::ids::{CronId, FIRST_RUN};
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
 use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
+use between::{ActsBetween, Entry};
 
 /// How many rows are read at once: enough to be quick, few enough to be kept in memory.
 const PAGE: u32 = 500;
@@ -27,7 +31,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// List runs and their outcomes, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Works while the daemon is down. --follow has to read the database.
+Works while the daemon is down. --follow has to read the database. What somebody
+did to the cron stands between its runs; `agentcron acts` lists that alone.
 
 Examples:
   agentcron history daily-digest --since yesterday
@@ -83,10 +88,11 @@ struct Listing<'a> {
     filter: RunFilter,
     table: &'a TableOptions,
     layout: Option<Layout>,
+    acts: ActsBetween,
 }
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
-    let mut listing = Listing { filter: filter(history, session)?, table: &history.table, layout: None };
+    let (filter, source) = (filter(history, session)?, session.source()?);
     let cron = history.of_cron.as_ref().or(history.cron.as_ref());
     let limit = match (history.limit, history.follow, session.output.is_json()) {
         (Some(limit), ..) => Some(limit),
@@ -94,7 +100,12 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
         (None, false, false) => Some(SHOWN),
         (None, false, true) => None,
     };
-    let reader = match session.source()? {
+    let acts = match history.follow || session.output.is_json() {
+        true => ActsBetween::default(),
+        false => ActsBetween::read(cron.map(String::as_str), &filter, &source)?,
+    };
+    let mut listing = Listing { filter, table: &history.table, layout: None, acts };
+    let reader = match source {
         Source::Daemon(daemon) if !history.follow => {
             let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
             let mut runs: Vec<Run> = daemon.list("runs", &query(cron, &listing.filter), limit)?;
@@ -102,24 +113,32 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
                 let text = "the daemon was asked for the newest runs only; --since and --until show others";
                 session.output.warn(text)?;
             }
+            if runs.len() as u64 == limit {
+                listing.acts.begin_with_first_run();
+            }
             runs.reverse();
-            return match runs.is_empty() && !session.output.is_json() {
-                true => Ok(session.output.line("no runs")?),
-                false => print(by_occurrence(runs), &mut listing, session),
-            };
+            if runs.is_empty() && !session.output.is_json() {
+                session.output.line("no runs")?;
+            }
+            print(by_occurrence(runs), &mut listing, session)?;
+            return print_rest(&mut listing, session);
         }
         Source::Store(reader) => reader,
         // Changes are seen in the database only.
         Source::Daemon(_) => Box::new(session.open_store()?),
     };
-    listing.filter.crons = cron.map(|name| crons(name, &reader)).transpose()?;
+    listing.filter.crons = cron.map(|name| crons_named(name, &reader)).transpose()?;
     // The watch begins before the listing: a run that changes in between is shown twice rather than never.
     let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
     let shown = print_past(&reader, &mut listing, limit, session)?;
     match watch {
         Some(watch) => follow(&reader, watch, listing, session),
-        None if shown == 0 && !session.output.is_json() => Ok(session.output.line("no runs")?),
-        None => Ok(()),
+        None => {
+            if shown == 0 && !session.output.is_json() {
+                session.output.line("no runs")?;
+            }
+            print_rest(&mut listing, session)
+        }
     }
 }
 
@@ -165,18 +184,6 @@ fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 
     ]
 }
 
-fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
-    let named = reader.crons_named(name)?;
-    if !named.is_empty() {
-        return Ok(named);
-    }
-    if let Ok(id) = Uuid::try_parse(name) {
-        return Ok(vec![CronId(id)]);
-    }
-    let known: Vec<String> = reader.cron_heads()?.into_iter().map(|cron| cron.name).collect();
-    Err(unknown_cron(name, &known))
-}
-
 /// Prints the last `limit` runs, page by page, and returns how many there were.
 fn print_past(
     reader: &Reader,
@@ -187,6 +194,9 @@ fn print_past(
     let mut left = limit.unwrap_or(u64::MAX);
     let filter = listing.filter.clone();
     let mut cursor = limit.map_or(Ok(None), |limit| reader.cursor_before_last(&filter, limit))?;
+    if cursor.is_some() {
+        listing.acts.begin_with_first_run();
+    }
     let mut shown = 0;
     while left > 0 {
         let page = reader.runs_after(&filter, cursor, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
@@ -219,11 +229,31 @@ fn print(runs: Vec<Run>, listing: &mut Listing<'_>, session: &mut Session) -> Re
     if session.output.is_json() {
         runs.iter().try_for_each(|run| session.output.json(run))?;
     } else {
-        let table = run_table(&runs, listing.table, session)?;
-        session.output.table_below(&mut listing.layout, table)?;
+        let entries = listing.acts.among(runs);
+        print_table(&entries, listing, session)?;
     }
     session.output.flush()?;
     Ok(())
+}
+
+/// Prints what was done after the last run.
+fn print_rest(listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    let entries = listing.acts.rest();
+    print_table(&entries, listing, session)
+}
+
+fn print_table(entries: &[Entry], listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut table = run_table(listing.table, session)?;
+    for entry in entries {
+        table.push(match entry {
+            Entry::Run(run) => run_cells(run, session),
+            Entry::Act(act) => act_cells(act, session),
+        });
+    }
+    Ok(session.output.table_below(&mut listing.layout, table)?)
 }
 
 fn follow(

@@ -1,6 +1,7 @@
 //! The command line. Each verb has a file of its own; `terminal/` is what they share. Only here is anything printed and
 //! the exit code chosen.
 
+mod acts;
 mod arguments;
 mod backfill;
 mod cancel;
@@ -95,6 +96,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Status(status) => status::status(&status, session),
         Verb::Health(health) => health::health(&health, session),
         Verb::Outages(outages) => outages::outages(&outages, session),
+        Verb::Acts(acts) => acts::acts(&acts, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),
         Verb::Explain(explain) => explain::explain(&explain, session),

@@ -1,6 +1,7 @@
 //! Floor 0: the types and rules of the domain. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
 
 pub mod access;
+pub mod act;
 pub mod backoff;
 pub mod bounds;
 pub mod breaker;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::sql::{Row, Transaction, named_params};
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
@@ -152,11 +153,15 @@ pub(super) fn count_failure(
     let Some(cron_id) = run.cron_id() else { return Ok(None) };
     let Some(entry) = by_id(tx, cron_id)?.filter(|entry| !entry.removed) else { return Ok(None) };
     let mut state = entry.state.clone();
-    let pauses = state.run_ended(CronHealth::shown_by(outcome), limit, now).is_some();
+    let pause = state.run_ended(CronHealth::shown_by(outcome), limit, now).cloned();
+    if let Some(Pause { note, .. }) = &pause {
+        let (by, what, subject) = (Actor::AGENTCRON, ActKind::Paused, Subject::run(run));
+        acts::record(tx, &Act { at: now, by, what, subject, note: note.clone() })?;
+    }
     if state != entry.state {
         save_state(tx, cron_id, &state)?;
     }
-    Ok(pauses.then_some(PausedByFailures { cron_name: entry.name, failures: state.failures }))
+    Ok(pause.map(|_| PausedByFailures { cron_name: entry.name, failures: state.failures }))
 }
 
 fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {

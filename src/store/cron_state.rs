@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::cron_entries::{self, save_state};
+use super::cron_entries::{self, CronEntry, save_state};
 use super::edits::revise_waiting;
 use super::planning::plan_until;
 use super::scheduled_crons::scheduled;
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};
 
 /// A change that a person can ask for.
@@ -30,11 +31,29 @@ pub struct ChangedCronState {
     pub skipped: usize,
 }
 
+impl CronStateChange {
+    fn kind(&self) -> ActKind {
+        match self {
+            Self::Pause(_) => ActKind::Paused,
+            Self::Resume => ActKind::Resumed,
+            Self::SkipNext => ActKind::SkipNext,
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        match self {
+            Self::Pause(note) => note.clone(),
+            Self::Resume | Self::SkipNext => None,
+        }
+    }
+}
+
 impl Store {
     /// Changes the state of the cron with this name or id. Returns `None` if there is no such cron.
     pub async fn change_cron_state(
         &self,
         now: Timestamp,
+        by: Actor,
         name: String,
         change: CronStateChange,
     ) -> Result<Option<ChangedCronState>, StoreError> {
@@ -44,10 +63,10 @@ impl Store {
             // What was due until now is decided by the state that the cron had until now.
             plan_until(tx, &scheduled(tx, &cache, &entry)?, now)?;
             let before = entry.state;
-            let mut after = match cron_entries::by_id(tx, entry.cron_id)? {
-                Some(planned) => planned.state,
-                None => return Ok(None),
+            let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
+                return Ok(None);
             };
+            let mut after = planned.clone();
             match &change {
                 CronStateChange::Pause(note) => {
                     let (since, former) = after.paused.map_or((now, None), |pause| (pause.since, pause.note));
@@ -58,6 +77,11 @@ impl Store {
                     after = CronState { skip_next: after.skip_next, ..CronState::default() }
                 }
                 CronStateChange::SkipNext => after.skip_next = true,
+            }
+            if after != planned {
+                let (by, what) = (by.clone(), change.kind());
+                let subject = Subject::cron(entry.cron_id, &entry.name);
+                acts::record(tx, &Act { at: now, by, what, subject, note: change.note() })?;
             }
             save_state(tx, entry.cron_id, &after)?;
             let skipped = revise_waiting(tx, &cache, entry.cron_id, now)?;

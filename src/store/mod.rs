@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
 //! and never write SQL. Each operation is one transaction.
 
+mod acts;
 mod api_crons;
 mod backfill;
 mod cancel;
@@ -89,8 +90,8 @@ pub use lock::DaemonLock;
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
 pub use read::{
-    AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
-    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
+    ActFilter, AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord,
+    CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
     FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
     Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
     WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,

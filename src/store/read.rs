@@ -4,6 +4,7 @@
 //! No read outlives its call. A transaction that stayed open while a command prints would keep the WAL from
 //! shrinking.
 
+mod acts;
 mod changes;
 mod crons;
 mod delivery_mode;
@@ -33,6 +34,7 @@ use crate::domain::outage::Outage;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
+pub use acts::ActFilter;
 pub use changes::{RunWatch, WatchUntil};
 pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;

@@ -12,7 +12,8 @@ use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;
 use super::waits_for::waits_for;
-use super::{Store, StoreError, TriggeredRun, waiting_limits};
+use super::{Store, StoreError, TriggeredRun, acts, waiting_limits};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::backoff;
 use crate::domain::ids::{DefinitionId, RunId};
 use crate::domain::plan::start_deadline;
@@ -38,11 +39,19 @@ impl Store {
     pub async fn retry_run(
         &self,
         now: Timestamp,
+        by: Actor,
         request: RetryRequest,
     ) -> Result<Option<TriggeredRun>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| match run(tx, request.run_id) {
-            Ok(former) => add_on_request(tx, &cache, &former, request.input.as_ref(), now).map(Some),
+            Ok(former) => {
+                let retried = add_on_request(tx, &cache, &former, request.input.as_ref(), now)?;
+                let (by, what, subject) = (by.clone(), ActKind::Retried, Subject::run(&retried.run));
+                let with_input = if request.input.is_some() { ", with another input" } else { "" };
+                let note = Some(format!("retries run {}{with_input}", former.run_id));
+                acts::record(tx, &Act { at: now, by, what, subject, note })?;
+                Ok(Some(retried))
+            }
             Err(StoreError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         })

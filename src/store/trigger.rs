@@ -8,7 +8,8 @@ use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;
 use super::waits_for::waits_for;
-use super::{Store, StoreError, waiting_limits};
+use super::{Store, StoreError, acts, waiting_limits};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::backoff;
 use crate::domain::ids::{FIRST_RUN, RunId};
 use crate::domain::plan::start_deadline;
@@ -27,13 +28,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooManyWaiting`] if too many triggered runs wait to start already.
-    pub async fn trigger(&self, now: Timestamp, name: String) -> Result<Option<TriggeredRun>, StoreError> {
+    pub async fn trigger(
+        &self,
+        now: Timestamp,
+        by: Actor,
+        name: String,
+    ) -> Result<Option<TriggeredRun>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| {
             let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
             let scheduled = scheduled(tx, &cache, &entry)?;
             waiting_limits::check(tx, &scheduled.cron, Trigger::Manual, 1)?;
             let run = insert_now(tx, &scheduled, now)?;
+            let (by, what, subject) = (by.clone(), ActKind::Triggered, Subject::run(&run));
+            acts::record(tx, &Act { at: now, by, what, subject, note: None })?;
             let waits_for = waits_for(tx, run.run_id)?;
             Ok(Some(TriggeredRun { run, waits_for }))
         })

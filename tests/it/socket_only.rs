@@ -76,6 +76,9 @@ async fn the_socket_shows_what_the_database_does() {
         &["webhook", "list", "--status", "pending", "--cron", "works", "--run", &works[..8], "--url", "hook"],
         &["webhook", "show", &works[..8]],
         &["outages"],
+        &["acts"],
+        &["acts", "works"],
+        &["history", "works"],
     ] {
         for json in [&[][..], &["--json"]] {
             let arguments = [arguments, json].concat();

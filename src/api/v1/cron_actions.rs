@@ -10,6 +10,7 @@ use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::wire::{
     BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, Triggered,
 };
+use crate::domain::act::Actor;
 use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
 
 /// How many occurrences a backfill may run unless the request says otherwise.
@@ -24,10 +25,11 @@ const BACKFILL_LIMIT_DEFAULT: usize = 100;
 )]
 pub(super) async fn trigger(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<Triggered>, ErrorResponse> {
-    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), name.clone()).await?
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), by, name.clone()).await?
     else {
         return Err(unknown_cron(&api, &name).await);
     };
@@ -47,10 +49,11 @@ pub(super) async fn trigger(
 )]
 pub(super) async fn pause(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::Pause(note(request.note)?)).await
+    change_state(&api, by, name, CronStateChange::Pause(note(request.note)?)).await
 }
 
 /// Resume a paused cron
@@ -62,10 +65,11 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::Resume).await
+    change_state(&api, by, name, CronStateChange::Resume).await
 }
 
 /// Skip the next occurrence of a cron, once
@@ -77,14 +81,16 @@ pub(super) async fn resume(
 )]
 pub(super) async fn skip_next(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::SkipNext).await
+    change_state(&api, by, name, CronStateChange::SkipNext).await
 }
 
 async fn change_state(
     api: &Api,
+    by: Actor,
     name: String,
     change: CronStateChange,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
@@ -93,7 +99,7 @@ async fn change_state(
         CronStateChange::Resume => "cron resumed on request",
         CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
     };
-    let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
+    let changed = api.store.change_cron_state(api.clock.now(), by, name.clone(), change).await?;
     let Some(ChangedCronState { before, after, skipped }) = changed else {
         return Err(unknown_cron(api, &name).await);
     };
@@ -119,6 +125,7 @@ async fn change_state(
 )]
 pub(super) async fn backfill(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(request): JsonBody<BackfillRequest>,
 ) -> Result<Json<Backfilled>, ErrorResponse> {
@@ -137,7 +144,7 @@ pub(super) async fn backfill(
     let limit = request.limit.unwrap_or(BACKFILL_LIMIT_DEFAULT);
     let before_beginning = request.before_beginning;
     let order = BackfillOrder { name: name.clone(), from, before_beginning, to, limit, purpose };
-    let Some(backfill) = api.store.backfill(now, order).await? else {
+    let Some(backfill) = api.store.backfill(now, by, order).await? else {
         return Err(unknown_cron(&api, &name).await);
     };
     let backfilled = Backfilled::of(name, purpose, &backfill);

@@ -1,5 +1,6 @@
 //! Our own API, `/v1`: JSON in and out; an error says why in `detail`.
 
+mod acts;
 mod cron_actions;
 mod crons;
 mod deliveries;
@@ -22,6 +23,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(outages::outages))
+        .routes(routes!(acts::acts))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

@@ -12,7 +12,8 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
-use crate::domain::ids::{CronId, RunId};
+use crate::domain::act::Actor;
+use crate::domain::ids::RunId;
 use crate::domain::run::{Phase, Status};
 use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunFilter, TriggeredRun};
 
@@ -73,10 +74,9 @@ pub(super) async fn runs(
     let cron = query.cron.clone();
     let page = api.store.read(move |reader| {
         if let Some(name) = cron {
-            let mut crons = reader.crons_named(&name)?;
+            let crons = reader.crons_named_or_removed(&name)?;
             if crons.is_empty() {
-                let Ok(cron_id) = name.parse::<CronId>() else { return Ok(None) };
-                crons.push(cron_id);
+                return Ok(None);
             }
             filter.crons = Some(crons);
         }
@@ -138,11 +138,12 @@ pub(super) async fn run(
 )]
 pub(super) async fn cancel(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(run_id): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<wire::Cancelled>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), run_id).await? else {
+    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), by, run_id).await? else {
         return Err(not_found(run_id));
     };
     if effect == CancelEffect::AlreadyEnded {
@@ -167,6 +168,7 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn retry(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(run_id): PathParameter,
     JsonBody(wire::RetryRequest { input }): JsonBody<wire::RetryRequest>,
 ) -> Result<Json<wire::Triggered>, ErrorResponse> {
@@ -176,7 +178,8 @@ pub(super) async fn retry(
         return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
     }
     let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
-    let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
+    let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), by, request).await?
+    else {
         return Err(not_found(run_id));
     };
     api.wakes.runner.notify_one();

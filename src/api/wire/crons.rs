@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Run, Time, Word, cron_sources, pause_causes};
+use super::{Act, Run, Time, Word, cron_sources, pause_causes};
 use crate::config::{self, CronFields, CronIdentity, FieldError};
 use crate::domain::cron::{self, CronSource};
 use crate::domain::cron_state::{self, CronStatus, PauseCause};
@@ -125,6 +125,8 @@ pub struct CronDetails {
     pub versions: Vec<Version>,
     /// What went wrong in the last seven days (`error`, `timeout`, `missed`, or skipped because of an outage or a denial): like with like, the latest first, at most 5.
     pub failures: Vec<Failures>,
+    /// What somebody did to it and to its runs: the latest 10, the latest first.
+    pub acts: Vec<Act>,
     /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,
 }
@@ -219,6 +221,7 @@ impl CronDetails {
             updated_at: Time(details.updated_at),
             versions: details.versions.iter().map(Version::of).collect(),
             failures: details.failures.iter().map(Failures::of).collect(),
+            acts: details.acts.iter().map(Act::of).collect(),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
     }

@@ -1,6 +1,7 @@
 //! The shapes of our JSON, defined once: `/v1` returns them, the commands print them with `--json`, and the OpenAPI
 //! document is generated from them. So a name cannot differ between the three.
 
+mod acts;
 mod crons;
 mod deliveries;
 mod explain;
@@ -21,6 +22,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::act::{ActKind, ActorKind};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronStatus, PauseCause};
 use crate::domain::delivery::DeliveryStatus;
@@ -31,6 +33,7 @@ use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
 use crate::store::NoticeKind;
 
+pub use acts::{Act, Actor};
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
@@ -141,6 +144,8 @@ word_schemas!(
     pause_causes = PauseCause;
     cron_sources = CronSource;
     cron_states = CronStatus;
+    act_kinds = ActKind;
+    actor_kinds = ActorKind;
     aways = Away;
     concerns = Concern;
     notice_kinds = NoticeKind;

@@ -30,6 +30,7 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
     fields.extend(recent(&shown.recent));
     fields.extend(details.failures.iter().map(|failures| ("failed", failed(failures, session))));
     fields.extend(details.versions.iter().filter_map(|version| change(version, session)));
+    fields.extend(super::acts_text(&details.acts, session));
     Ok(session.output.fields(&fields)?)
 }
 

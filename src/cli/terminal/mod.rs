@@ -23,9 +23,9 @@ pub(super) use connections::{backend_relay, backend_transport, receiver_roots, r
 pub(super) use failure::{Failure, USAGE, code_of, message_json};
 pub(super) use global_options::GlobalOptions;
 pub(super) use logging::{LogFormat, start_log};
-pub(super) use lookup::{cron_named, crons_of, find_run, find_webhook, unknown_cron};
+pub(super) use lookup::{cron_named, crons_named, crons_of, find_run, find_webhook, unknown_cron};
 pub(super) use output::{Output, TextStyle, print_to_stderr, printable};
-pub(super) use run_table::{in_short, number, painted_status, run_table, tone};
+pub(super) use run_table::{act_cells, in_short, number, painted_status, run_cells, run_table, tone};
 pub(super) use session::{Session, demand_file, in_force};
 pub(super) use socket::{NoResponse, get, is_alive};
 pub(super) use source::{RespondingDaemon, Source};

@@ -10,6 +10,7 @@ use super::super::tests::open_store;
 use super::super::{ClaimLimits, Execution, FailureLimit, RunEnding};
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::run::{Outcome, Status};
 
 fn at(text: &str) -> Timestamp {
@@ -34,7 +35,7 @@ async fn plan(store: &Store, now: &str) {
 }
 
 async fn change(store: &Store, now: &str, change: CronStateChange) -> ChangedCronState {
-    store.change_cron_state(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
+    store.change_cron_state(at(now), Actor::AGENTCRON, "digest".to_owned(), change).await.unwrap().unwrap()
 }
 
 /// Returns `HH:MM status xCOUNT reason` of each record, in the order of time.

@@ -324,6 +324,28 @@ CREATE TABLE last_good_sections (
     body    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What people, clients and the daemon itself have done that changed something; the last ones only. Each row is written in the
+-- transaction of its act. It refers to nothing, because it outlives what it is about.
+CREATE TABLE acts (
+    seq         INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    what        TEXT NOT NULL,
+    actor_kind  TEXT NOT NULL,
+    -- NULL if there is only one actor of this kind, or if it is not known.
+    actor_name  TEXT,
+    -- What it was done to; NULL for what it was not, such as all webhooks.
+    cron_id     TEXT,
+    -- The name of the cron at that time.
+    cron_name   TEXT,
+    run_id      TEXT,
+    delivery_id TEXT,
+    -- What the person wrote, or what the act came to.
+    note        TEXT
+) STRICT;
+CREATE INDEX acts_by_time ON acts (at);
+CREATE INDEX acts_by_cron ON acts (cron_id, at) WHERE cron_id IS NOT NULL;
+CREATE INDEX acts_by_run ON acts (run_id) WHERE run_id IS NOT NULL;
+
 -- How all webhooks are sent; one row.
 CREATE TABLE delivery_mode (
     one         INTEGER PRIMARY KEY CHECK (one = 1),

@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::acts::acts_of_cron;
 use super::positions::InvalidCursor;
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
+use crate::domain::act::Act;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::cron_state::{CronState, CronStatus};
@@ -69,6 +71,8 @@ pub struct CronDetails {
     pub failures: Vec<Failures>,
     /// The latest versions of the definition, the present one first.
     pub versions: Vec<Version>,
+    /// The latest acts, the latest first.
+    pub acts: Vec<Act>,
 }
 
 /// Which crons to list. A field that is `None` does not restrict the listing.
@@ -157,6 +161,7 @@ impl Reader {
                 Ok(CronDetails {
                     failures: failures(tx, row_of_cron.cron_id, since)?,
                     versions: versions(tx, row_of_cron.cron_id)?,
+                    acts: acts_of_cron(tx, row_of_cron.cron_id)?,
                     row: row_of_cron,
                     definition: serde_json::from_str(&body)
                         .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,

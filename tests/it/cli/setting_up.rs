@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "import",
     "run",
     "check",
@@ -21,6 +21,7 @@ const VERBS: [&str; 13] = [
     "status",
     "health",
     "outages",
+    "acts",
     "history",
     "show",
     "init",

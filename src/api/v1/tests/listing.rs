@@ -3,6 +3,7 @@
 use axum::http::Method;
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -27,7 +28,7 @@ async fn get(api: &Api, path: &str) -> Value {
 async fn api_with_runs(folder: &Path) -> Api {
     let api = api(folder).await;
     for name in ["digest", "digest", "digest", "triage"] {
-        api.store.trigger(api.clock.now(), name.to_owned()).await.unwrap().unwrap();
+        api.store.trigger(api.clock.now(), Actor::AGENTCRON, name.to_owned()).await.unwrap().unwrap();
     }
     let rows = api.store.read(|reader| reader.runs_before(&Default::default(), None, 10)).await.unwrap();
     let digests: Vec<RunId> = rows

@@ -1,0 +1,85 @@
+//! Who did what is on record: over the Unix socket, with a key, and by the daemon itself.
+
+use std::os::unix::fs::MetadataExt;
+
+use serde_json::{Value, json};
+
+use super::support::agent_server::AgentServerOnPort;
+use super::support::client::Client;
+use super::support::configuration::{Configuration, Cron};
+use super::support::daemon::Daemon;
+use super::support::free_port::free_address;
+
+const KEY: &str = "[http.keys.deploy]\nkey = \"act-key-of-16-characters\"\naccess = \"act\"";
+
+fn yearly(name: &str) -> Cron {
+    Cron::bare(name).with("schedule = \"@yearly\"")
+}
+
+fn printed(daemon: &Daemon, arguments: &[&str]) -> String {
+    let output = daemon.run_command(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns what was done, by whom, to which cron and with which note.
+fn in_short(acts: &[Value]) -> Vec<String> {
+    let text = |act: &Value| {
+        let by = [&act["by"]["kind"], &act["by"]["name"]].map(|part| part.as_str().unwrap_or("-"));
+        let [what, cron, note] =
+            ["what", "cron_name", "note"].map(|key| act[key].as_str().unwrap_or("-").to_owned());
+        format!("{what} by {}: {cron} {note}", by.join(" "))
+    };
+    acts.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn acts_say_who_did_what_to_which_cron() {
+    let server = AgentServerOnPort::start();
+    let address = free_address();
+    let crons = [yearly("one"), yearly("fails").says("boom").with("pause_after_failures = 1")];
+    let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\"")).http(KEY);
+    let mut daemon = Daemon::start(&configuration.crons(crons));
+    daemon.wait_for_stderr("ready").await;
+    let client = Client::new(address).with("x-api-key", "act-key-of-16-characters").ready().await;
+    printed(&daemon, &["pause", "one", "--note", "it \u{1b}[31mmoves"]);
+    printed(&daemon, &["backfill", "one", "--from", "1h", "--dry-run"]);
+    assert_eq!(client.post("/v1/crons/one/resume", &json!({})).await.status, 200);
+    let triggered = client.post("/v1/crons/fails/trigger", &json!({})).await.json();
+    let run_id = triggered["run_id"].as_str().unwrap().to_owned();
+    daemon.wait_until("the pause after the failure", || daemon.json(&["acts"]).len() == 4).await;
+    let created =
+        client.post("/runs/crons", &json!({ "schedule": "@yearly", "assistant_id": "agent" })).await;
+    assert_eq!(created.status, 200, "{}", created.text());
+    let by_uid = format!("uid {}", std::fs::metadata(daemon.folder()).unwrap().uid());
+    let name = created.json()["cron_id"].as_str().unwrap().to_owned();
+    let expected = [
+        format!("paused by {by_uid}: one it \u{1b}[31mmoves"),
+        "resumed by key deploy: one -".to_owned(),
+        "triggered by key deploy: fails -".to_owned(),
+        "paused by agentcron -: fails 1 run failed (pause_after_failures = 1)".to_owned(),
+        format!("created by key deploy: {name} -"),
+    ];
+    assert_eq!(in_short(&daemon.json(&["acts"])), expected);
+    assert_eq!(in_short(&daemon.json(&["acts", "one"])), expected[..2]);
+    assert_eq!(daemon.json(&["acts", "--until", "1h"]).len(), 0);
+    let page = client.get("/v1/acts?limit=2").await.json();
+    assert_eq!(in_short(page["items"].as_array().unwrap()), [expected[4].clone(), expected[3].clone()]);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let page = client.get(&format!("/v1/acts?cron=one&cursor={cursor}")).await.json();
+    assert_eq!(in_short(page["items"].as_array().unwrap()), [expected[1].clone(), expected[0].clone()]);
+    assert_eq!(client.get("/v1/acts?cron=oen").await.status, 404);
+
+    let shown = printed(&daemon, &["show", "one"]);
+    assert!(shown.contains(&format!("paused by {by_uid}: it ")) && !shown.contains('\u{1b}'), "{shown}");
+    let shown = printed(&daemon, &["show", &run_id]);
+    assert!(shown.contains("triggered by key deploy"), "{shown}");
+    let table = printed(&daemon, &["history", "fails"]);
+    let (run, act) = (table.find("ValueError: boom").unwrap(), table.find("(paused)").unwrap());
+    assert!(table.find("(triggered)").unwrap() < run && run < act, "{table}");
+    assert!(!printed(&daemon, &["history", "fails", "--failed"]).contains("(paused)"));
+    assert_eq!(daemon.json(&["history", "fails"]).len(), 1);
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    assert_eq!(in_short(&daemon.json(&["acts"])), expected, "and while it is down");
+}
