@@ -2,6 +2,7 @@
 //! the exit code chosen.
 
 mod acts;
+mod all_crons;
 mod arguments;
 mod backfill;
 mod cancel;

@@ -18,6 +18,10 @@ words!(
         Resumed = "resumed",
         /// The next occurrence of a cron will be skipped.
         SkipNext = "skip_next",
+        /// All crons were paused.
+        AllPaused = "all_paused",
+        /// The pause of all crons ended.
+        AllResumed = "all_resumed",
         /// A run of a cron was started.
         Triggered = "triggered",
         /// Past occurrences of a cron are run.

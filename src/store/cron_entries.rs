@@ -36,7 +36,7 @@ pub(super) struct PausedByFailures {
     pub(super) failures: u32,
 }
 
-const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
+const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, paused_until, pause_ended, \
      skip_next, failures, failing_since, source, turn";
 
 impl Store {
@@ -110,7 +110,13 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
 pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
     let paused_at = time_option(row, "paused_at")?;
     let paused = match (paused_at, parsed_option(row, "pause_cause")?) {
-        (Some(since), Some(cause)) => Some(Pause { since, cause, note: row.get("pause_note")? }),
+        (Some(since), Some(cause)) => Some(Pause {
+            since,
+            until: time_option(row, "paused_until")?,
+            cause,
+            note: row.get("pause_note")?,
+            end_recorded: row.get("pause_ended")?,
+        }),
         (_, _) => None,
     };
     Ok(CronState {
@@ -125,6 +131,7 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
 pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
     let pause = state.paused.as_ref();
     let sql = "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
+               paused_until = :paused_until, pause_ended = :pause_ended, \
                skip_next = :skip_next, failures = :failures, failing_since = :failing_since WHERE cron_id = :cron_id";
     tx.execute(
         sql,
@@ -133,6 +140,8 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
             ":paused_at": pause.map(|pause| millis(pause.since)),
             ":pause_cause": pause.map(|pause| pause.cause.as_str()),
             ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
+            ":paused_until": pause.and_then(|pause| pause.until).map(millis),
+            ":pause_ended": pause.is_some_and(|pause| pause.end_recorded),
             ":skip_next": state.skip_next,
             ":failures": state.failures,
             ":failing_since": state.failing_since.map(millis),

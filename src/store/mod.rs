@@ -32,6 +32,8 @@ mod occurrences;
 mod open;
 mod outages;
 mod owed_webhooks;
+mod pause_all;
+mod pauses_of_all;
 mod planning;
 mod read;
 mod readers;
@@ -89,6 +91,7 @@ pub use lock::DaemonLock;
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
+pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
     ActFilter, AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord,
     CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,

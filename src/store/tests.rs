@@ -255,7 +255,7 @@ async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_
         vec![CronDefinition::of_body("a", &body)]
     };
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
-    let pause = CronStateChange::Pause(None);
+    let pause = CronStateChange::Pause { note: None, until: None };
     store
         .change_cron_state(at("2026-03-02T09:00:00Z"), Actor::AGENTCRON, "a".to_owned(), pause)
         .await

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::support::agent_server::AgentServerOnPort;
@@ -9,6 +10,7 @@ use super::support::client::Client;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::free_port::free_address;
+use super::support::span::now;
 
 const KEY: &str = "[http.keys.deploy]\nkey = \"act-key-of-16-characters\"\naccess = \"act\"";
 
@@ -82,4 +84,62 @@ async fn acts_say_who_did_what_to_which_cron() {
     daemon.terminate();
     daemon.wait_for_exit().await;
     assert_eq!(in_short(&daemon.json(&["acts"])), expected, "and while it is down");
+}
+
+#[tokio::test]
+async fn all_crons_are_paused_and_resumed_with_and_without_a_daemon() {
+    let server = AgentServerOnPort::start();
+    let every_second = |name: &str| Cron::bare(name).with("schedule = \"* * * * * *\"");
+    let mut daemon = Daemon::prepare(&Configuration::new(&server.url()).cron(every_second("one")));
+    let refused = daemon.run_command(&["pause", "--all"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no database yet"), "{refused:?}");
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    let succeeded = |daemon: &Daemon| daemon.json(&["history", "--status", "success"]).len();
+    daemon.wait_until("a run", || succeeded(&daemon) > 0).await;
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    let paused = printed(&daemon, &["pause", "--all", "--note", "upgrade"]);
+    assert!(paused.starts_with("all crons are paused; `agentcron resume --all`"), "{paused}");
+    let ran = succeeded(&daemon);
+    daemon.start_again();
+    let skipped = |daemon: &Daemon| {
+        let records = daemon.json(&["history", "--reason", "paused"]);
+        records.iter().filter_map(|record| record["occurrences"].as_u64()).sum::<u64>()
+    };
+    daemon.wait_until("three skipped occurrences", || skipped(&daemon) >= 3).await;
+    assert_eq!(succeeded(&daemon), ran);
+    let status = printed(&daemon, &["status"]);
+    assert!(
+        status.starts_with("all crons (since ") && status.contains("paused: upgrade; nothing"),
+        "{status}"
+    );
+    assert_eq!(daemon.json(&["status"])[0]["all_paused"]["note"], "upgrade");
+    assert!(printed(&daemon, &["list"]).contains("all crons were paused: upgrade"));
+    assert_eq!(daemon.json(&["list", "--state", "paused"]).len(), 1);
+    assert!(
+        printed(&daemon, &["explain", "one", "--at", "2030-01-01"]).contains("all crons have been paused")
+    );
+    let resumed = printed(&daemon, &["resume", "one"]);
+    assert!(resumed.contains("but all crons are: `agentcron resume --all`"), "{resumed}");
+    printed(&daemon, &["trigger", "one"]);
+    daemon.wait_until("the triggered run", || succeeded(&daemon) == ran + 1).await;
+    assert_eq!(
+        printed(&daemon, &["resume", "--all"]),
+        "all crons are resumed, except those that are paused by themselves\n"
+    );
+    daemon.wait_until("a run of the schedule", || succeeded(&daemon) > ran + 1).await;
+    assert!(!printed(&daemon, &["status"]).contains("all crons"));
+
+    let until = Timestamp::from_second(now().as_second() + 3).unwrap().to_string();
+    let paused = printed(&daemon, &["pause", "one", "--until", &until]);
+    assert!(paused.starts_with("one is paused until "), "{paused}");
+    assert_eq!(daemon.json(&["list"])[0]["paused"]["until"].as_str(), Some(until.as_str()));
+    let last_act = |daemon: &Daemon| in_short(&daemon.json(&["acts", "-n", "1"])).pop();
+    let ended = Some("resumed by agentcron -: one the pause was over".to_owned());
+    daemon.wait_until("the end of the pause", || last_act(&daemon) == ended).await;
+    let ran = succeeded(&daemon);
+    daemon.wait_until("a run after the pause", || succeeded(&daemon) > ran).await;
+    let passed = daemon.run_command(&["pause", "--all", "--until", "2020-01-01"]);
+    assert_eq!(passed.status.code(), Some(2), "{passed:?}");
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::parse::{instant, note, unknown_cron};
+use super::parse::{instant, note, pause_end, unknown_cron};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
@@ -38,7 +38,7 @@ pub(super) async fn trigger(
     Ok(Json(Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
 }
 
-/// Pause a cron: skip its occurrences until it is resumed
+/// Pause a cron: skip its occurrences until it is resumed, or until `until`
 ///
 /// Its runs that wait to be sent are skipped too, except those that somebody asked for.
 #[utoipa::path(
@@ -53,7 +53,8 @@ pub(super) async fn pause(
     PathParameter(name): PathParameter,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, by, name, CronStateChange::Pause(note(request.note)?)).await
+    let until = pause_end(request.until.as_deref(), api.clock.now())?;
+    change_state(&api, by, name, CronStateChange::Pause { note: note(request.note)?, until }).await
 }
 
 /// Resume a paused cron
@@ -95,7 +96,7 @@ async fn change_state(
     change: CronStateChange,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
     let event = match change {
-        CronStateChange::Pause(_) => "cron paused on request",
+        CronStateChange::Pause { .. } => "cron paused on request",
         CronStateChange::Resume => "cron resumed on request",
         CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
     };

@@ -7,6 +7,7 @@ mod deliveries;
 mod listing;
 mod outages;
 mod parse;
+mod pauses;
 mod runs;
 mod status;
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(cron_actions::resume))
         .routes(routes!(cron_actions::skip_next))
         .routes(routes!(cron_actions::backfill))
+        .routes(routes!(pauses::pause))
+        .routes(routes!(pauses::resume))
         .routes(routes!(runs::runs))
         .routes(routes!(runs::run))
         .routes(routes!(runs::cancel))

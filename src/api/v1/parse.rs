@@ -59,6 +59,15 @@ pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse
     })
 }
 
+/// Parses the instant at which a pause is to end by itself.
+pub(super) fn pause_end(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ErrorResponse> {
+    let until = text.map(|text| instant("until", text)).transpose()?;
+    match until.filter(|until| *until <= now) {
+        Some(past) => Err(ErrorResponse::invalid(format!("until: {past} has passed"))),
+        None => Ok(until),
+    }
+}
+
 /// Parses an instant in a query. There `+` means a space, and a time zone's `+` that was not written as `%2B` can still
 /// mean only one thing.
 pub(super) fn query_instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ErrorResponse> {

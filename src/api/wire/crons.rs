@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Act, Run, Time, Word, cron_sources, pause_causes};
+use super::{Act, Pause, Run, Time, Word, cron_sources};
 use crate::config::{self, CronFields, CronIdentity, FieldError};
 use crate::domain::cron::{self, CronSource};
-use crate::domain::cron_state::{self, CronStatus, PauseCause};
+use crate::domain::cron_state::CronStatus;
 use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::plan::{Decided, is_excluded};
 use crate::store::{self, CronRow};
@@ -38,7 +38,7 @@ pub struct Cron {
     pub description: Option<String>,
     /// An assistant id or the name of a graph.
     pub assistant_id: Option<String>,
-    /// Null if it is not paused.
+    /// Null if it is not paused. Its own pause goes before one of all crons.
     pub paused: Option<Pause>,
     /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
@@ -87,18 +87,6 @@ pub struct Version {
     pub since: Time,
     /// The keys in which it differs from the version before it; empty for the first one.
     pub changed: Vec<String>,
-}
-
-/// A pause in force.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Pause {
-    /// Occurrences after this instant are skipped.
-    pub since: Time,
-    /// What paused the cron.
-    #[schema(schema_with = pause_causes)]
-    pub cause: Word<PauseCause>,
-    /// Why, human-readable.
-    pub note: Option<String>,
 }
 
 /// A cron with its definition.
@@ -192,17 +180,6 @@ impl Version {
             since: Time(version.since),
             changed: version.changed.clone(),
         }
-    }
-}
-
-impl Pause {
-    /// Returns the pause that it shows.
-    pub fn pause(&self) -> cron_state::Pause {
-        cron_state::Pause { since: self.since.0, cause: self.cause.0, note: self.note.clone() }
-    }
-
-    pub fn of(pause: &cron_state::Pause) -> Self {
-        Self { since: Time(pause.since), cause: Word(pause.cause), note: pause.note.clone() }
     }
 }
 

@@ -5,6 +5,7 @@ mod acts;
 mod crons;
 mod deliveries;
 mod explain;
+mod pauses;
 mod requests;
 mod runs;
 mod status;
@@ -34,12 +35,13 @@ use crate::present::explain::InstantVerdict;
 use crate::store::NoticeKind;
 
 pub use acts::{Act, Actor};
-pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
+pub use crons::{Cron, CronDetails, Failures, Occurrence, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use explain::Explanation;
+pub use pauses::Pause;
 pub use requests::{
-    BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
-    PauseRequest, RetryRequest, Triggered,
+    AllPausedChanged, BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged,
+    EmptyRequest, PauseRequest, RetryRequest, Triggered,
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{

@@ -99,7 +99,7 @@ fn text(duration: Duration) -> String {
 
 /// Returns its next times, or why it does not fire.
 fn next(cron: &Cron, details: &CronDetails, session: &Session) -> String {
-    if let Some(why) = why_inactive(&details.cron, &session.output) {
+    if let Some(why) = why_inactive(&details.cron, session) {
         return why;
     }
     let now = session.now();

@@ -65,8 +65,8 @@ async fn every_act_leaves_a_row_and_what_changes_nothing_leaves_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     change(&store, "09:00:01", CronStateChange::Resume).await;
-    change(&store, "09:00:02", CronStateChange::Pause(Some("moving".to_owned()))).await;
-    change(&store, "09:00:03", CronStateChange::Pause(None)).await;
+    change(&store, "09:00:02", CronStateChange::Pause { note: Some("moving".to_owned()), until: None }).await;
+    change(&store, "09:00:03", CronStateChange::Pause { note: None, until: None }).await;
     store.plan_due(at("09:05:00")).await.unwrap();
     store.backfill(at("09:05:01"), somebody(), order(Purpose::DryRun)).await.unwrap();
     store.backfill(at("09:05:02"), somebody(), order(Purpose::Act)).await.unwrap();
@@ -154,6 +154,6 @@ async fn a_refused_trigger_leaves_no_act_and_old_acts_make_room() {
             [ACTS_KEPT - 60],
         )
         .unwrap();
-    change(&store, "09:00:04", CronStateChange::Pause(None)).await;
+    change(&store, "09:00:04", CronStateChange::Pause { note: None, until: None }).await;
     assert_eq!(count("SELECT count(*) FROM acts"), 92);
 }

@@ -106,7 +106,7 @@ async fn neither_a_file_nor_a_restart_touches_it() {
     store.sync_file_crons(at("2026-03-02T09:20:00Z"), Vec::new()).await.unwrap();
     drop(store);
     let store = open(&folder);
-    let crons = store.read(|reader| reader.crons()).await.unwrap();
+    let crons = store.read(|reader| reader.crons(Timestamp::MAX)).await.unwrap();
     let cron = crons[0].cron.as_ref().unwrap();
     assert_eq!((cron.cron_id, cron.source), (cron_id, CronSource::Api));
     assert_eq!(cron.policy.overlap, crate::domain::cron::Overlap::Allow);

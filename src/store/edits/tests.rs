@@ -39,7 +39,12 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
     ];
     store.sync_file_crons(now, crons).await.unwrap();
     store
-        .change_cron_state(now, Actor::AGENTCRON, "paused".to_owned(), CronStateChange::Pause(None))
+        .change_cron_state(
+            now,
+            Actor::AGENTCRON,
+            "paused".to_owned(),
+            CronStateChange::Pause { note: None, until: None },
+        )
         .await
         .unwrap();
     let mut ends = Vec::new();

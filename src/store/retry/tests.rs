@@ -197,7 +197,7 @@ async fn what_drops_a_waiting_retry_makes_the_webhook_of_the_failure_due() {
         let (store, first) = running(folder.path(), "").await;
         fail(&store, &first, "09:01:10").await;
         if name == "paused" {
-            let pause = CronStateChange::Pause(None);
+            let pause = CronStateChange::Pause { note: None, until: None };
             store
                 .change_cron_state(at("09:01:20"), Actor::AGENTCRON, "digest".to_owned(), pause)
                 .await
@@ -222,7 +222,7 @@ async fn what_drops_a_waiting_retry_makes_the_webhook_of_the_failure_due() {
 async fn a_run_that_fails_while_its_cron_is_paused_is_not_retried() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), "").await;
-    let pause = CronStateChange::Pause(None);
+    let pause = CronStateChange::Pause { note: None, until: None };
     store.change_cron_state(at("09:01:05"), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
     fail(&store, &first, "09:01:10").await;
     assert_eq!(runs(folder.path()), ["0 error graph_error", "1 skipped paused"]);
@@ -246,7 +246,7 @@ async fn a_run_is_retried_on_request_with_an_input_that_no_edit_changes() {
         .run;
     assert_eq!((run.retry, run.trigger, run.scheduled_for), (1, Trigger::Manual, first.run.scheduled_for));
     store.sync_file_crons(at("09:01:25"), vec![definition(r#","timeout":"1h""#)]).await.unwrap();
-    let pause = CronStateChange::Pause(None);
+    let pause = CronStateChange::Pause { note: None, until: None };
     store.change_cron_state(at("09:01:26"), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
     let retry = start(&store, "09:01:30").await;
     assert_eq!(retry.spec.request().payload["input"], json!({ "n": 2 }));

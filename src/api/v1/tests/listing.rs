@@ -166,6 +166,7 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "now",
         "store",
         "configuration",
+        "all_paused",
         "crons",
         "crons_by_state",
         "next",
