@@ -2,20 +2,18 @@
 
 mod between;
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::Timestamp;
 
 use super::terminal::{
-    Failure, Layout, Session, Source, TableOptions, act_cells, crons_named, joined, run_cells, run_table,
+    Failure, Layout, Session, Source, TableOptions, Watcher, act_cells, crons_named, joined, run_cells,
+    run_table,
 };
 use crate::api::wire::Run;
 use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
-use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
 use between::{ActsBetween, Entry};
 
@@ -25,8 +23,6 @@ const PAGE: u32 = 500;
 const SHOWN: u64 = 50;
 /// Runs shown before `--follow` begins.
 const SHOWN_BEFORE_FOLLOWING: u64 = 10;
-/// How often `--follow` checks whether anything was committed.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// List runs and their outcomes, newest last
 #[derive(Args, Debug)]
@@ -262,24 +258,18 @@ fn follow(
     mut listing: Listing<'_>,
     session: &mut Session,
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Failed(format!("cannot follow: {error}"));
-    let stop = signals::listen().map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    while !stop.graceful.is_cancelled() {
+    let watcher = Watcher::begin()?;
+    loop {
         let changed = reader.changes(&mut watch)?;
         let is_shown = |row: &RunRow| is_news(row) && listing.filter.takes(row);
         let news: Vec<Run> = changed.iter().filter(|row| is_shown(row)).map(Run::of).collect();
         if !news.is_empty() {
             print(news, &mut listing, session)?;
         }
-        runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = stop.graceful.cancelled() => {}
-            }
-        });
+        if !watcher.wait_for_commits() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Whether a run has started, ended or met a problem. A run that only waits for its turn is not news.

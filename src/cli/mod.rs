@@ -22,11 +22,13 @@ mod pause;
 mod resume;
 mod retry;
 mod run;
+mod run_input;
 mod show;
 mod skip_next;
 mod status;
 mod terminal;
 mod trigger;
+mod waiting;
 mod webhook;
 
 use std::process::ExitCode;

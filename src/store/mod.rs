@@ -32,6 +32,7 @@ mod occurrences;
 mod open;
 mod outages;
 mod owed_webhooks;
+mod own_input;
 mod pause_all;
 mod pauses_of_all;
 mod planning;
@@ -106,7 +107,7 @@ pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
-pub use trigger::TriggeredRun;
+pub use trigger::{TriggerRequest, TriggeredRun};
 pub use weather::{StoreFault, Weather};
 
 use counts::Tx;

@@ -281,13 +281,27 @@ async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let exclusive = CronDefinition::of_body("exclusive", body);
     let store = with_due_runs(&folder, vec![exclusive]).await;
     let now = at("2026-03-02T09:01:00Z");
-    let first = store.trigger(now, Actor::AGENTCRON, "exclusive".to_owned()).await.unwrap().unwrap();
+    let first = store
+        .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "exclusive".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap();
     let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
     assert_eq!(first.waits_for, Some(claimed[0].run.run_id), "it was due, and not claimed yet");
-    let second = store.trigger(now, Actor::AGENTCRON, "exclusive".to_owned()).await.unwrap().unwrap();
+    let second = store
+        .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "exclusive".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
     assert_ne!(first.run.run_id, second.run.run_id);
-    assert!(store.trigger(now, Actor::AGENTCRON, "unknown".to_owned()).await.unwrap().is_none());
+    assert!(
+        store
+            .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "unknown".to_owned(), input: None })
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Who did what is on record: over the Unix socket, with a key, and by the daemon itself.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -142,4 +144,57 @@ async fn all_crons_are_paused_and_resumed_with_and_without_a_daemon() {
     daemon.wait_until("a run after the pause", || succeeded(&daemon) > ran).await;
     let passed = daemon.run_command(&["pause", "--all", "--until", "2020-01-01"]);
     assert_eq!(passed.status.code(), Some(2), "{passed:?}");
+}
+
+#[tokio::test]
+async fn a_triggered_run_can_have_an_input_of_its_own_and_be_waited_for() {
+    let server = AgentServerOnPort::start();
+    let crons = [yearly("works"), yearly("fails").says("boom")];
+    let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    daemon.wait_for_stderr("ready").await;
+    let waited = |arguments: &[&str]| {
+        let output = daemon.run_command(&[arguments, &["--wait"]].concat());
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), out, err)
+    };
+    let input = daemon.folder().join("input.json");
+    std::fs::write(&input, r#"{ "messages": [{ "role": "user", "content": "boom" }] }"#).unwrap();
+    let input = input.to_str().unwrap();
+    let (code, out, err) = waited(&["trigger", "works"]);
+    assert!(code == Some(0) && out.contains("success") && err.is_empty(), "{code:?} {out} {err}");
+    let (code, out, err) = waited(&["trigger", "works", "--input", input]);
+    assert!(code == Some(1) && out.contains("ValueError: boom"), "{code:?} {out}");
+    assert!(err.contains("did not succeed: error"), "{err}");
+    let (code, out, _) = waited(&["trigger", "fails", "--json"]);
+    let run: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &run["status"]), (Some(1), &json!("error")));
+    std::fs::write(input, r#"{ "messages": [{ "role": "user", "content": "hi" }] }"#).unwrap();
+    let (code, out, _) = waited(&["retry", run["run_id"].as_str().unwrap(), "--input", input, "--json"]);
+    let run: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &run["status"], &run["retry"]), (Some(0), &json!("success"), &json!(1)));
+    std::fs::write(input, r#"{ "text": "${{ env.HOME }}" }"#).unwrap();
+    let refused = daemon.run_command(&["trigger", "works", "--input", input]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("expected plain values"), "{refused:?}");
+    let last = &daemon.json(&["acts", "works"])[1];
+    assert_eq!((&last["what"], &last["note"]), (&json!("triggered"), &json!("with another input")));
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_waiting_and_not_the_run() {
+    let server = AgentServerOnPort::start();
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(yearly("slow").says("sleep 3")));
+    daemon.wait_for_stderr("ready").await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
+    let command = command.args(["trigger", "slow", "--wait", "--config"]).arg(daemon.config_path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("of slow is starting"), "{line}");
+    let interrupt = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("goes on"), "{output:?}");
+    let succeeded = || daemon.json(&["history", "--status", "success"]).len() == 1;
+    daemon.wait_until("the end of the run", succeeded).await;
 }

@@ -19,7 +19,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422",
 
 [[operations]]
 include-name = "POST /v1/crons/{name}/trigger"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "429"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422", "429"]
 
 [[operations]]
 include-name = "POST /v1/webhooks/replay"

@@ -19,6 +19,7 @@ use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
+use crate::store::TriggerRequest;
 use crate::store::{Execution, NewApiCron, RunEnding, Step, Store};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
@@ -99,7 +100,7 @@ async fn add_api_cron(api: &Api, name: &str) {
 async fn run(api: &Api, status: Status) {
     let run_id = api
         .store
-        .trigger(api.clock.now(), Actor::AGENTCRON, "digest".to_owned())
+        .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: "digest".to_owned(), input: None })
         .await
         .unwrap()
         .unwrap()
@@ -141,7 +142,10 @@ async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
         run(&api, status).await;
         tokio::time::advance(Duration::from_secs(10)).await;
     }
-    api.store.trigger(api.clock.now(), Actor::AGENTCRON, "digest".to_owned()).await.unwrap();
+    api.store
+        .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: "digest".to_owned(), input: None })
+        .await
+        .unwrap();
     let after = scrape(&router).await;
     let expected = [
         ("agentcron_runs_total{status=\"success\",trigger=\"manual\"}", 1.0),

@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::parse::{instant, note, pause_end, unknown_cron};
+use super::parse::{instant, note, own_input, pause_end, unknown_cron};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::wire::{
-    BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, Triggered,
+    BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, RunRequest,
+    Triggered,
 };
 use crate::domain::act::Actor;
-use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
+use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggerRequest, TriggeredRun};
 
 /// How many occurrences a backfill may run unless the request says otherwise.
 const BACKFILL_LIMIT_DEFAULT: usize = 100;
@@ -20,17 +21,17 @@ const BACKFILL_LIMIT_DEFAULT: usize = 100;
 #[utoipa::path(
     post, path = "/v1/crons/{name}/trigger", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
-    request_body = Option<EmptyRequest>,
+    request_body = Option<RunRequest>,
     responses((status = 200, description = "The new run", body = Triggered), ErrorResponse)
 )]
 pub(super) async fn trigger(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,
-    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+    JsonBody(RunRequest { input }): JsonBody<RunRequest>,
 ) -> Result<Json<Triggered>, ErrorResponse> {
-    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), by, name.clone()).await?
-    else {
+    let request = TriggerRequest { name: name.clone(), input: own_input(input)? };
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), by, request).await? else {
         return Err(unknown_cron(&api, &name).await);
     };
     api.wakes.runner.notify_one();

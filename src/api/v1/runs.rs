@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::listing::{PageRequest, page};
-use super::parse::{find, id, query_instant, unknown_cron, word_list};
+use super::parse::{find, id, own_input, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
@@ -163,21 +163,17 @@ pub(super) async fn cancel(
 #[utoipa::path(
     post, path = "/v1/runs/{run_id}/retry", tag = "runs",
     params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
-    request_body = Option<wire::RetryRequest>,
+    request_body = Option<wire::RunRequest>,
     responses((status = 200, description = "The new run", body = wire::Triggered), ErrorResponse)
 )]
 pub(super) async fn retry(
     State(api): State<Api>,
     by: Actor,
     PathParameter(run_id): PathParameter,
-    JsonBody(wire::RetryRequest { input }): JsonBody<wire::RetryRequest>,
+    JsonBody(wire::RunRequest { input }): JsonBody<wire::RunRequest>,
 ) -> Result<Json<wire::Triggered>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    if input.to_string().contains("${{") {
-        let why = "placeholders are filled in the cron's own input only";
-        return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
-    }
-    let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
+    let request = RetryRequest { run_id, input: own_input(input)? };
     let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), by, request).await?
     else {
         return Err(not_found(run_id));

@@ -41,7 +41,7 @@ pub use explain::Explanation;
 pub use pauses::Pause;
 pub use requests::{
     AllPausedChanged, BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged,
-    EmptyRequest, PauseRequest, RetryRequest, Triggered,
+    EmptyRequest, PauseRequest, RunRequest, Triggered,
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{

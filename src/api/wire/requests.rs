@@ -47,10 +47,10 @@ pub struct BackfillRequest {
     pub limit: Option<usize>,
 }
 
-/// A request to run an occurrence again.
+/// A request to start a run of a cron, or to run an occurrence again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RetryRequest {
+pub struct RunRequest {
     /// What the graph is given instead of the cron's own input; null or absent for that one. Placeholders are refused.
     #[serde(default)]
     pub input: Value,

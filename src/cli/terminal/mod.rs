@@ -16,6 +16,7 @@ mod socket;
 mod source;
 mod table;
 mod time_arguments;
+mod watcher;
 
 pub(super) use ask::{ask, joined};
 pub(super) use attention::print_attention;
@@ -31,3 +32,4 @@ pub(super) use socket::{NoResponse, get, is_alive};
 pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
 pub(super) use time_arguments::{BareTime, parse_instant, parse_occurrence};
+pub(super) use watcher::Watcher;

@@ -11,6 +11,7 @@ use crate::config::CronDefinition;
 use crate::domain::act::{Actor, ActorKind};
 use crate::domain::bounds::{ACTS_KEPT, TRIGGERED_WAITING_MAX};
 use crate::domain::ids::{CronId, RunId};
+use crate::store::TriggerRequest;
 use crate::store::tests::open_store;
 use crate::store::{
     ActFilter, ApiCronChange, BackfillOrder, ChangedCron, CronStateChange, Execution, NewApiCron, Purpose,
@@ -74,7 +75,12 @@ async fn every_act_leaves_a_row_and_what_changes_nothing_leaves_none() {
     change(&store, "09:05:04", CronStateChange::Resume).await;
     change(&store, "09:05:05", CronStateChange::SkipNext).await;
     change(&store, "09:05:06", CronStateChange::SkipNext).await;
-    let run = store.trigger(at("09:05:07.5"), somebody(), "digest".to_owned()).await.unwrap().unwrap().run;
+    let run = store
+        .trigger(at("09:05:07.5"), somebody(), TriggerRequest { name: "digest".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap()
+        .run;
     store.cancel_run(at("09:05:08"), somebody(), run.run_id).await.unwrap();
     store.cancel_run(at("09:05:09"), somebody(), RunId::default()).await.unwrap();
     let again = RetryRequest { run_id: run.run_id, input: None };
@@ -132,13 +138,18 @@ async fn a_refused_trigger_leaves_no_act_and_old_acts_make_room() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     for _ in 0..TRIGGERED_WAITING_MAX {
-        store.trigger(at("09:00:01.5"), somebody(), "digest".to_owned()).await.unwrap();
+        store
+            .trigger(at("09:00:01.5"), somebody(), TriggerRequest { name: "digest".to_owned(), input: None })
+            .await
+            .unwrap();
     }
     let count = |sql: &str| -> i64 {
         let database = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     };
-    let refused = store.trigger(at("09:00:02.5"), somebody(), "digest".to_owned()).await;
+    let refused = store
+        .trigger(at("09:00:02.5"), somebody(), TriggerRequest { name: "digest".to_owned(), input: None })
+        .await;
     assert!(matches!(refused, Err(StoreError::TooManyWaiting { .. })));
     assert_eq!(count("SELECT count(*) FROM acts"), TRIGGERED_WAITING_MAX as i64);
     let database = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();

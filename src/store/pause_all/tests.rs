@@ -9,6 +9,7 @@ use serde_json::Map;
 use super::*;
 use crate::config::CronDefinition;
 use crate::domain::act::Actor;
+use crate::store::TriggerRequest;
 use crate::store::tests::open_store;
 use crate::store::{
     ActFilter, ClaimLimits, CronStateChange, Execution, NewApiCron, Reader, StatusSnapshot, daemon_state,
@@ -69,8 +70,11 @@ async fn a_pause_of_all_covers_new_crons_too_and_leaves_single_pauses_alone() {
     store.create_api_cron(at("09:01:40"), Actor::AGENTCRON, new).await.unwrap();
     store.plan_due(at("09:02:00")).await.unwrap();
     store.plan_due(at("09:03:00")).await.unwrap();
-    let triggered =
-        store.trigger(at("09:03:10.5"), Actor::AGENTCRON, "one".to_owned()).await.unwrap().unwrap();
+    let triggered = store
+        .trigger(at("09:03:10.5"), Actor::AGENTCRON, TriggerRequest { name: "one".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(change(&store, "09:03:15", pause(None, None)).await.skipped, 0, "somebody asked for it");
     store.cancel_run(at("09:03:20"), Actor::AGENTCRON, triggered.run.run_id).await.unwrap();
     change(&store, "09:03:30", PauseOfAllChange::Resume).await;

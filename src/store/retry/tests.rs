@@ -15,6 +15,7 @@ use crate::domain::ids::{BackendRunId, DeliveryId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::domain::run_spec::ClientRunSpec;
+use crate::store::TriggerRequest;
 use crate::store::tests::open_store;
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, RunEnding, Step};
 
@@ -142,8 +143,15 @@ async fn between_two_runs_the_occurrence_is_in_progress() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), "").await;
     fail(&store, &first, "09:01:50").await;
-    let triggered =
-        store.trigger(at("09:01:55.5"), Actor::AGENTCRON, "digest".to_owned()).await.unwrap().unwrap();
+    let triggered = store
+        .trigger(
+            at("09:01:55.5"),
+            Actor::AGENTCRON,
+            TriggerRequest { name: "digest".to_owned(), input: None },
+        )
+        .await
+        .unwrap()
+        .unwrap();
     let waiting = RunId::of_occurrence(first.run.cron_id().unwrap(), first.run.scheduled_for, 1);
     assert_eq!(triggered.waits_for, Some(waiting));
     store.plan_due(at("09:02:00")).await.unwrap();

@@ -8,6 +8,7 @@ use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Status};
+use crate::store::TriggerRequest;
 use crate::store::{NewNotice, NoticeKind, RunEnding};
 
 const SECRET: &str = "http://hooks.example/agent?token=s3cret";
@@ -28,7 +29,11 @@ async fn get(api: &Api, path: &str) -> Value {
 async fn api_with_runs(folder: &Path) -> Api {
     let api = api(folder).await;
     for name in ["digest", "digest", "digest", "triage"] {
-        api.store.trigger(api.clock.now(), Actor::AGENTCRON, name.to_owned()).await.unwrap().unwrap();
+        api.store
+            .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: name.to_owned(), input: None })
+            .await
+            .unwrap()
+            .unwrap();
     }
     let rows = api.store.read(|reader| reader.runs_before(&Default::default(), None, 10)).await.unwrap();
     let digests: Vec<RunId> = rows

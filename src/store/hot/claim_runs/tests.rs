@@ -12,6 +12,7 @@ use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::ids::{BackendRunId, CronId, RunId, ThreadId};
 use crate::domain::run::{Outcome, Status};
 use crate::domain::run_spec::ClientRunSpec;
+use crate::store::TriggerRequest;
 use crate::store::tests::{hold, open_store};
 use crate::store::{BackfillOrder, Execution, NewApiCron, Purpose, RunEnding, Step, TriggeredRun};
 
@@ -44,8 +45,10 @@ async fn make(store: &Store, name: &str, body: &str) {
 async fn trigger(store: &Store, name: &str, times: usize) -> Result<Vec<RunId>, StoreError> {
     let mut triggered = Vec::new();
     for _ in 0..times {
-        let TriggeredRun { run, .. } =
-            store.trigger(now(), Actor::AGENTCRON, name.to_owned()).await?.unwrap();
+        let TriggeredRun { run, .. } = store
+            .trigger(now(), Actor::AGENTCRON, TriggerRequest { name: name.to_owned(), input: None })
+            .await?
+            .unwrap();
         triggered.push(run.run_id);
     }
     Ok(triggered)
