@@ -6,6 +6,7 @@
 mod admission;
 mod error_response;
 mod extract;
+mod feeds;
 mod health;
 mod langgraph;
 mod metrics;
@@ -44,6 +45,7 @@ use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use admission::AccessRules;
+pub use feeds::Feeds;
 pub use langgraph::{AgentServer, Gateway, HeldBodies};
 pub use socket::{Socket, SocketError};
 
@@ -69,6 +71,8 @@ pub struct Api {
     pub access: Live<AccessRules>,
     /// What must be finished, whether or not the client stays.
     pub to_finish: TaskTracker,
+    /// Those who follow what changes.
+    pub feeds: Feeds,
     /// The bodies of requests in memory.
     pub held_bodies: HeldBodies,
 }

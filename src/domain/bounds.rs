@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 mod acts;
+mod feeds;
 mod waiting;
 
 pub use acts::*;
+pub use feeds::*;
 pub use waiting::*;
 
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold

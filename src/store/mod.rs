@@ -94,11 +94,12 @@ pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
-    ActFilter, AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord,
-    CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
-    FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
-    Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Unstarted, Version,
-    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
+    CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied,
+    EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, News, Notice, Overview,
+    PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
+    StatusSnapshot, Topic, Unstarted, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
+    daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
@@ -247,6 +248,11 @@ impl Store {
     /// Returns after the next commit, or at once if there was one since the last call.
     pub async fn next_commit(&self) {
         self.writer.committed().notified().await;
+    }
+
+    /// Returns a receiver that is told of every commit from now on; many commits may be one.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<()> {
+        self.writer.commits().subscribe()
     }
 
     /// Returns how many changes wait for the writer.

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
+use agentcron::transport::BodyStream;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,6 +14,7 @@ use super::support::client::Client;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::free_port::free_address;
+use super::support::growing_list::PATIENCE;
 use super::support::span::now;
 
 const KEY: &str = "[http.keys.deploy]\nkey = \"act-key-of-16-characters\"\naccess = \"act\"";
@@ -197,4 +200,64 @@ async fn a_signal_ends_the_waiting_and_not_the_run() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("goes on"), "{output:?}");
     let succeeded = || daemon.json(&["history", "--status", "success"]).len() == 1;
     daemon.wait_until("the end of the run", succeeded).await;
+}
+
+/// Reads a feed until an event contains this text, and returns what was read.
+async fn read_until(feed: &mut BodyStream, text: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(text) {
+        let piece = tokio::time::timeout(PATIENCE, feed.next()).await;
+        let piece = piece.unwrap_or_else(|_| panic!("no {text} in {read}"));
+        read += std::str::from_utf8(&piece.unwrap().unwrap()).unwrap();
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_feed_tells_what_changes_and_ends_at_once_when_the_daemon_stops() {
+    let server = AgentServerOnPort::start();
+    let address = free_address();
+    let keys = format!("{KEY}\n[http.keys.app]\nkey = \"client-key-of-16-characters\"\naccess = \"client\"");
+    let configuration =
+        Configuration::new(&server.url()).http(&format!("listen = \"{address}\"")).http(&keys);
+    let mut daemon = Daemon::start(&configuration.cron(yearly("one")));
+    daemon.wait_for_stderr("ready").await;
+    let client = Client::new(address).with("x-api-key", "act-key-of-16-characters").ready().await;
+    let forbidden =
+        Client::new(address).with("x-api-key", "client-key-of-16-characters").get("/v1/events").await;
+    assert_eq!(forbidden.status, 403);
+    let response = client.open("GET", "/v1/events", "").await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut feed = response.into_body();
+    read_until(&mut feed, "event: changed\ndata: {\"what\":\"daemon\",\"cron\":null,\"run_id\":null}\n\n")
+        .await;
+    printed(&daemon, &["pause", "one"]);
+    read_until(&mut feed, "data: {\"what\":\"cron\",\"cron\":\"one\",\"run_id\":null}\n\n").await;
+    printed(&daemon, &["pause", "--all"]);
+    read_until(&mut feed, "data: {\"what\":\"cron\",\"cron\":null,\"run_id\":null}\n\n").await;
+    let run = client.post("/v1/crons/one/trigger", &json!({})).await.json();
+    let changed = format!("data: {{\"what\":\"run\",\"cron\":\"one\",\"run_id\":{}}}\n\n", run["run_id"]);
+    read_until(&mut feed, &changed).await;
+    let mut others = Vec::new();
+    let full = loop {
+        let response = client.open("GET", "/v1/events", "").await;
+        match response.status().as_u16() {
+            200 => others.push(response.into_body()),
+            status => break status,
+        }
+    };
+    assert_eq!((full, others.len()), (503, 15));
+    drop(others.pop());
+    let freed = async {
+        while client.open("GET", "/v1/events", "").await.status() != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, freed).await.expect("the place of a feed that was closed");
+    // It would wait for other streams for an hour.
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    while let Some(piece) = tokio::time::timeout(PATIENCE, feed.next()).await.unwrap() {
+        piece.unwrap();
+    }
 }

@@ -4,6 +4,7 @@ mod acts;
 mod cron_actions;
 mod crons;
 mod deliveries;
+mod events;
 mod listing;
 mod outages;
 mod parse;
@@ -25,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(status::status))
         .routes(routes!(outages::outages))
         .routes(routes!(acts::acts))
+        .routes(routes!(events::events))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

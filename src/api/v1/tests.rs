@@ -75,6 +75,7 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
         webhooks,
         access,
         to_finish: Default::default(),
+        feeds: crate::api::Feeds::until(Default::default()),
         held_bodies: Default::default(),
     }
 }

@@ -4,6 +4,7 @@
 mod acts;
 mod crons;
 mod deliveries;
+mod events;
 mod explain;
 mod pauses;
 mod requests;
@@ -32,11 +33,12 @@ use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
-use crate::store::NoticeKind;
+use crate::store::{NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
 pub use crons::{Cron, CronDetails, Failures, Occurrence, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
+pub use events::Changed;
 pub use explain::Explanation;
 pub use pauses::Pause;
 pub use requests::{
@@ -138,6 +140,7 @@ macro_rules! word_schemas {
 }
 
 word_schemas!(
+    topics = Topic;
     triggers = Trigger;
     reason_codes = ReasonCode;
     run_event_kinds = RunEventKind;
