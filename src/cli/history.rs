@@ -1,6 +1,8 @@
 //! `agentcron history`: lists runs and, with `--follow`, prints runs as they start and end.
 
 mod between;
+mod csv;
+mod grep;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -10,7 +12,7 @@ use super::terminal::{
     run_table,
 };
 use crate::api::wire::Run;
-use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
+use crate::domain::bounds::{GREP_CHARS_MAX, GREP_RUNS_MAX, RUNS_FROM_DAEMON_MAX};
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
@@ -34,6 +36,8 @@ Examples:
   agentcron history daily-digest --since yesterday
   agentcron history --failed --since 'yesterday 23:00' --until 'today 07:00'
   agentcron history --reason backend_away,daemon_down --since 1d
+  agentcron history --grep 'connection refused' --since 7d
+  agentcron history --csv --since 30d > runs.csv
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
@@ -62,6 +66,9 @@ pub(super) struct History {
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
     #[arg(long, value_name = "TRIGGER", value_delimiter = ',')]
     trigger: Vec<Trigger>,
+    /// Only runs with this text, in any case, in their id, their error, their reason or the name of their cron
+    #[arg(long, value_name = "TEXT", value_parser = grep_text)]
+    grep: Option<String>,
     /// Only runs scheduled at or after this time: such as yesterday, 'mon 7am', 07:00 (the last one that was), or how long
     /// ago, such as 2h
     #[arg(long, value_name = "TIME")]
@@ -72,8 +79,11 @@ pub(super) struct History {
     /// Show at most the newest N [default: 50; all with --json; 10 with --follow]
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
+    /// Print comma-separated values for a spreadsheet: all runs, unless --limit is given
+    #[arg(long, conflicts_with_all = ["follow", "columns", "wide"])]
+    csv: bool,
     /// Afterwards print runs as they start and end, until Ctrl-C
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "grep")]
     follow: bool,
     #[command(flatten)]
     table: TableOptions,
@@ -85,22 +95,43 @@ struct Listing<'a> {
     table: &'a TableOptions,
     layout: Option<Layout>,
     acts: ActsBetween,
+    format: Format,
+}
+
+/// How runs are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+    Csv,
 }
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
     let (filter, source) = (filter(history, session)?, session.source()?);
     let cron = history.of_cron.as_ref().or(history.cron.as_ref());
-    let limit = match (history.limit, history.follow, session.output.is_json()) {
+    let format = match (history.csv, session.output.is_json()) {
+        (true, true) => return Err(Failure::Usage("--csv: choose one of --csv and --json".to_owned())),
+        (true, false) => Format::Csv,
+        (false, true) => Format::Json,
+        (false, false) => Format::Table,
+    };
+    let limit = match (history.limit, history.follow, format) {
         (Some(limit), ..) => Some(limit),
         (None, true, _) => Some(SHOWN_BEFORE_FOLLOWING),
-        (None, false, false) => Some(SHOWN),
-        (None, false, true) => None,
+        (None, false, Format::Table) => Some(SHOWN),
+        (None, false, Format::Json | Format::Csv) => None,
     };
-    let acts = match history.follow || session.output.is_json() {
+    let acts = match history.follow || history.grep.is_some() || format != Format::Table {
         true => ActsBetween::default(),
         false => ActsBetween::read(cron.map(String::as_str), &filter, &source)?,
     };
-    let mut listing = Listing { filter, table: &history.table, layout: None, acts };
+    let mut listing = Listing { filter, table: &history.table, layout: None, acts, format };
+    if format == Format::Csv {
+        csv::print_header(session)?;
+    }
+    if let Some(text) = &history.grep {
+        return print_mentions(text, (cron, limit), source, listing, session);
+    }
     let reader = match source {
         Source::Daemon(daemon) if !history.follow => {
             let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
@@ -113,8 +144,8 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
                 listing.acts.begin_with_first_run();
             }
             runs.reverse();
-            if runs.is_empty() && !session.output.is_json() {
-                session.output.line("no runs")?;
+            if runs.is_empty() {
+                print_none(&listing, session)?;
             }
             print(by_occurrence(runs), &mut listing, session)?;
             return print_rest(&mut listing, session);
@@ -130,8 +161,8 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
     match watch {
         Some(watch) => follow(&reader, watch, listing, session),
         None => {
-            if shown == 0 && !session.output.is_json() {
-                session.output.line("no runs")?;
+            if shown == 0 {
+                print_none(&listing, session)?;
             }
             print_rest(&mut listing, session)
         }
@@ -222,14 +253,58 @@ fn by_occurrence(runs: Vec<Run>) -> Vec<Run> {
 }
 
 fn print(runs: Vec<Run>, listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
-    if session.output.is_json() {
-        runs.iter().try_for_each(|run| session.output.json(run))?;
-    } else {
-        let entries = listing.acts.among(runs);
-        print_table(&entries, listing, session)?;
+    match listing.format {
+        Format::Json => runs.iter().try_for_each(|run| session.output.json(run))?,
+        Format::Csv => csv::print(&runs, session)?,
+        Format::Table => {
+            let entries = listing.acts.among(runs);
+            print_table(&entries, listing, session)?;
+        }
     }
     session.output.flush()?;
     Ok(())
+}
+
+fn print_none(listing: &Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    match listing.format {
+        Format::Table => Ok(session.output.line("no runs")?),
+        Format::Json | Format::Csv => Ok(()),
+    }
+}
+
+/// Prints the runs that mention a text.
+fn print_mentions(
+    text: &str,
+    (cron, limit): (Option<&String>, Option<u64>),
+    source: Source,
+    mut listing: Listing<'_>,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
+    let found = match source {
+        Source::Daemon(daemon) => grep::of_daemon(text, &query(cron, &listing.filter), limit, &daemon)?,
+        Source::Store(reader) => {
+            listing.filter.crons = cron.map(|name| crons_named(name, &reader)).transpose()?;
+            grep::of_store(text, &listing.filter, limit, &reader)?
+        }
+    };
+    if found.stopped {
+        let text =
+            format!("only the newest {GREP_RUNS_MAX} runs were looked through; --until finds older ones");
+        session.output.warn(&text)?;
+    }
+    if found.runs.is_empty() {
+        return print_none(&listing, session);
+    }
+    print(by_occurrence(found.runs), &mut listing, session)
+}
+
+/// Checks the text of `--grep`.
+fn grep_text(text: &str) -> Result<String, String> {
+    match (1..=GREP_CHARS_MAX).contains(&text.chars().count()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected 1 to {GREP_CHARS_MAX} characters")),
+    }
 }
 
 /// Prints what was done after the last run.

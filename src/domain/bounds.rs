@@ -6,10 +6,12 @@ use jiff::Timestamp;
 
 mod acts;
 mod feeds;
+mod grep;
 mod waiting;
 
 pub use acts::*;
 pub use feeds::*;
+pub use grep::*;
 pub use waiting::*;
 
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod lease;
 pub mod limits;
 pub mod log;
+pub mod needle;
 pub mod origin;
 pub mod outage;
 pub mod overload;

@@ -96,10 +96,10 @@ pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alo
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
     CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied,
-    EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, News, Notice, Overview,
-    PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
-    StatusSnapshot, Topic, Unstarted, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow,
-    daemon_state,
+    EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions, News, Notice,
+    Overview, PageCursor, QueuedWebhooks, Reader, Recent, RunDetails, RunFilter, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, Version, WatchUntil, WebhookDetails, WebhookQueue,
+    WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -153,7 +153,9 @@ async fn all_crons_are_paused_and_resumed_with_and_without_a_daemon() {
 async fn a_triggered_run_can_have_an_input_of_its_own_and_be_waited_for() {
     let server = AgentServerOnPort::start();
     let crons = [yearly("works"), yearly("fails").says("boom")];
-    let daemon = Daemon::start(&Configuration::new(&server.url()).crons(crons));
+    let address = free_address();
+    let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\""));
+    let daemon = Daemon::start(&configuration.crons(crons));
     daemon.wait_for_stderr("ready").await;
     let waited = |arguments: &[&str]| {
         let output = daemon.run_command(&[arguments, &["--wait"]].concat());
@@ -178,6 +180,10 @@ async fn a_triggered_run_can_have_an_input_of_its_own_and_be_waited_for() {
     std::fs::write(input, r#"{ "text": "${{ env.HOME }}" }"#).unwrap();
     let refused = daemon.run_command(&["trigger", "works", "--input", input]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("expected plain values"), "{refused:?}");
+    // What an error says must not be found out by trying.
+    let stranger = Client::new(address).ready().await;
+    assert_eq!(stranger.get("/v1/runs?grep=boom").await.status, 403);
+    assert_eq!(stranger.get("/v1/acts").await.status, 200);
     let last = &daemon.json(&["acts", "works"])[1];
     assert_eq!((&last["what"], &last["note"]), (&json!("triggered"), &json!("with another input")));
 }

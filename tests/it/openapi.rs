@@ -26,6 +26,15 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422",
 include-name = "GET /v1/events"
 enabled = false
 
+# `until` may have passed.
+[[operations]]
+include-name = "POST /v1/crons/{name}/pause"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+
+[[operations]]
+include-name = "POST /v1/pause"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "422"]
+
 [[operations]]
 include-name = "POST /v1/webhooks/replay"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::listing::{PageRequest, page};
+use super::listing::{PageRequest, page, page_until};
 use super::parse::{find, id, own_input, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
@@ -13,7 +13,9 @@ use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
 use crate::domain::act::Actor;
+use crate::domain::bounds::{GREP_CHARS_MAX, GREP_RUNS_PER_PAGE};
 use crate::domain::ids::RunId;
+use crate::domain::needle::Needle;
 use crate::domain::run::{Phase, Status};
 use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunFilter, TriggeredRun};
 
@@ -35,6 +37,10 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these triggers, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::TriggerParameter>, inline, min_items = 1, required = false)]
     trigger: Option<String>,
+    /// Only runs with this text, in any case, in their id, their error, their reason or the name of their cron; for holders of
+    /// a key. A request looks through 20000 runs, so a page may have fewer items than `limit`, or none, and a next one.
+    #[param(min_length = 1, max_length = 200)]
+    grep: Option<String>,
     /// Only runs scheduled for this instant or later.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -72,6 +78,7 @@ pub(super) async fn runs(
     };
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
+    let needle = query.grep.as_deref().map(|text| needle(text, viewer)).transpose()?;
     let page = api.store.read(move |reader| {
         if let Some(name) = cron {
             let crons = reader.crons_named_or_removed(&name)?;
@@ -80,13 +87,31 @@ pub(super) async fn runs(
             }
             filter.crons = Some(crons);
         }
-        let rows = reader.runs_before(&filter, request.cursor, request.rows())?;
-        Ok(Some(page(rows, request.limit, wire::Run::of)))
+        let Some(needle) = needle else {
+            let rows = reader.runs_before(&filter, request.cursor, request.rows())?;
+            return Ok(Some(page(rows, request.limit, wire::Run::of)));
+        };
+        let most = GREP_RUNS_PER_PAGE;
+        let found = reader.runs_that_mention(&needle, &filter, request.cursor, request.rows(), most)?;
+        Ok(Some(page_until(found.runs, found.stopped_at, request.limit, wire::Run::of)))
     });
     match page.await? {
         Some(page) => Ok(viewer.show(page)),
         None => Err(unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
     }
+}
+
+/// Returns what is looked for. Errors and reasons may quote values, which must not be found out by trying.
+fn needle(text: &str, viewer: Viewer) -> Result<Needle, ErrorResponse> {
+    if viewer != Viewer::OfEverything {
+        return Err(ErrorResponse::forbidden(
+            "grep: only for holders of a key, and at the Unix socket".to_owned(),
+        ));
+    }
+    if text.is_empty() || text.chars().count() > GREP_CHARS_MAX {
+        return Err(ErrorResponse::invalid(format!("grep: expected 1 to {GREP_CHARS_MAX} characters")));
+    }
+    Ok(Needle::of(text))
 }
 
 /// Parses the `status` parameter, which takes the statuses of ended runs and the phases of runs in progress.

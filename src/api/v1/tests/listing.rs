@@ -197,6 +197,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
     let api = api_with_runs(folder.path()).await;
     let nobody = "3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11";
     let cases = [
+        ("GET", "/v1/runs?grep=".to_owned(), "422 grep: expected 1 to 200 characters"),
         ("GET", "/v1/crons/digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
         ("GET", "/v1/crons/%ff".to_owned(), "422 path: Invalid UTF-8 in `name`"),
         ("GET", "/v1/runs?cron=digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
@@ -233,7 +234,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?state=error".to_owned(),
-            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `since`, `until`, \
+            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `grep`, `since`, `until`, \
              `cursor`, `limit`",
         ),
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),
