@@ -102,10 +102,9 @@ impl CronState {
 
     /// Returns the state as it is now: without a pause that is over, and without the failures before its end.
     pub fn at(mut self, now: Timestamp) -> Self {
-        if self.paused.as_ref().is_some_and(|pause| !pause.is_in_force(now)) {
-            if self.paused.take().is_some_and(|pause| !pause.end_recorded) {
-                (self.failures, self.failing_since) = (0, None);
-            }
+        let over = self.paused.take_if(|pause| !pause.is_in_force(now));
+        if over.is_some_and(|pause| !pause.end_recorded) {
+            (self.failures, self.failing_since) = (0, None);
         }
         self
     }

@@ -13,7 +13,7 @@ use crate::store::{ActFilter, RunFilter};
 
 /// A row of the listing.
 pub(super) enum Entry {
-    Run(Run),
+    Run(Box<Run>),
     Act(Act),
 }
 
@@ -51,7 +51,7 @@ impl ActsBetween {
                 entries.extend(acts.into_iter().map(Entry::Act));
             }
             self.from_first_run = false;
-            entries.push(Entry::Run(run));
+            entries.push(Entry::Run(Box::new(run)));
         }
         entries
     }
