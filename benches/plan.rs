@@ -64,7 +64,16 @@ fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
         let plan = plan(
             cron,
             None,
-            &PlanFacts { state: &state, cursor, decided, active, outages: &[], unsure: &[], now },
+            &PlanFacts {
+                state: &state,
+                pauses_of_all: &[],
+                cursor,
+                decided,
+                active,
+                outages: &[],
+                unsure: &[],
+                now,
+            },
         );
         for decision in &plan.decisions {
             let Decision::Fire { scheduled_for, .. } = decision else {

@@ -226,6 +226,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         webhooks,
         access,
         to_finish: TaskTracker::new(),
+        feeds: api::Feeds::until(stop.clone()),
         held_bodies: HeldBodies::default(),
     };
     let World { config, environment, clock, relay, reload, show_status, .. } = world;

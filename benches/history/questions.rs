@@ -56,8 +56,8 @@ pub(super) fn all(database: &Path) -> Result<Vec<Question>> {
         }));
     }
     let run_id = reader.runs_before(&RunFilter::default(), None, 1)?.first().context("no run")?.1.run.run_id;
-    questions.push(question("/v1/crons", |reader| {
-        Ok(reader.crons_after(&CronListing::default(), None, PAGE_ROWS)?.len())
+    questions.push(question("/v1/crons", move |reader| {
+        Ok(reader.crons_after(&CronListing::default(), None, PAGE_ROWS, at)?.len())
     }));
     questions.push(question("/v1/crons/NAME", move |reader| Ok(reader.cron_details(CRON, at)?.iter().len())));
     questions.push(question("/v1/runs/ID", move |reader| Ok(reader.run_details(run_id)?.iter().len())));

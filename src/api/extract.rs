@@ -1,5 +1,6 @@
 //! Extractors for what a request says: its path, its query and its body, parsed strictly, with our own error texts.
 
+use std::convert::Infallible;
 use std::error::Error;
 
 use axum::body::Bytes;
@@ -10,7 +11,10 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error_response::ErrorResponse;
+use super::serving::Peer;
 use super::timeouts::body_error;
+use crate::domain::access::Caller;
+use crate::domain::act::Actor;
 use crate::domain::bounds::API_BODY_BYTES_MAX;
 
 /// The one name or id in the path.
@@ -21,6 +25,16 @@ pub(super) struct StrictQuery<T>(pub(super) T);
 
 /// A JSON object as the body; no body at all, or `null`, counts as an empty object.
 pub(super) struct JsonBody<T>(pub(super) T);
+
+/// Who is to be recorded for what a request changes.
+impl<S: Sync> FromRequestParts<S> for Actor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let caller = parts.extensions.get::<Caller>().unwrap_or(&Caller::Local);
+        Ok(Self::of(caller, parts.extensions.get::<Peer>().and_then(|peer| peer.uid)))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
     type Rejection = ErrorResponse;

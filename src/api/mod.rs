@@ -6,6 +6,7 @@
 mod admission;
 mod error_response;
 mod extract;
+mod feeds;
 mod health;
 mod langgraph;
 mod metrics;
@@ -27,7 +28,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,13 +45,14 @@ use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use admission::AccessRules;
+pub use feeds::Feeds;
 pub use langgraph::{AgentServer, Gateway, HeldBodies};
 pub use socket::{Socket, SocketError};
 
 use admission::Admission;
 use error_response::ErrorResponse;
 use places::PlaceLimits;
-use serving::Endpoint;
+use serving::{Endpoint, Peer};
 
 /// What the handlers read and act on.
 #[derive(Clone)]
@@ -69,6 +71,8 @@ pub struct Api {
     pub access: Live<AccessRules>,
     /// What must be finished, whether or not the client stays.
     pub to_finish: TaskTracker,
+    /// Those who follow what changes.
+    pub feeds: Feeds,
     /// The bodies of requests in memory.
     pub held_bodies: HeldBodies,
 }
@@ -109,7 +113,11 @@ pub async fn serve(
         let admission = Admission::unix_socket(rules.clone());
         let limits = PlaceLimits { strangers: SOCKET_CONNECTIONS_MAX, known: SOCKET_CONNECTIONS_MAX };
         let endpoint = Endpoint { admission, router: router.clone(), limits };
-        serving::serve(socket.listener, endpoint, |_, _| None, stop.clone()).await;
+        let on_accept = |stream: &UnixStream, _: &_| {
+            let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+            Peer { address: None, uid }
+        };
+        serving::serve(socket.listener, endpoint, on_accept, stop.clone()).await;
         socket.file.remove();
     };
     let on_network = async {
@@ -120,7 +128,7 @@ pub async fn serve(
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);
-            Some(address.ip())
+            Peer { address: Some(address.ip()), uid: None }
         };
         serving::serve(listener, endpoint, on_accept, stop.clone()).await;
     };

@@ -29,9 +29,14 @@ use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
 
-/// The address that a request came from; `None` over the Unix socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) Option<IpAddr>);
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Peer {
+    /// The address; `None` over the Unix socket.
+    pub(super) address: Option<IpAddr>,
+    /// The user at the other end of the Unix socket, as the kernel knows it; `None` over TCP.
+    pub(super) uid: Option<u32>,
+}
 
 /// What one listener serves, and who may use it.
 #[derive(Clone)]
@@ -46,7 +51,7 @@ pub(super) struct Endpoint {
 pub(super) async fn serve<L: Listener>(
     mut listener: L,
     endpoint: Endpoint,
-    on_accept: impl Fn(&L::Io, &L::Addr) -> Option<IpAddr>,
+    on_accept: impl Fn(&L::Io, &L::Addr) -> Peer,
     stop: CancellationToken,
 ) {
     let places = Places::new(endpoint.limits);
@@ -59,8 +64,8 @@ pub(super) async fn serve<L: Listener>(
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
             (stream, address) = listener.accept(), if has_capacity => {
-                let peer = Peer(on_accept(&stream, &address));
-                let place = places.enter(peer.0);
+                let peer = on_accept(&stream, &address);
+                let place = places.enter(peer.address);
                 connections.spawn(serve_connection(stream, endpoint.clone(), peer, place, stop.clone()));
             }
         }

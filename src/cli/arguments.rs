@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history, import,
-    init, list, next, outages, pause, prune, report, restore, resume, retry, run, show, skip_next, stats,
-    status, trigger, webhook,
+    acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
+    import, init, list, next, outages, pause, prune, report, restore, resume, retry, run, show, skip_next,
+    stats, status, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -59,6 +59,7 @@ pub(super) enum Verb {
     Report(report::ReportArguments),
     Stats(stats::Stats),
     Outages(outages::Outages),
+    Acts(acts::Acts),
     History(history::History),
     Show(show::Show),
     Explain(explain::Explain),

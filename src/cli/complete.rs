@@ -65,7 +65,7 @@ fn wanted(words: &[&str]) -> Vec<Wanted> {
         ("--status", ..) => vec![Wanted::Word(Status::WORDS), Wanted::Word(Phase::WORDS)],
         // It may take a value of any kind.
         (option, ..) if option.starts_with('-') => Vec::new(),
-        (_, "next" | "list" | "history" | "explain" | "trigger", _)
+        (_, "next" | "list" | "acts" | "history" | "explain" | "trigger", _)
         | (_, "pause" | "resume" | "skip-next" | "backfill", _) => vec![Wanted::Cron],
         (_, "show", _) => vec![Wanted::Cron, Wanted::Run],
         (_, "cancel" | "retry", _) => vec![Wanted::Run],

@@ -1,19 +1,23 @@
 //! `agentcron history`: lists runs and, with `--follow`, prints runs as they start and end.
 
-use std::time::Duration;
+mod between;
+mod csv;
+mod grep;
 
 use clap::Args;
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::terminal::{Failure, Layout, Session, Source, TableOptions, joined, run_table, unknown_cron};
+use super::terminal::{
+    Failure, Layout, Session, Source, TableOptions, Watcher, act_cells, crons_named, joined, run_cells,
+    run_table,
+};
 use crate::api::wire::Run;
-use crate::domain::bounds::RUNS_FROM_DAEMON_MAX;
-use crate::domain::ids::{CronId, FIRST_RUN};
+use crate::domain::bounds::{GREP_CHARS_MAX, GREP_RUNS_MAX, RUNS_FROM_DAEMON_MAX};
+use crate::domain::ids::FIRST_RUN;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, RunState, Status, Trigger};
-use crate::signals;
 use crate::store::{Reader, RunFilter, RunRow, RunWatch, WatchUntil};
+use between::{ActsBetween, Entry};
 
 /// How many rows are read at once: enough to be quick, few enough to be kept in memory.
 const PAGE: u32 = 500;
@@ -21,18 +25,19 @@ const PAGE: u32 = 500;
 const SHOWN: u64 = 50;
 /// Runs shown before `--follow` begins.
 const SHOWN_BEFORE_FOLLOWING: u64 = 10;
-/// How often `--follow` checks whether anything was committed.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// List runs and their outcomes, newest last
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Works while the daemon is down. --follow has to read the database.
+Works while the daemon is down. --follow has to read the database. What somebody
+did to the cron stands between its runs; `agentcron acts` lists that alone.
 
 Examples:
   agentcron history daily-digest --since yesterday
   agentcron history --failed --since 'yesterday 23:00' --until 'today 07:00'
   agentcron history --reason backend_away,daemon_down --since 1d
+  agentcron history --grep 'connection refused' --since 7d
+  agentcron history --csv --since 30d > runs.csv
   agentcron history --follow
   agentcron history --json --since 7d | jq 'select(.status == \"error\")'
 
@@ -61,6 +66,9 @@ pub(super) struct History {
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api
     #[arg(long, value_name = "TRIGGER", value_delimiter = ',')]
     trigger: Vec<Trigger>,
+    /// Only runs with this text, in any case, in their id, their error, their reason or the name of their cron
+    #[arg(long, value_name = "TEXT", value_parser = grep_text)]
+    grep: Option<String>,
     /// Only runs scheduled at or after this time: such as yesterday, 'mon 7am', 07:00 (the last one that was), or how long
     /// ago, such as 2h
     #[arg(long, value_name = "TIME")]
@@ -71,8 +79,11 @@ pub(super) struct History {
     /// Show at most the newest N [default: 50; all with --json; 10 with --follow]
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
+    /// Print comma-separated values for a spreadsheet: all runs, unless --limit is given
+    #[arg(long, conflicts_with_all = ["follow", "columns", "wide"])]
+    csv: bool,
     /// Afterwards print runs as they start and end, until Ctrl-C
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "grep")]
     follow: bool,
     #[command(flatten)]
     table: TableOptions,
@@ -83,18 +94,45 @@ struct Listing<'a> {
     filter: RunFilter,
     table: &'a TableOptions,
     layout: Option<Layout>,
+    acts: ActsBetween,
+    format: Format,
+}
+
+/// How runs are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+    Csv,
 }
 
 pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Failure> {
-    let mut listing = Listing { filter: filter(history, session)?, table: &history.table, layout: None };
+    let (filter, source) = (filter(history, session)?, session.source()?);
     let cron = history.of_cron.as_ref().or(history.cron.as_ref());
-    let limit = match (history.limit, history.follow, session.output.is_json()) {
+    let format = match (history.csv, session.output.is_json()) {
+        (true, true) => return Err(Failure::Usage("--csv: choose one of --csv and --json".to_owned())),
+        (true, false) => Format::Csv,
+        (false, true) => Format::Json,
+        (false, false) => Format::Table,
+    };
+    let limit = match (history.limit, history.follow, format) {
         (Some(limit), ..) => Some(limit),
         (None, true, _) => Some(SHOWN_BEFORE_FOLLOWING),
-        (None, false, false) => Some(SHOWN),
-        (None, false, true) => None,
+        (None, false, Format::Table) => Some(SHOWN),
+        (None, false, Format::Json | Format::Csv) => None,
     };
-    let reader = match session.source()? {
+    let acts = match history.follow || history.grep.is_some() || format != Format::Table {
+        true => ActsBetween::default(),
+        false => ActsBetween::read(cron.map(String::as_str), &filter, &source)?,
+    };
+    let mut listing = Listing { filter, table: &history.table, layout: None, acts, format };
+    if format == Format::Csv {
+        csv::print_header(session)?;
+    }
+    if let Some(text) = &history.grep {
+        return print_mentions(text, (cron, limit), source, listing, session);
+    }
+    let reader = match source {
         Source::Daemon(daemon) if !history.follow => {
             let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
             let mut runs: Vec<Run> = daemon.list("runs", &query(cron, &listing.filter), limit)?;
@@ -102,24 +140,32 @@ pub(super) fn history(history: &History, session: &mut Session) -> Result<(), Fa
                 let text = "the daemon was asked for the newest runs only; --since and --until show others";
                 session.output.warn(text)?;
             }
+            if runs.len() as u64 == limit {
+                listing.acts.begin_with_first_run();
+            }
             runs.reverse();
-            return match runs.is_empty() && !session.output.is_json() {
-                true => Ok(session.output.line("no runs")?),
-                false => print(by_occurrence(runs), &mut listing, session),
-            };
+            if runs.is_empty() {
+                print_none(&listing, session)?;
+            }
+            print(by_occurrence(runs), &mut listing, session)?;
+            return print_rest(&mut listing, session);
         }
         Source::Store(reader) => reader,
         // Changes are seen in the database only.
         Source::Daemon(_) => Box::new(session.open_store()?),
     };
-    listing.filter.crons = cron.map(|name| crons(name, &reader)).transpose()?;
+    listing.filter.crons = cron.map(|name| crons_named(name, &reader)).transpose()?;
     // The watch begins before the listing: a run that changes in between is shown twice rather than never.
     let watch = history.follow.then(|| reader.watch(WatchUntil::RunEnded)).transpose()?;
     let shown = print_past(&reader, &mut listing, limit, session)?;
     match watch {
         Some(watch) => follow(&reader, watch, listing, session),
-        None if shown == 0 && !session.output.is_json() => Ok(session.output.line("no runs")?),
-        None => Ok(()),
+        None => {
+            if shown == 0 {
+                print_none(&listing, session)?;
+            }
+            print_rest(&mut listing, session)
+        }
     }
 }
 
@@ -165,18 +211,6 @@ fn query(cron: Option<&String>, filter: &RunFilter) -> [(&'static str, String); 
     ]
 }
 
-fn crons(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
-    let named = reader.crons_named(name)?;
-    if !named.is_empty() {
-        return Ok(named);
-    }
-    if let Ok(id) = Uuid::try_parse(name) {
-        return Ok(vec![CronId(id)]);
-    }
-    let known: Vec<String> = reader.cron_heads()?.into_iter().map(|cron| cron.name).collect();
-    Err(unknown_cron(name, &known))
-}
-
 /// Prints the last `limit` runs, page by page, and returns how many there were.
 fn print_past(
     reader: &Reader,
@@ -187,6 +221,9 @@ fn print_past(
     let mut left = limit.unwrap_or(u64::MAX);
     let filter = listing.filter.clone();
     let mut cursor = limit.map_or(Ok(None), |limit| reader.cursor_before_last(&filter, limit))?;
+    if cursor.is_some() {
+        listing.acts.begin_with_first_run();
+    }
     let mut shown = 0;
     while left > 0 {
         let page = reader.runs_after(&filter, cursor, PAGE.min(u32::try_from(left).unwrap_or(PAGE)))?;
@@ -216,14 +253,78 @@ fn by_occurrence(runs: Vec<Run>) -> Vec<Run> {
 }
 
 fn print(runs: Vec<Run>, listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
-    if session.output.is_json() {
-        runs.iter().try_for_each(|run| session.output.json(run))?;
-    } else {
-        let table = run_table(&runs, listing.table, session)?;
-        session.output.table_below(&mut listing.layout, table)?;
+    match listing.format {
+        Format::Json => runs.iter().try_for_each(|run| session.output.json(run))?,
+        Format::Csv => csv::print(&runs, session)?,
+        Format::Table => {
+            let entries = listing.acts.among(runs);
+            print_table(&entries, listing, session)?;
+        }
     }
     session.output.flush()?;
     Ok(())
+}
+
+fn print_none(listing: &Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    match listing.format {
+        Format::Table => Ok(session.output.line("no runs")?),
+        Format::Json | Format::Csv => Ok(()),
+    }
+}
+
+/// Prints the runs that mention a text.
+fn print_mentions(
+    text: &str,
+    (cron, limit): (Option<&String>, Option<u64>),
+    source: Source,
+    mut listing: Listing<'_>,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    let limit = limit.unwrap_or(RUNS_FROM_DAEMON_MAX);
+    let found = match source {
+        Source::Daemon(daemon) => grep::of_daemon(text, &query(cron, &listing.filter), limit, &daemon)?,
+        Source::Store(reader) => {
+            listing.filter.crons = cron.map(|name| crons_named(name, &reader)).transpose()?;
+            grep::of_store(text, &listing.filter, limit, &reader)?
+        }
+    };
+    if found.stopped {
+        let text =
+            format!("only the newest {GREP_RUNS_MAX} runs were looked through; --until finds older ones");
+        session.output.warn(&text)?;
+    }
+    if found.runs.is_empty() {
+        return print_none(&listing, session);
+    }
+    print(by_occurrence(found.runs), &mut listing, session)
+}
+
+/// Checks the text of `--grep`.
+fn grep_text(text: &str) -> Result<String, String> {
+    match (1..=GREP_CHARS_MAX).contains(&text.chars().count()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected 1 to {GREP_CHARS_MAX} characters")),
+    }
+}
+
+/// Prints what was done after the last run.
+fn print_rest(listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    let entries = listing.acts.rest();
+    print_table(&entries, listing, session)
+}
+
+fn print_table(entries: &[Entry], listing: &mut Listing<'_>, session: &mut Session) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut table = run_table(listing.table, session)?;
+    for entry in entries {
+        table.push(match entry {
+            Entry::Run(run) => run_cells(run, session),
+            Entry::Act(act) => act_cells(act, session),
+        });
+    }
+    Ok(session.output.table_below(&mut listing.layout, table)?)
 }
 
 fn follow(
@@ -232,24 +333,18 @@ fn follow(
     mut listing: Listing<'_>,
     session: &mut Session,
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Failed(format!("cannot follow: {error}"));
-    let stop = signals::listen().map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    while !stop.graceful.is_cancelled() {
+    let watcher = Watcher::begin()?;
+    loop {
         let changed = reader.changes(&mut watch)?;
         let is_shown = |row: &RunRow| is_news(row) && listing.filter.takes(row);
         let news: Vec<Run> = changed.iter().filter(|row| is_shown(row)).map(Run::of).collect();
         if !news.is_empty() {
             print(news, &mut listing, session)?;
         }
-        runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = stop.graceful.cancelled() => {}
-            }
-        });
+        if !watcher.wait_for_commits() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Whether a run has started, ended or met a problem. A run that only waits for its turn is not news.

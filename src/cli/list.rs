@@ -78,7 +78,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
             Source::Store(reader) => {
                 session.warn_if_stopped(&store)?;
                 let decided = reader.decided(now)?;
-                reader.crons()?.iter().map(|row| Cron::of(row, &decided, now)).collect()
+                reader.crons(now)?.iter().map(|row| Cron::of(row, &decided, now)).collect()
             }
         }
     };
@@ -164,7 +164,7 @@ fn cells(cron: &Cron, session: &Session) -> Vec<String> {
 
 /// Returns the next time, and how far away it is or why there is none.
 fn next_text(cron: &Cron, session: &Session) -> (String, String) {
-    if let Some(why) = why_inactive(cron, &session.output) {
+    if let Some(why) = why_inactive(cron, session) {
         return (String::new(), why);
     }
     match cron.next_at {
@@ -178,13 +178,17 @@ fn next_text(cron: &Cron, session: &Session) -> (String, String) {
 }
 
 /// Returns why no occurrence of the cron starts a run.
-pub(super) fn why_inactive(cron: &Cron, output: &Output) -> Option<String> {
+pub(super) fn why_inactive(cron: &Cron, session: &Session) -> Option<String> {
     let why = match (cron.enabled, &cron.paused) {
         (Some(false), _) => "disabled".to_owned(),
-        (_, Some(pause)) => pause.pause().reason().text().to_owned(),
+        (_, Some(pause)) => {
+            let until = pause.until.map(|Time(until)| times::short(until, session.now(), &session.zone));
+            let until = until.map(|until| format!("; until {until}")).unwrap_or_default();
+            format!("{}{until}", pause.pause().reason().text())
+        }
         (_, None) => return None,
     };
-    Some(output.paint(Tone::Attention, &printable(&why)))
+    Some(session.output.paint(Tone::Attention, &printable(&why)))
 }
 
 fn running_text(running: u64, outcome: &str, output: &Output) -> String {

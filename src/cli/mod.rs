@@ -1,6 +1,8 @@
 //! The command line. Each verb has a file of its own; `terminal/` is what they share. Only here is anything printed and
 //! the exit code chosen.
 
+mod acts;
+mod all_crons;
 mod arguments;
 mod backfill;
 mod backup;
@@ -25,12 +27,14 @@ mod restore;
 mod resume;
 mod retry;
 mod run;
+mod run_input;
 mod show;
 mod skip_next;
 mod stats;
 mod status;
 mod terminal;
 mod trigger;
+mod waiting;
 mod webhook;
 
 use std::process::ExitCode;
@@ -103,6 +107,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Report(arguments) => report::report(&arguments, session),
         Verb::Stats(arguments) => stats::stats(&arguments, session),
         Verb::Outages(outages) => outages::outages(&outages, session),
+        Verb::Acts(acts) => acts::acts(&acts, session),
         Verb::History(history) => history::history(&history, session),
         Verb::Show(show) => show::show(&show, session),
         Verb::Explain(explain) => explain::explain(&explain, session),

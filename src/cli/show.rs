@@ -10,9 +10,9 @@ use super::terminal::{
     Failure, RespondingDaemon, Session, Source, TextStyle, find_run, in_short, number, painted_status,
     printable, unknown_cron,
 };
-use crate::api::wire::{CronDetails, Outage, RunDetails, Time, TimelineEntry};
+use crate::api::wire::{Act, CronDetails, Outage, RunDetails, Time, TimelineEntry};
 use crate::domain::ids::may_begin_id;
-use crate::present::{Tone, counted, outages, times};
+use crate::present::{Tone, counted, outages, times, with_short_ids};
 use crate::store::Reader;
 
 /// Show everything about one run, or one cron: its policies, what failed, how long it takes, what was changed
@@ -112,9 +112,19 @@ fn print_fields(details: &RunDetails, session: &mut Session) -> Result<(), Failu
     };
     fields.push(("sent", sent));
     fields.retain(|(_, value)| !value.is_empty());
+    fields.extend(acts_text(&details.acts, session));
     let others = details.runs.iter().filter(|other| other.run_id != run.run_id);
     fields.extend(others.map(|other| ("other run", in_short(other))));
     Ok(session.output.fields(&fields)?)
+}
+
+/// Returns a line for each act.
+fn acts_text(acts: &[Act], session: &Session) -> Vec<(&'static str, String)> {
+    let text = |act: &Act| {
+        let at = times::local_with_day(act.at.0, &session.zone);
+        printable(&format!("{at}: {} {}", act.did(), with_short_ids(&act.by_whom())))
+    };
+    acts.iter().map(|act| ("act", text(act))).collect()
 }
 
 fn print_timeline(details: &RunDetails, session: &mut Session) -> Result<(), Failure> {

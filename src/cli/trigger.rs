@@ -1,9 +1,13 @@
 //! `agentcron trigger`: starts a run now, independently of the schedule.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
+use super::run_input::read_input;
 use super::terminal::{Failure, Session, ask};
+use super::waiting::{Waiting, started};
 
 /// Start a run of a cron now
 #[derive(Args, Debug)]
@@ -14,21 +18,29 @@ one has ended.
 
 Examples:
   agentcron trigger daily-digest
+  agentcron trigger daily-digest --input question.json   with another input
+  agentcron trigger daily-digest --wait && echo 'it works'
   agentcron show $(agentcron trigger daily-digest --json | jq -r .run_id)")]
 pub(super) struct Trigger {
     /// Name of the cron
     cron: String,
+    /// A JSON file with the input of the run, or `-` for standard input; placeholders are refused
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Wait until the run has ended, print how, and exit with 0 only if it succeeded
+    #[arg(long)]
+    wait: bool,
 }
 
 pub(super) fn trigger(trigger: &Trigger, session: &mut Session) -> Result<(), Failure> {
-    let answer = ask(session, &["crons", &trigger.cron, "trigger"], &json!({}))?;
-    if session.output.is_json() {
-        return Ok(session.output.json(&answer)?);
-    }
+    let input = trigger.input.as_deref().map(read_input).transpose()?;
+    let answer = ask(session, &["crons", &trigger.cron, "trigger"], &json!({ "input": input }))?;
+    let waiting = trigger.wait.then(|| Waiting::begin(session)).transpose()?;
     let run_id = answer["run_id"].as_str().unwrap_or_default();
     let state = match answer["waits_for"].as_str() {
         Some(running) => format!("waits for run {running} to end"),
         None => "is starting".to_owned(),
     };
-    Ok(session.output.line(&format!("run {run_id} of {} {state}", trigger.cron))?)
+    let line = format!("run {run_id} of {} {state}", trigger.cron);
+    started(&answer, &line, waiting, session)
 }

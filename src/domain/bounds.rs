@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod acts;
 mod backup;
+mod feeds;
+mod grep;
 mod report;
 mod retention;
 mod waiting;
 
+pub use acts::*;
 pub use backup::*;
+pub use feeds::*;
+pub use grep::*;
 pub use report::*;
 pub use retention::*;
 pub use waiting::*;

@@ -14,6 +14,8 @@ words!(
         Request = "request",
         /// The cron itself, by `pause_after_failures`.
         Failures = "failures",
+        /// A person who paused all crons, by `pause --all`.
+        All = "all",
     }
 );
 
@@ -68,7 +70,7 @@ impl InactiveSpan {
 /// The state of a cron, apart from its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronState {
-    /// While the cron is paused, its occurrences are skipped.
+    /// The cron's own pause, which may be over. While it is in force, the cron's occurrences are skipped.
     pub paused: Option<Pause>,
     /// Whether the next occurrence is skipped.
     pub skip_next: bool,
@@ -80,20 +82,33 @@ pub struct CronState {
     pub recovered_at: Option<Timestamp>,
 }
 
-/// A pause in force.
+/// A pause of one cron or of all crons. Whether it is over follows from the time, so nothing has to happen at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Occurrences after this instant are skipped.
     pub since: Timestamp,
+    /// Occurrences at this instant or later are not; `None` if it lasts until somebody ends it.
+    pub until: Option<Timestamp>,
     pub cause: PauseCause,
     /// A human-readable explanation.
     pub note: Option<String>,
+    /// Whether it is on record that it has ended.
+    pub end_recorded: bool,
 }
 
 impl CronState {
-    /// Returns whether an occurrence falls into a pause. What was due before the pause began does not.
-    pub fn is_paused_at(&self, at: Timestamp) -> bool {
-        self.paused.as_ref().is_some_and(|pause| at > pause.since)
+    /// Returns the cron's own pause, unless it is over.
+    pub fn pause(&self, now: Timestamp) -> Option<&Pause> {
+        self.paused.as_ref().filter(|pause| pause.is_in_force(now))
+    }
+
+    /// Returns the state as it is now: without a pause that is over, and without the failures before its end.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        let over = self.paused.take_if(|pause| !pause.is_in_force(now));
+        if over.is_some_and(|pause| !pause.end_recorded) {
+            (self.failures, self.failing_since) = (0, None);
+        }
+        self
     }
 
     /// Records that a run of the cron has ended, and returns the pause if this end begins one.
@@ -112,9 +127,9 @@ impl CronState {
             }
             CronHealth::Unknown => return None,
         }
-        let limit = limit.filter(|limit| self.failures >= *limit && self.paused.is_none())?;
+        let limit = limit.filter(|limit| self.failures >= *limit && self.pause(at).is_none())?;
         let note = Some(pause_message(limit));
-        Some(self.paused.insert(Pause { since: at, cause: PauseCause::Failures, note }))
+        Some(self.paused.insert(Pause { note, ..Pause::since(at, PauseCause::Failures) }))
     }
 }
 
@@ -188,11 +203,35 @@ impl CronHealth {
 }
 
 impl Pause {
+    /// Returns a pause that begins at this instant, without an end and without a note.
+    pub fn since(since: Timestamp, cause: PauseCause) -> Self {
+        Self { since, until: None, cause, note: None, end_recorded: false }
+    }
+
+    /// Returns whether an occurrence falls into it. What was due before it began does not.
+    pub fn covers(&self, at: Timestamp) -> bool {
+        at > self.since && self.is_in_force(at)
+    }
+
+    /// Returns whether it is not over yet.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Returns its end, if that has come and is not on record.
+    pub fn end_to_record(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.filter(|until| *until <= now && !self.end_recorded)
+    }
+
     /// Returns the reason that is recorded for the occurrences that it skips.
     pub fn reason(&self) -> Reason {
+        let paused = match self.cause {
+            PauseCause::Request | PauseCause::Failures => "the cron was paused",
+            PauseCause::All => "all crons were paused",
+        };
         let message = match &self.note {
-            Some(note) => format!("the cron was paused: {note}"),
-            None => "the cron was paused on request".to_owned(),
+            Some(note) => format!("{paused}: {note}"),
+            None => format!("{paused} on request"),
         };
         Reason::new(ReasonCode::Paused, message)
     }
@@ -300,6 +339,32 @@ mod tests {
         let pause = state.paused.unwrap();
         let message = "the cron was paused: 2 runs in a row failed (pause_after_failures = 2)";
         assert_eq!(pause.reason(), Reason::new(ReasonCode::Paused, message));
+    }
+
+    #[test]
+    fn a_pause_covers_what_comes_after_its_beginning_and_before_its_end() {
+        let second = |second: i64| Timestamp::from_second(second).unwrap();
+        let pause = Pause { until: Some(second(20)), ..Pause::since(second(10), PauseCause::Request) };
+        let cases =
+            [(9, false, true), (10, false, true), (11, true, true), (19, true, true), (20, false, false)];
+        for (at, covers, in_force) in cases {
+            assert_eq!((pause.covers(second(at)), pause.is_in_force(second(at))), (covers, in_force), "{at}");
+            assert_eq!(pause.end_to_record(second(at)), (at == 20).then(|| second(20)), "{at}");
+        }
+        let state = CronState { paused: Some(pause.clone()), failures: 3, ..CronState::default() };
+        assert_eq!(state.clone().at(second(19)), state);
+        assert_eq!(state.at(second(20)), CronState::default());
+        let recorded = Pause { end_recorded: true, ..pause };
+        assert_eq!(recorded.end_to_record(second(21)), None);
+        let state = CronState { paused: Some(recorded), failures: 1, ..CronState::default() };
+        assert_eq!(state.at(second(21)), CronState { failures: 1, ..CronState::default() }, "of later runs");
+    }
+
+    #[test]
+    fn a_pause_that_is_over_keeps_no_cron_from_pausing_itself() {
+        let over = Pause { until: Some(at()), ..Pause::since(at(), PauseCause::Request) };
+        let mut state = CronState { paused: Some(over), ..CronState::default() };
+        assert!(state.run_ended(CronHealth::Fails, Some(1), at()).is_some());
     }
 
     #[test]

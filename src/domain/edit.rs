@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::backoff;
 use super::bounds::{ON_TIME_WITHIN, START_DEADLINE_MAX};
 use super::cron::Cron;
-use super::cron_state::CronState;
+use super::cron_state::{CronState, Pause};
 use super::ids::FIRST_RUN;
 use super::plan::{SkipReason, due_at, is_excluded, names, next_within, start_deadline, too_late};
 use super::reason::{Reason, ReasonCode};
@@ -32,10 +32,16 @@ pub fn drop_reason(cron: &Cron) -> Reason {
     Reason::new(ReasonCode::Edited, message)
 }
 
-/// Returns why a run must not be sent that waits while its cron is paused; `None` if the cron is not paused, or
+/// Returns why a run must not be sent that waits while its cron, or all crons, are paused; `None` if they are not, or
 /// if a person asked for the run: a paused cron can be triggered. Nobody asked for its retries.
-pub fn unsent_while_paused(run: &Run, state: &CronState) -> Option<Unsent> {
-    let pause = state.paused.as_ref().filter(|_| is_of_calendar(run.trigger) || is_automatic_retry(run))?;
+pub fn unsent_while_paused(
+    run: &Run,
+    state: &CronState,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Option<Unsent> {
+    let pause = state.pause(now).or(pause_of_all.filter(|pause| pause.is_in_force(now)));
+    let pause = pause.filter(|_| is_of_calendar(run.trigger) || is_automatic_retry(run))?;
     Some(Unsent { status: Status::Skipped, reason: pause.reason() })
 }
 

@@ -1,6 +1,7 @@
 //! Floor 0: the types and rules of the domain. Pure: no IO, no clock, no randomness, no async, no SQL, no wire format.
 
 pub mod access;
+pub mod act;
 pub mod backoff;
 pub mod bounds;
 pub mod breaker;
@@ -15,6 +16,7 @@ pub mod ids;
 pub mod lease;
 pub mod limits;
 pub mod log;
+pub mod needle;
 pub mod origin;
 pub mod outage;
 pub mod overload;

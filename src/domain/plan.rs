@@ -2,6 +2,7 @@
 //! the same plan.
 
 mod instants;
+mod ranges;
 
 use std::time::Duration;
 
@@ -12,13 +13,15 @@ use super::bounds::{
     BACKFILL_DEADLINE, OCCURRENCES_PER_PASS, ON_TIME_WITHIN, RECOVERED_WAIT, START_DEADLINE_MAX,
 };
 use super::cron::{Catchup, Cron, Overlap};
-use super::cron_state::CronState;
+use super::cron_state::{CronState, Pause};
 use super::ids::{FIRST_RUN, RunId};
 use super::outage::{Away, Outage};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
 pub(super) use instants::names;
+use ranges::{drop_one, miss, pause};
+
 pub use instants::{Decided, just_before, next_within};
 
 /// What a record says of the run in its way, and what it says once it is known that nobody could see that run.
@@ -33,10 +36,12 @@ pub struct Plan {
     pub decisions: Vec<Decision>,
     /// Every occurrence up to and including this instant is decided; the next plan begins after it.
     pub cursor: Timestamp,
-    /// When to plan again; `None` if no occurrence follows.
+    /// When to plan again: at the next occurrence, or at the end of the cron's pause; `None` if neither follows.
     pub next_wake: Option<Timestamp>,
     /// Whether an occurrence was skipped because of `skip-next`, which skips only one.
     pub used_skip_next: bool,
+    /// The end of the cron's pause, if that has come and is not on record.
+    pub pause_ended: Option<Timestamp>,
 }
 
 /// What is done about one occurrence, or about a range of them.
@@ -55,8 +60,9 @@ pub enum Decision {
     },
     /// The occurrence is deliberately not started.
     Skip { scheduled_for: Timestamp, reason: SkipReason },
-    /// The cron was paused: one record for the whole range of `count` occurrences, `last` included.
-    Pause { first: Timestamp, last: Timestamp, count: u64 },
+    /// The cron was paused, by its own pause or by one of all crons: one record for the whole range of `count` occurrences,
+    /// `last` included.
+    Pause { first: Timestamp, last: Timestamp, count: u64, pause: Pause },
     /// Only the former definition of the cron names them: one record for the whole range, `last` included.
     Drop { first: Timestamp, last: Timestamp, count: u64, reason: Reason },
     /// The occurrences were found too late: one record for the whole range, `last` included.
@@ -202,6 +208,8 @@ pub struct Former<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct PlanFacts<'a> {
     pub state: &'a CronState,
+    /// The pauses of all crons that had not ended at `cursor`, the earliest first.
+    pub pauses_of_all: &'a [Pause],
     /// The last instant that is accounted for.
     pub cursor: Timestamp,
     pub decided: &'a Decided,
@@ -214,6 +222,19 @@ pub struct PlanFacts<'a> {
 }
 
 impl PlanFacts<'_> {
+    /// Returns the pause that an occurrence of this instant falls into. One of the cron itself goes before one of all
+    /// crons, so that its record goes on.
+    fn pause_at(&self, at: Timestamp) -> Option<&Pause> {
+        let own = self.state.paused.iter();
+        own.chain(self.pauses_of_all).find(|pause| pause.covers(at))
+    }
+
+    /// Returns the pause of all crons that is in force now: then nothing of the calendar is started, not even what was due
+    /// before.
+    fn pause_of_all_now(&self) -> Option<&Pause> {
+        self.pauses_of_all.iter().find(|pause| pause.is_in_force(self.now))
+    }
+
     /// Returns the outage that an occurrence of this instant fell into, so that it is found late.
     fn found_late_by(&self, at: Timestamp) -> Option<&Outage> {
         let in_the_way = |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk | Away::Record);
@@ -243,7 +264,8 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
     let PlanFacts { state, cursor, decided, mut active, now, .. } = *facts;
     match (former, active.wait_until(now)) {
         (None, Some(until)) => {
-            return Plan { decisions: Vec::new(), cursor, next_wake: Some(until), used_skip_next: false };
+            let (decisions, next_wake) = (Vec::new(), Some(until));
+            return Plan { decisions, cursor, next_wake, used_skip_next: false, pause_ended: None };
         }
         // An edit cannot wait for a run to be looked at. What may have to wait for that run is fired, and waits.
         (Some(_), Some(_)) => active.running = None,
@@ -253,8 +275,8 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
     let mut decisions = Vec::new();
     let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
-        if state.is_paused_at(at) {
-            pause(&mut decisions, at);
+        if let Some(paused) = facts.pause_at(at) {
+            pause(&mut decisions, at, paused);
             continue;
         }
         if let Some(former) = former
@@ -282,6 +304,13 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
         if is_unsure && (too_late.is_some() || decision.is_skip_for_another_run()) {
             decision = look_for(cron, at, now);
         }
+        if let (Decision::Fire { .. }, Some(paused)) = (&decision, facts.pause_of_all_now()) {
+            if !is_unsure {
+                pause(&mut decisions, at, paused);
+                continue;
+            }
+            decision = look_for(cron, at, now);
+        }
         let is_excluded = matches!(decision, Decision::Skip { reason: SkipReason::Excluded, .. });
         if skip_next && !is_excluded {
             skip_next = false;
@@ -292,11 +321,13 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
         }
         decisions.push(decision);
     }
+    let end_of_pause = state.paused.as_ref().and_then(|pause| pause.until);
     Plan {
         decisions,
         cursor: due.instants.last().copied().unwrap_or(cursor),
-        next_wake: due.next,
+        next_wake: due.next.into_iter().chain(end_of_pause.filter(|until| *until > now)).min(),
         used_skip_next: state.skip_next && !skip_next,
+        pause_ended: state.paused.as_ref().and_then(|pause| pause.end_to_record(now)),
     }
 }
 
@@ -371,35 +402,6 @@ pub(super) fn too_late(
         Catchup::Latest if later_one_is_due => Some(MissReason::LaterOne),
         Catchup::Latest | Catchup::All => None,
     }
-}
-
-fn miss(decisions: &mut Vec<Decision>, at: Timestamp, why: MissReason, during: Option<&Outage>) {
-    if let Some(Decision::Miss { last, count, reason, outage, .. }) = decisions.last_mut()
-        && (*reason, outage.as_ref()) == (why, during)
-    {
-        *last = at;
-        *count += 1;
-        return;
-    }
-    decisions.push(Decision::Miss { first: at, last: at, count: 1, reason: why, outage: during.cloned() });
-}
-
-fn pause(decisions: &mut Vec<Decision>, at: Timestamp) {
-    if let Some(Decision::Pause { last, count, .. }) = decisions.last_mut() {
-        *last = at;
-        *count += 1;
-        return;
-    }
-    decisions.push(Decision::Pause { first: at, last: at, count: 1 });
-}
-
-fn drop_one(decisions: &mut Vec<Decision>, at: Timestamp, reason: &Reason) {
-    if let Some(Decision::Drop { last, count, .. }) = decisions.last_mut() {
-        *last = at;
-        *count += 1;
-        return;
-    }
-    decisions.push(Decision::Drop { first: at, last: at, count: 1, reason: reason.clone() });
 }
 
 /// Decides about an occurrence that is found on time, with a deadline, or else is caught up.

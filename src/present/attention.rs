@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{counted, first_words, runs, times};
 use crate::domain::backoff;
 use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
-use crate::domain::cron_state::{CronStatus, PauseCause};
+use crate::domain::cron_state::{CronStatus, Pause, PauseCause};
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
@@ -19,6 +19,8 @@ use crate::webhook::{is_of, redacted};
 words!(
     /// What something is about, the worst first.
     Concern {
+        /// All crons are paused. It is wanted, and stands first all the same: nothing of the schedule fires.
+        AllPaused = "all_paused",
         /// The daemon does not run, or does not respond.
         Daemon = "daemon",
         /// The store cannot commit.
@@ -100,6 +102,11 @@ impl Attention {
 }
 
 impl Concern {
+    /// Returns what the order of the list depends on first: what somebody wanted comes last, but for what stops everything.
+    pub fn rank(self, needs_person: bool) -> (bool, Self) {
+        (!needs_person && self != Concern::AllPaused, self)
+    }
+
     /// Whether it keeps all webhooks, or all to one URL, from their receivers.
     pub fn is_of_all_webhooks(self) -> bool {
         matches!(
@@ -120,6 +127,7 @@ impl Concern {
 
     fn shown(self) -> (&'static str, Option<&'static str>) {
         match self {
+            Concern::AllPaused => ("all crons", None),
             Concern::Daemon => ("daemon", None),
             Concern::Disk => ("disk", None),
             Concern::Backend => ("agent server", None),
@@ -147,18 +155,19 @@ impl Concern {
 /// Returns everything that is wrong or unusual, the worst first.
 pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
+    found.extend(snapshot.pause_of_all.as_ref().map(|pause| all_paused(pause, now)));
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
     found.extend(suspected(snapshot));
     found.extend(unstarted(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
-    found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot)));
+    found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot, now)));
     found.extend(denied(snapshot.overview.denied));
     found.extend(undelivered(snapshot, now));
     found.extend(snapshot.lost.map(lost));
     found.extend(of_queue(&snapshot.queue));
     found.sort_by(|a, b| {
-        let key = |one: &Attention| (!one.needs_person, one.what, one.since);
+        let key = |one: &Attention| (one.what.rank(one.needs_person), one.since);
         key(a).cmp(&key(b)).then_with(|| a.subject.cmp(&b.subject))
     });
     found
@@ -383,7 +392,21 @@ fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Atte
     Some(found.since(notice.at))
 }
 
-fn cron(row: &CronHead, snapshot: &StatusSnapshot) -> Option<Attention> {
+fn all_paused(pause: &Pause, now: Timestamp) -> Attention {
+    let note = pause.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    let text = format!("paused{note}; nothing of any schedule fires{}", end_of(pause, now));
+    Attention::new(Concern::AllPaused, text)
+        .since(pause.since)
+        .todo("`agentcron resume --all` ends the pause")
+        .on_purpose()
+}
+
+/// Returns `, ends in 3 h` if a pause ends by itself.
+fn end_of(pause: &Pause, now: Timestamp) -> String {
+    pause.until.map(|until| format!(", ends {}", times::relative(until, now))).unwrap_or_default()
+}
+
+fn cron(row: &CronHead, snapshot: &StatusSnapshot, now: Timestamp) -> Option<Attention> {
     let (name, state) = (&row.name, &row.state);
     let found = match &row.status {
         Err(problem) => {
@@ -408,9 +431,11 @@ fn cron(row: &CronHead, snapshot: &StatusSnapshot) -> Option<Attention> {
                     let note = pause.note.as_deref().unwrap_or("on request");
                     let found = |text| Attention::new(Concern::CronPaused, text).since(pause.since);
                     match pause.cause {
-                        PauseCause::Request => found(format!("paused: {note}"))
-                            .todo(format!("`agentcron resume {name}` ends the pause"))
-                            .on_purpose(),
+                        PauseCause::Request | PauseCause::All => {
+                            found(format!("paused: {note}{}", end_of(pause, now)))
+                                .todo(format!("`agentcron resume {name}` ends the pause"))
+                                .on_purpose()
+                        }
                         PauseCause::Failures => {
                             let error = error.map(|error| format!("; {error}")).unwrap_or_default();
                             found(format!("paused after failures: {note}{error}"))

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Tone, outages, runs, times};
 use crate::domain::cron::Cron;
-use crate::domain::cron_state::{InactiveCause, InactiveSpan, Pause};
+use crate::domain::cron_state::{InactiveCause, InactiveSpan, Pause, PauseCause};
 use crate::domain::plan::is_excluded;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{RunState, Status};
@@ -145,7 +145,8 @@ fn recorded(row: &RunRow) -> Explanation<'_> {
 fn future<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     let InstantFacts { record, cron, at, .. } = *facts;
     let state = &record.state;
-    if let Some(pause) = &state.paused {
+    let mut pauses = state.paused.iter().chain(&record.pauses_of_all);
+    if let Some(pause) = pauses.find(|pause| pause.covers(at)) {
         return Explanation::WillBePaused(pause);
     }
     if is_excluded(cron, at) {
@@ -248,11 +249,7 @@ impl Explanation<'_> {
             Explanation::BeforeStart(start) => format!("it is before start_time, {}", local(start)),
             Explanation::AfterEnd(end) => format!("it is at or after end_time, {}", local(end)),
             Explanation::WillBeExcluded => "it falls on an excluded day and will be skipped".to_owned(),
-            Explanation::WillBePaused(pause) => format!(
-                "the cron has been paused since {} ({}); it will be skipped unless the cron is resumed first",
-                local(&pause.since),
-                pause.note.as_deref().unwrap_or("on request")
-            ),
+            Explanation::WillBePaused(pause) => paused_text(pause, zone),
             Explanation::WillBeSkipped => "skip-next was requested: it will be skipped".to_owned(),
             Explanation::WillFire => "scheduled".to_owned(),
             Explanation::BeingPlanned => "the daemon is planning it now".to_owned(),
@@ -290,6 +287,17 @@ impl InstantVerdict {
             | InstantVerdict::NoRecord => Tone::Attention,
         }
     }
+}
+
+fn paused_text(pause: &Pause, zone: &TimeZone) -> String {
+    let local = |at: Timestamp| times::local_with_day(at, zone);
+    let (paused, resumed) = match pause.cause {
+        PauseCause::Request | PauseCause::Failures => ("the cron has been paused", "the cron is resumed"),
+        PauseCause::All => ("all crons have been paused", "they are resumed"),
+    };
+    let until = pause.until.map(|until| format!(", until {}", local(until))).unwrap_or_default();
+    let (since, note) = (local(pause.since), pause.note.as_deref().unwrap_or("on request"));
+    format!("{paused} since {since} ({note}){until}; it will be skipped unless {resumed} first")
 }
 
 /// Whether the run ended because it still waited to be sent at its start deadline.

@@ -18,8 +18,9 @@ use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
 use super::sync_crons::remove;
-use super::{Store, StoreError, inactive_spans};
+use super::{Store, StoreError, acts, inactive_spans};
 use crate::config::CronIdentity;
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::domain::limits::may_add_cron;
@@ -102,9 +103,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] if there are too many already, [`StoreError::BadRow`] if the definition
     /// cannot be read back.
-    pub async fn create_api_cron(&self, now: Timestamp, new: NewApiCron) -> Result<StoredCron, StoreError> {
+    pub async fn create_api_cron(
+        &self,
+        now: Timestamp,
+        by: Actor,
+        new: NewApiCron,
+    ) -> Result<StoredCron, StoreError> {
         let installation = self.installation_id();
-        let (stored, definition_id) = self.write(move |tx| create(tx, installation, &new, now)).await?;
+        let (stored, definition_id) = self
+            .write(move |tx| {
+                let created = create(tx, installation, &new, now)?;
+                record(tx, now, &by, ActKind::Created, (created.0.cron.cron_id, &created.0.cron.name))?;
+                Ok(created)
+            })
+            .await?;
         self.definitions.keep(definition_id, Arc::clone(&stored.cron));
         Ok(stored)
     }
@@ -117,6 +129,7 @@ impl Store {
     pub async fn change_api_cron<E: Send + 'static>(
         &self,
         now: Timestamp,
+        by: Actor,
         cron_id: CronId,
         mut change: impl FnMut(&StoredCron) -> Result<ChangedCron, E> + Send + 'static,
     ) -> Result<ApiCronChange<E>, StoreError> {
@@ -131,6 +144,7 @@ impl Store {
                     Err(refusal) => return Ok((ApiCronChange::Refused(refusal), None)),
                 };
                 let (stored, replaced) = replace(tx, &cache, (stored, old_id), changed, now)?;
+                record(tx, now, &by, ActKind::Updated, (cron_id, &stored.cron.name))?;
                 Ok((ApiCronChange::Changed(stored), Some(replaced)))
             })
             .await?;
@@ -145,6 +159,7 @@ impl Store {
     pub async fn remove_api_cron(
         &self,
         now: Timestamp,
+        by: Actor,
         cron_id: CronId,
     ) -> Result<ApiCronRemoval, StoreError> {
         let cache = self.definitions.clone();
@@ -164,6 +179,7 @@ impl Store {
                 let reason = Reason::new(ReasonCode::Removed, message);
                 let unaccounted = account_until(tx, &cache, &entry, NewVersion::Removed(&reason), now)?;
                 remove(tx, cron_id, now, &reason)?;
+                record(tx, now, &by, ActKind::Deleted, (cron_id, &entry.name))?;
                 Ok((ApiCronRemoval::Removed, unaccounted))
             })
             .await?;
@@ -175,6 +191,16 @@ impl Store {
     pub async fn api_cron(&self, cron_id: CronId) -> Result<Option<StoredCron>, StoreError> {
         self.read_at_one_moment(move |tx| Ok(stored(tx, cron_id)?.map(|(stored, _)| stored))).await
     }
+}
+
+fn record(
+    tx: &Transaction<'_>,
+    at: Timestamp,
+    by: &Actor,
+    what: ActKind,
+    (cron_id, name): (CronId, &str),
+) -> Result<(), StoreError> {
+    acts::record(tx, &Act { at, by: by.clone(), what, subject: Subject::cron(cron_id, name), note: None })
 }
 
 fn create(

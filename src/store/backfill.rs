@@ -11,7 +11,8 @@ use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
 use super::sql::Transaction;
-use super::{Purpose, Store, StoreError, rollups, waiting_limits};
+use super::{Purpose, Store, StoreError, acts, rollups, waiting_limits};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::backoff;
 use crate::domain::bounds::BACKFILL_INSTANTS_MAX;
 use crate::domain::cron::Cron;
@@ -71,6 +72,7 @@ impl Store {
     pub async fn backfill(
         &self,
         now: Timestamp,
+        by: Actor,
         order: BackfillOrder,
     ) -> Result<Option<Backfill>, StoreError> {
         let cache = self.definitions.clone();
@@ -82,7 +84,7 @@ impl Store {
                 })
                 .await
             }
-            Purpose::Act => self.write(move |tx| act(tx, &cache, &order, now)).await,
+            Purpose::Act => self.write(move |tx| act(tx, &cache, &order, &by, now)).await,
         }
     }
 }
@@ -91,6 +93,7 @@ fn act(
     tx: &Transaction<'_>,
     cache: &Definitions,
     order: &BackfillOrder,
+    by: &Actor,
     now: Timestamp,
 ) -> Result<Option<Backfill>, StoreError> {
     let Some((scheduled, backfill)) = planned(tx, cache, order)? else { return Ok(None) };
@@ -100,6 +103,12 @@ fn act(
         leave_range(tx, cache, &scheduled.cron, scheduled_for)?;
         let times = RunTimes { scheduled_for, due_at: now, start_before };
         insert_pending(tx, &scheduled, times, Trigger::Backfill)?;
+    }
+    let runs = backfill.lines.iter().filter(|line| line.fate == BackfillFate::Run).count();
+    if runs > 0 {
+        let subject = Subject::cron(scheduled.cron.cron_id, &scheduled.cron.name);
+        let note = Some(format!("{runs} of the occurrences from {} to {}", backfill.from, order.to));
+        acts::record(tx, &Act { at: now, by: by.clone(), what: ActKind::Backfilled, subject, note })?;
     }
     Ok(Some(backfill))
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::rows::{millis, run};
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::ids::RunId;
 use crate::domain::run::{CancelCause, Phase, Run, RunState};
 
@@ -32,6 +33,7 @@ impl Store {
     pub async fn cancel_run(
         &self,
         now: Timestamp,
+        by: Actor,
         run_id: RunId,
     ) -> Result<Option<CancelledRun>, StoreError> {
         self.write(move |tx| {
@@ -54,6 +56,8 @@ impl Store {
                  act_at = iif(phase IN ('pending', 'running'), ?3, act_at) WHERE run_id = ?1",
                 (run_id.to_string(), CancelCause::Request.as_str(), millis(now)),
             )?;
+            let (by, what, subject) = (by.clone(), ActKind::Cancelled, Subject::run(&run));
+            acts::record(tx, &Act { at: now, by, what, subject, note: None })?;
             Ok(Some(CancelledRun { run, effect }))
         })
         .await

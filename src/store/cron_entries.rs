@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::sql::{Row, Transaction, named_params};
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
@@ -37,8 +38,8 @@ pub(super) struct PausedByFailures {
     pub(super) failures: u32,
 }
 
-const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, \
-     skip_next, failures, failing_since, recovered_at, source, turn, history_deleted_until";
+const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, paused_until, \
+     pause_ended, skip_next, failures, failing_since, recovered_at, source, turn, history_deleted_until";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -112,7 +113,13 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
 pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
     let paused_at = time_option(row, "paused_at")?;
     let paused = match (paused_at, parsed_option(row, "pause_cause")?) {
-        (Some(since), Some(cause)) => Some(Pause { since, cause, note: row.get("pause_note")? }),
+        (Some(since), Some(cause)) => Some(Pause {
+            since,
+            until: time_option(row, "paused_until")?,
+            cause,
+            note: row.get("pause_note")?,
+            end_recorded: row.get("pause_ended")?,
+        }),
         (_, _) => None,
     };
     Ok(CronState {
@@ -128,6 +135,7 @@ pub(super) fn state_from_row(row: &Row<'_>) -> Result<CronState, StoreError> {
 pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronState) -> Result<(), StoreError> {
     let pause = state.paused.as_ref();
     let sql = "UPDATE crons SET paused_at = :paused_at, pause_cause = :pause_cause, pause_note = :pause_note, \
+               paused_until = :paused_until, pause_ended = :pause_ended, \
                skip_next = :skip_next, failures = :failures, failing_since = :failing_since, recovered_at = :recovered_at \
                WHERE cron_id = :cron_id";
     tx.execute(
@@ -137,6 +145,8 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
             ":paused_at": pause.map(|pause| millis(pause.since)),
             ":pause_cause": pause.map(|pause| pause.cause.as_str()),
             ":pause_note": pause.and_then(|pause| pause.note.as_deref()),
+            ":paused_until": pause.and_then(|pause| pause.until).map(millis),
+            ":pause_ended": pause.is_some_and(|pause| pause.end_recorded),
             ":skip_next": state.skip_next,
             ":failures": state.failures,
             ":failing_since": state.failing_since.map(millis),
@@ -158,11 +168,15 @@ pub(super) fn count_failure(
     let Some(cron_id) = run.cron_id() else { return Ok(None) };
     let Some(entry) = by_id(tx, cron_id)?.filter(|entry| !entry.removed) else { return Ok(None) };
     let mut state = entry.state.clone();
-    let pauses = state.run_ended(CronHealth::shown_by(outcome), limit, now).is_some();
+    let pause = state.run_ended(CronHealth::shown_by(outcome), limit, now).cloned();
+    if let Some(Pause { note, .. }) = &pause {
+        let (by, what, subject) = (Actor::AGENTCRON, ActKind::Paused, Subject::run(run));
+        acts::record(tx, &Act { at: now, by, what, subject, note: note.clone() })?;
+    }
     if state != entry.state {
         save_state(tx, cron_id, &state)?;
     }
-    Ok(pauses.then_some(PausedByFailures { cron_name: entry.name, failures: state.failures }))
+    Ok(pause.map(|_| PausedByFailures { cron_name: entry.name, failures: state.failures }))
 }
 
 fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {

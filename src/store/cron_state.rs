@@ -2,19 +2,21 @@
 
 use jiff::Timestamp;
 
-use super::cron_entries::{self, save_state};
+use super::cron_entries::{self, CronEntry, save_state};
 use super::edits::revise_waiting;
 use super::planning::plan_until;
+use super::rows::whole_millis;
 use super::scheduled_crons::scheduled;
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts, pauses_of_all};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};
 
 /// A change that a person can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CronStateChange {
-    /// Skips its waiting runs and its occurrences from now on, for the reason in the note. Without one, a pause in
-    /// force keeps its own.
-    Pause(Option<String>),
+    /// Skips its waiting runs and its occurrences from now on, until this instant if there is one, for the reason in the
+    /// note. Without a note, a pause in force keeps its own.
+    Pause { note: Option<String>, until: Option<Timestamp> },
     /// Fires its occurrences again from now on, and forgets its failures.
     Resume,
     /// Skips its next occurrence.
@@ -25,9 +27,34 @@ pub enum CronStateChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedCronState {
     pub before: CronState,
+    /// If the cron has no pause of its own, its pause is the one of all crons that is in force.
     pub after: CronState,
     /// How many waiting runs the change has skipped.
     pub skipped: usize,
+}
+
+impl CronStateChange {
+    fn kind(&self) -> ActKind {
+        match self {
+            Self::Pause { .. } => ActKind::Paused,
+            Self::Resume => ActKind::Resumed,
+            Self::SkipNext => ActKind::SkipNext,
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        match self {
+            Self::Pause { note, until } => pause_note(note.as_deref(), *until),
+            Self::Resume | Self::SkipNext => None,
+        }
+    }
+}
+
+/// Returns what the act of a pause says of it.
+pub(super) fn pause_note(note: Option<&str>, until: Option<Timestamp>) -> Option<String> {
+    let until = until.map(|until| format!("until {until}"));
+    let parts: Vec<&str> = note.into_iter().chain(until.as_deref()).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 impl Store {
@@ -35,6 +62,7 @@ impl Store {
     pub async fn change_cron_state(
         &self,
         now: Timestamp,
+        by: Actor,
         name: String,
         change: CronStateChange,
     ) -> Result<Option<ChangedCronState>, StoreError> {
@@ -43,25 +71,32 @@ impl Store {
             let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
             // What was due until now is decided by the state that the cron had until now.
             plan_until(tx, &scheduled(tx, &cache, &entry)?, now)?;
-            let before = entry.state;
-            let mut after = match cron_entries::by_id(tx, entry.cron_id)? {
-                Some(planned) => planned.state,
-                None => return Ok(None),
+            let before = entry.state.at(now);
+            let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
+                return Ok(None);
             };
+            let planned = planned.at(now);
+            let mut after = planned.clone();
             match &change {
-                CronStateChange::Pause(note) => {
-                    let (since, former) = after.paused.map_or((now, None), |pause| (pause.since, pause.note));
-                    let (cause, note) = (PauseCause::Request, note.clone().or(former));
-                    after.paused = Some(Pause { since, cause, note });
+                CronStateChange::Pause { note, until } => {
+                    let former = after.paused.take().unwrap_or(Pause::since(now, PauseCause::Request));
+                    let (cause, note) = (PauseCause::Request, note.clone().or(former.note));
+                    after.paused = Some(Pause { until: until.map(whole_millis), cause, note, ..former });
                 }
                 CronStateChange::Resume => {
                     after = CronState { skip_next: after.skip_next, ..CronState::default() }
                 }
                 CronStateChange::SkipNext => after.skip_next = true,
             }
+            if after != planned {
+                let (by, what) = (by.clone(), change.kind());
+                let subject = Subject::cron(entry.cron_id, &entry.name);
+                acts::record(tx, &Act { at: now, by, what, subject, note: change.note() })?;
+            }
             save_state(tx, entry.cron_id, &after)?;
             let skipped = revise_waiting(tx, &cache, entry.cron_id, now)?;
-            Ok(Some(ChangedCronState { before, after, skipped }))
+            let paused = after.paused.or(pauses_of_all::now(tx, now)?);
+            Ok(Some(ChangedCronState { before, after: CronState { paused, ..after }, skipped }))
         })
         .await
     }

@@ -7,7 +7,8 @@ use super::counts::{Counted, Tx};
 use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, time_option};
 use super::sql::{Row, Transaction, named_params};
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::{DeliveryMode, Hold, HoldCause, Release};
@@ -39,6 +40,7 @@ impl Store {
     pub async fn hold_webhooks(
         &self,
         now: Timestamp,
+        by: Actor,
         note: Option<String>,
     ) -> Result<DeliveryModeChange, StoreError> {
         self.write(move |tx| {
@@ -48,7 +50,11 @@ impl Store {
                 DeliveryMode::Held(hold) if hold.cause == cause => hold.since,
                 DeliveryMode::Held(_) | DeliveryMode::Free | DeliveryMode::Released(_) => now,
             };
-            change(tx, before, &DeliveryMode::Held(Hold { cause, since, note: note.clone() }))
+            let after = DeliveryMode::Held(Hold { cause, since, note: note.clone() });
+            if before != after {
+                record(tx, now, &by, ActKind::WebhooksHeld, note.clone())?;
+            }
+            change(tx, before, &after)
         })
         .await
     }
@@ -69,6 +75,7 @@ impl Store {
     pub async fn release_webhooks(
         &self,
         now: Timestamp,
+        by: Actor,
         per_second: Option<u32>,
     ) -> Result<DeliveryModeChange, StoreError> {
         self.write(move |tx| {
@@ -77,7 +84,12 @@ impl Store {
                 Some(release) if backlog_is_left(tx, release, now)? => Some(release),
                 Some(_) | None => None,
             };
-            change(tx, mode(tx)?, &release.map_or(DeliveryMode::Free, DeliveryMode::Released))
+            let (before, after) = (mode(tx)?, release.map_or(DeliveryMode::Free, DeliveryMode::Released));
+            if before != after {
+                let note = release.map(|release| format!("at {} per second", release.per_second));
+                record(tx, now, &by, ActKind::WebhooksReleased, note)?;
+            }
+            change(tx, before, &after)
         })
         .await
     }
@@ -86,13 +98,21 @@ impl Store {
     pub async fn discard_webhooks(
         &self,
         now: Timestamp,
+        by: Actor,
         before: Timestamp,
         reason: Reason<DeliveryReasonCode>,
     ) -> Result<usize, StoreError> {
         let mut discarded = 0;
         loop {
-            let reason = reason.clone();
-            let suppressed = self.write(move |tx| suppress(tx, now, before, &reason)).await?;
+            let (reason, by, is_first) = (reason.clone(), by.clone(), discarded == 0);
+            let suppress_some = move |tx: &Tx<'_>| {
+                let suppressed = suppress(tx, now, before, &reason)?;
+                if is_first && suppressed > 0 {
+                    record(tx, now, &by, ActKind::WebhooksDiscarded, reason.message.clone())?;
+                }
+                Ok(suppressed)
+            };
+            let suppressed = self.write(suppress_some).await?;
             discarded += suppressed;
             if suppressed < SUPPRESSED_PER_COMMIT {
                 return Ok(discarded);
@@ -112,7 +132,7 @@ impl Store {
         })
         .await?;
         let reason = Reason::new(DeliveryReasonCode::Disabled, DISABLED);
-        self.discard_webhooks(now, Timestamp::MAX, reason).await
+        self.discard_webhooks(now, Actor::AGENTCRON, Timestamp::MAX, reason).await
     }
 
     /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks
@@ -196,6 +216,16 @@ fn backlog_is_left(tx: &Transaction<'_>, release: Release, now: Timestamp) -> Re
     // If the clock was set back, what is not due yet by the new time is no backlog.
     let due_by = release.since.min(now);
     tx.query_value("SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at <= ?1)", [millis(due_by)])
+}
+
+fn record(
+    tx: &Transaction<'_>,
+    at: Timestamp,
+    by: &Actor,
+    what: ActKind,
+    note: Option<String>,
+) -> Result<(), StoreError> {
+    acts::record(tx, &Act { at, by: by.clone(), what, subject: Subject::default(), note })
 }
 
 fn change(

@@ -14,7 +14,7 @@ use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::{Transaction, named_params};
 use super::waits_for::count_deadline_from;
-use super::{StoreError, owed_webhooks};
+use super::{StoreError, owed_webhooks, pauses_of_all};
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::edit::{
     Unsent, drop_reason, due_after_edit, start_before_after_edit, unsent_after_edit, unsent_while_paused,
@@ -114,7 +114,7 @@ pub(super) fn revise(
         let message = format!("{} was removed before the run was sent", entry.name);
         Some(Unsent { status: Status::Skipped, reason: Reason::new(ReasonCode::Removed, message) })
     } else {
-        match unsent_while_paused(run, &entry.state) {
+        match unsent_while_paused(run, &entry.state, pauses_of_all::now(tx, now)?.as_ref(), now) {
             Some(unsent) => Some(unsent),
             None => redefine(tx, cache, entry, run, now)?,
         }

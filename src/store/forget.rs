@@ -38,7 +38,7 @@ pub struct Forgotten {
 
 /// The tables besides `runs` that have rows about a cron under its id. Whatever is stored about a cron and is not deleted
 /// with its runs belongs here.
-const TABLES_ABOUT_CRON: [&str; 1] = ["inactive_spans"];
+const TABLES_ABOUT_CRON: [&str; 2] = ["acts", "inactive_spans"];
 
 /// What was found about a subject.
 struct Found {
@@ -233,6 +233,7 @@ fn delete_all(tx: &Transaction<'_>, rows: &[i64]) -> Result<Deleted, StoreError>
     let done = rows.iter().try_for_each(|seq| {
         demand_finished(tx, *seq)?;
         let Some(record) = Record::read(tx, *seq)? else { return Ok(()) };
+        tx.execute("DELETE FROM acts WHERE run_id = ?1", [record.run_id.to_string()])?;
         deleted.add(delete_run(tx, &record)?);
         Ok(())
     });

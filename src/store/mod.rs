@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
 //! and never write SQL. Each operation is one transaction.
 
+mod acts;
 mod api_crons;
 mod backfill;
 mod backup;
@@ -36,6 +37,9 @@ mod occurrences;
 mod open;
 mod outages;
 mod owed_webhooks;
+mod own_input;
+mod pause_all;
+mod pauses_of_all;
 mod planning;
 mod read;
 mod readers;
@@ -99,12 +103,14 @@ pub use lock::DaemonLock;
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
+pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
-    AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronRecord, CronRow,
-    CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,
-    FailingWebhooks, Failures, LostWebhooks, Measures, Notice, Overview, PageCursor, QueuedWebhooks, Reader,
-    ReceiverTally, Recent, ReportSnapshot, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD,
-    StatusSnapshot, Unstarted, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
+    CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied,
+    EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions, News, Notice,
+    Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot, RunDetails,
+    RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, Version, WatchUntil,
+    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
@@ -115,7 +121,7 @@ pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
-pub use trigger::TriggeredRun;
+pub use trigger::{TriggerRequest, TriggeredRun};
 pub use weather::{StoreFault, Weather};
 
 use counts::Tx;
@@ -255,6 +261,11 @@ impl Store {
     /// Returns after the next commit, or at once if there was one since the last call.
     pub async fn next_commit(&self) {
         self.writer.committed().notified().await;
+    }
+
+    /// Returns a receiver that is told of every commit from now on; many commits may be one.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<()> {
+        self.writer.commits().subscribe()
     }
 
     /// Returns how many changes wait for the writer.

@@ -15,9 +15,10 @@ use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::ScheduledCron;
 use super::set_back::decided;
 use super::sql::Transaction;
-use super::{StoreError, outages, skipped_ranges, zone_rules};
+use super::{StoreError, acts, outages, pauses_of_all, skipped_ranges, zone_rules};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron::{Cron, Overlap};
-use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::cron_state::Pause;
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::outage::Outage;
 use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_before, plan, undecided_after};
@@ -39,9 +40,8 @@ pub(super) struct PlannedCron {
 
 /// Plans one cron up to `now`, in as many plans as it takes.
 pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
-    let outages = outages::lasting_since(tx, scheduled.cursor)?;
     let mut room = Room::none();
-    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
+    let mut pass = Pass::begin(tx, scheduled.cursor, &mut room, now)?;
     loop {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
         let planned = pass.plan(tx, scheduled, None, &entry)?;
@@ -60,9 +60,8 @@ pub(super) fn plan_edited_until(
     reason: &Reason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let outages = outages::lasting_since(tx, former.cursor)?;
     let mut room = Room::none();
-    let mut pass = Pass::begin(tx, &outages, &mut room, now)?;
+    let mut pass = Pass::begin(tx, former.cursor, &mut room, now)?;
     let mut after = undecided_after(&former.cron, former.cursor, now);
     while let Some(cursor) = after {
         let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
@@ -75,7 +74,8 @@ pub(super) fn plan_edited_until(
 /// What the plans of one pass have in common.
 pub(super) struct Pass<'a> {
     now: Timestamp,
-    outages: &'a [Outage],
+    outages: Vec<Outage>,
+    pauses_of_all: Vec<Pause>,
     served: ServedTurns,
     failovers: Failovers,
     /// As [`PlanFacts::unsure`].
@@ -84,15 +84,18 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
+    /// `since` is the earliest cursor of the crons that are planned.
     pub(super) fn begin(
         tx: &Transaction<'_>,
-        outages: &'a [Outage],
+        since: Timestamp,
         room: &'a mut Room,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let failovers = Failovers::read(tx)?;
         let unsure = failovers.unsure_spans();
-        Ok(Self { now, outages, served: ServedTurns::read(tx)?, failovers, unsure, room })
+        let outages = outages::lasting_since(tx, since)?;
+        let pauses_of_all = pauses_of_all::lasting_since(tx, since)?;
+        Ok(Self { now, outages, pauses_of_all, served: ServedTurns::read(tx)?, failovers, unsure, room })
     }
 
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
@@ -110,8 +113,9 @@ impl<'a> Pass<'a> {
         let decided = decided(tx, Some(cron.cron_id), cursor)?
             .with_deleted(entry.history_deleted_until.map(|until| (cron.cron_id, until)));
         let active = active(tx, cron, now)?;
-        let (outages, unsure) = (self.outages, self.unsure.as_slice());
-        let facts = PlanFacts { state, cursor, decided: &decided, active, outages, unsure, now };
+        let (outages, pauses_of_all, unsure) = (&self.outages, &self.pauses_of_all, &self.unsure);
+        let facts =
+            PlanFacts { state, pauses_of_all, cursor, decided: &decided, active, outages, unsure, now };
         let plan = plan(cron, dropped, &facts);
         // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
         let version_of = |decision: &Decision| match decision {
@@ -126,7 +130,7 @@ impl<'a> Pass<'a> {
         let was_alone = active.running.is_none() && active.waiting == 0;
         let (mut is_alone, mut first_fired) = (was_alone, None);
         for decision in &plan.decisions {
-            match new_row(cron, state, decision, now) {
+            match new_row(cron, decision, now) {
                 NewRow::Run(times, trigger) => {
                     let next_turn = self.served.next(entry.source, turn);
                     let unsure = self.failovers.unsure(times.scheduled_for, now);
@@ -158,6 +162,9 @@ impl<'a> Pass<'a> {
         if let Some(next) = first_fired.filter(|_| !was_alone && cron.policy.overlap == Overlap::Cancel) {
             cancel_superseded(tx, cron.cron_id, next, now)?;
         }
+        if let Some(until) = plan.pause_ended {
+            end_pause(tx, entry, until)?;
+        }
         zone_rules::record(tx, &cron.calendar)?;
         let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
@@ -181,7 +188,18 @@ enum NewRow {
     Record(SkippedRange, MergeRule),
 }
 
-fn new_row(cron: &Cron, state: &CronState, decision: &Decision, now: Timestamp) -> NewRow {
+/// Records that the pause of a cron has ended by itself, which forgets its failures as a resumption does.
+fn end_pause(tx: &Transaction<'_>, entry: &CronEntry, until: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE crons SET pause_ended = 1, failures = 0, failing_since = NULL WHERE cron_id = ?1",
+        [entry.cron_id.to_string()],
+    )?;
+    let subject = Subject::cron(entry.cron_id, &entry.name);
+    let (by, what) = (Actor::AGENTCRON, ActKind::Resumed);
+    acts::record(tx, &Act { at: until, by, what, subject, note: Some("the pause was over".to_owned()) })
+}
+
+fn new_row(cron: &Cron, decision: &Decision, now: Timestamp) -> NewRow {
     match decision {
         Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
             let (scheduled_for, due_at, start_before) = (*scheduled_for, *due_at, *start_before);
@@ -192,13 +210,10 @@ fn new_row(cron: &Cron, state: &CronState, decision: &Decision, now: Timestamp) 
             let (status, reason) = (Status::Skipped, reason.reason(cron));
             NewRow::Record(SkippedRange { status, first, last, count: 1, reason }, MergeRule::Never)
         }
-        Decision::Pause { first, last, count } => {
-            let pause = state.paused.as_ref();
-            let since = pause.map_or(Timestamp::MIN, |pause| pause.since);
-            let reason = pause.map_or(Reason::bare(ReasonCode::Paused), Pause::reason);
+        Decision::Pause { first, last, count, pause } => {
             let (first, last, count) = (*first, *last, *count);
-            let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
-            NewRow::Record(range, MergeRule::SamePause { since })
+            let range = SkippedRange { status: Status::Skipped, first, last, count, reason: pause.reason() };
+            NewRow::Record(range, MergeRule::SamePause { since: pause.since })
         }
         Decision::Drop { first, last, count, reason } => {
             let (first, last, count, reason) = (*first, *last, *count, reason.clone());

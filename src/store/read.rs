@@ -4,10 +4,13 @@
 //! No read outlives its call. A transaction that stayed open while a command prints would keep the WAL from
 //! shrinking.
 
+mod acts;
 mod changes;
 mod crons;
 mod delivery_mode;
 mod details;
+mod feed;
+mod grep;
 mod history;
 mod measures;
 mod overview;
@@ -34,10 +37,13 @@ use crate::domain::outage::Outage;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
+pub use acts::ActFilter;
 pub use changes::{RunWatch, WatchUntil};
 pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
+pub use feed::{Change, FeedPosition, News, Topic};
+pub use grep::Mentions;
 pub use history::RunFilter;
 pub use measures::{CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};

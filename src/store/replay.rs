@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::read::{Order, WEBHOOK_ROWS, listed, webhook_row};
-use super::rows::millis;
+use super::rows::{millis, run};
 use super::sql::Transaction;
 use super::suspended::{self, Resumption};
-use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, delivery_body};
+use super::{DeliveryFilter, Purpose, Store, StoreError, WebhookRow, acts, delivery_body};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::reason::DeliveryReasonCode;
 
@@ -47,16 +48,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if a named one does not exist, [`StoreError::Conflict`] if a named one is
     /// being sent. Then nothing is done.
-    pub async fn replay(&self, now: Timestamp, order: ReplayOrder) -> Result<Replay, StoreError> {
+    pub async fn replay(&self, now: Timestamp, by: Actor, order: ReplayOrder) -> Result<Replay, StoreError> {
         match order.purpose {
             // It changes nothing, so it need not wait for the writer.
             Purpose::DryRun => self.read_at_one_moment(move |tx| chosen(tx, &order)).await,
-            Purpose::Act => self.write(move |tx| act(tx, &order, now)).await,
+            Purpose::Act => self.write(move |tx| act(tx, &order, &by, now)).await,
         }
     }
 }
 
-fn act(tx: &Transaction<'_>, order: &ReplayOrder, now: Timestamp) -> Result<Replay, StoreError> {
+fn act(tx: &Transaction<'_>, order: &ReplayOrder, by: &Actor, now: Timestamp) -> Result<Replay, StoreError> {
     let mut replay = chosen(tx, order)?;
     for row in &replay.webhooks {
         make_due(tx, row, now)?;
@@ -65,7 +66,22 @@ fn act(tx: &Transaction<'_>, order: &ReplayOrder, now: Timestamp) -> Result<Repl
             Resumption::WasNotSuspended => {}
         }
     }
+    let subject = match replay.webhooks.as_slice() {
+        [] => return Ok(replay),
+        [one] => of_webhook(tx, one)?,
+        _ => Subject::default(),
+    };
+    let note = match replay.webhooks.len() {
+        1 => None,
+        webhooks => Some(format!("{webhooks} webhooks")),
+    };
+    acts::record(tx, &Act { at: now, by: by.clone(), what: ActKind::WebhooksReplayed, subject, note })?;
     Ok(replay)
+}
+
+fn of_webhook(tx: &Transaction<'_>, webhook: &WebhookRow) -> Result<Subject, StoreError> {
+    let of_run = Subject::run(&run(tx, webhook.run_id)?);
+    Ok(Subject { delivery_id: Some(webhook.delivery.delivery_id), ..of_run })
 }
 
 fn chosen(tx: &Transaction<'_>, order: &ReplayOrder) -> Result<Replay, StoreError> {

@@ -2,19 +2,20 @@
 //! run has ended, the webhook of the run before it is owed.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::counts::Tx;
-use super::cron_entries::{self, CronEntry};
-use super::definitions::{self, Definitions};
+use super::cron_entries;
+use super::definitions::Definitions;
 use super::occurrences::{RunNumber, RunTimes, insert_numbered};
 use super::rows::{millis, run};
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::Transaction;
 use super::waits_for::waits_for;
-use super::{Store, StoreError, TriggeredRun, rollups, waiting_limits};
+use super::{Store, StoreError, TriggeredRun, acts, own_input, rollups, waiting_limits};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::backoff;
-use crate::domain::ids::{DefinitionId, RunId};
+use crate::domain::ids::RunId;
 use crate::domain::plan::start_deadline;
 use crate::domain::retry::NextRun;
 use crate::domain::run::{Run, Trigger};
@@ -38,11 +39,19 @@ impl Store {
     pub async fn retry_run(
         &self,
         now: Timestamp,
+        by: Actor,
         request: RetryRequest,
     ) -> Result<Option<TriggeredRun>, StoreError> {
         let cache = self.definitions.clone();
         self.write(move |tx| match run(tx, request.run_id) {
-            Ok(former) => add_on_request(tx, &cache, &former, request.input.as_ref(), now).map(Some),
+            Ok(former) => {
+                let retried = add_on_request(tx, &cache, &former, request.input.as_ref(), now)?;
+                let (by, what, subject) = (by.clone(), ActKind::Retried, Subject::run(&retried.run));
+                let with_input = if request.input.is_some() { ", with another input" } else { "" };
+                let note = Some(format!("retries run {}{with_input}", former.run_id));
+                acts::record(tx, &Act { at: now, by, what, subject, note })?;
+                Ok(Some(retried))
+            }
             Err(StoreError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         })
@@ -80,8 +89,7 @@ fn add_on_request(
     }
     let mut scheduled = scheduled(tx, cache, &entry)?;
     if let Some(input) = input {
-        scheduled.definition_id = with_input(tx, &entry, cache, input, now)?;
-        scheduled.cron = cache.get(tx, scheduled.definition_id, &entry.name)?;
+        own_input::give(tx, &entry, cache, &mut scheduled, input, now)?;
     }
     waiting_limits::check(tx, &scheduled.cron, Trigger::Manual, 1)?;
     if let Some(end) = rollups::last_end(tx, entry.cron_id, former.scheduled_for)? {
@@ -97,28 +105,6 @@ fn add_on_request(
     insert_numbered(tx, &scheduled, times, Trigger::Manual, number)?;
     let run_id = RunId::of_occurrence(entry.cron_id, former.scheduled_for, number.retry);
     Ok(TriggeredRun { run: run(tx, run_id)?, waits_for: waits_for(tx, run_id)? })
-}
-
-/// Stores the present definition of a cron with another input, and returns its id. It never becomes the cron's own.
-fn with_input(
-    tx: &Tx<'_>,
-    entry: &CronEntry,
-    cache: &Definitions,
-    input: &Value,
-    now: Timestamp,
-) -> Result<DefinitionId, StoreError> {
-    let body: String = tx.query_value(
-        "SELECT body FROM definitions WHERE definition_id = ?1",
-        [entry.definition_id.to_string()],
-    )?;
-    let bad = |error: serde_json::Error| StoreError::BadRow(error.to_string());
-    let mut fields: Map<String, Value> = serde_json::from_str(&body).map_err(bad)?;
-    fields.insert("input".to_owned(), input.clone());
-    let definition_id = definitions::insert(tx, entry.cron_id, &Value::Object(fields).to_string(), now)?;
-    match definitions::read(tx, cache.installation(), definition_id, &entry.name) {
-        Err(StoreError::BadRow(problem)) => Err(StoreError::Conflict(problem)),
-        other => other.map(|_| definition_id),
-    }
 }
 
 /// Inserts the further run of an occurrence whose run has failed, by the same definition.

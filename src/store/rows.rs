@@ -72,6 +72,11 @@ pub(super) fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
+/// Returns an instant as it is read back after it was stored.
+pub(super) fn whole_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(millis(at)).unwrap_or(at)
+}
+
 /// Parses a text column.
 pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError>
 where

@@ -23,10 +23,16 @@ const SHIFTED: [&str; 3] = [
 ];
 
 /// What has happened did not happen in the future.
-const CLAMPED: [&str; 11] = [
+const CLAMPED: [&str; 16] = [
     "UPDATE crons SET cursor = :now WHERE cursor > :now",
     "UPDATE crons SET next_at = 0 WHERE removed_at IS NULL AND :now IS NOT NULL",
     "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
+    // A pause with an end lasts until the clock shows that end.
+    "UPDATE crons SET pause_ended = 0 WHERE paused_until > :now",
+    "UPDATE pauses_of_all SET until = :now WHERE until > :now AND ended = 'request'",
+    "UPDATE pauses_of_all SET ended = NULL WHERE until > :now AND ended = 'time'",
+    "DELETE FROM pauses_of_all WHERE since > :now AND since < (SELECT max(since) FROM pauses_of_all)",
+    "UPDATE OR REPLACE pauses_of_all SET since = :now WHERE since > :now",
     "UPDATE inactive_spans SET until = :now WHERE until > :now",
     "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",
     "UPDATE daemons SET seen_at = :now WHERE seen_at > :now",

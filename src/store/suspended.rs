@@ -7,7 +7,9 @@ use super::counts::{Counted, Tx};
 use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
-use super::{Store, StoreError};
+use super::{Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
+use crate::domain::bounds::NOTE_CHARS_MAX;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::Suspension;
 use crate::domain::reason::DeliveryReasonCode;
@@ -15,15 +17,27 @@ use crate::domain::reason::DeliveryReasonCode;
 impl Store {
     /// Resumes deliveries to every suspended URL that contains `text` before its query, and returns the
     /// suspensions that ended.
-    pub async fn resume_urls(&self, text: String) -> Result<Vec<Suspension>, StoreError> {
+    pub async fn resume_urls(
+        &self,
+        now: Timestamp,
+        by: Actor,
+        text: String,
+    ) -> Result<Vec<Suspension>, StoreError> {
         self.write(move |tx| {
             // The query may be a token, and callers must not be able to find it out by trying.
-            tx.query(
+            let resumed = tx.query(
                 "DELETE FROM suspended_urls WHERE instr(substr(url, 1, instr(url || '?', '?') - 1), ?1) > 0 \
                  RETURNING url, since, detail, delivery_id",
                 [&text],
                 suspension,
-            )
+            )?;
+            if !resumed.is_empty() {
+                let (by, what, subject) = (by.clone(), ActKind::UrlResumed, Subject::default());
+                let text: String = text.chars().take(NOTE_CHARS_MAX).collect();
+                let note = Some(format!("all that contain {text}: {}", resumed.len()));
+                acts::record(tx, &Act { at: now, by, what, subject, note })?;
+            }
+            Ok(resumed)
         })
         .await
     }

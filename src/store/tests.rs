@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, NewDelivery, Verdict};
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
@@ -230,21 +231,21 @@ async fn a_dry_backfill_returns_what_a_real_one_does() {
         purpose,
     };
     let now = at("2026-03-02T09:02:30Z");
-    let dry = store.backfill(now, order(Purpose::DryRun)).await.unwrap().unwrap();
+    let dry = store.backfill(now, Actor::AGENTCRON, order(Purpose::DryRun)).await.unwrap().unwrap();
     let fates: Vec<_> = dry.lines.iter().map(|line| line.fate.clone()).collect();
     let exists = BackfillFate::Exists("pending".to_owned());
     assert_eq!(fates, [BackfillFate::Run, BackfillFate::Run, BackfillFate::Run, exists]);
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 1, "a dry run changes nothing");
     for from in [None, Some(at("2026-03-02T08:58:00Z"))] {
         let clipped = BackfillOrder { from, before_beginning: false, ..order(Purpose::DryRun) };
-        let clipped = store.backfill(now, clipped).await.unwrap().unwrap();
+        let clipped = store.backfill(now, Actor::AGENTCRON, clipped).await.unwrap().unwrap();
         assert_eq!((clipped.from, clipped.lines.len()), (at("2026-03-02T09:00:00Z"), 2));
     }
-    assert_eq!(store.backfill(now, order(Purpose::Act)).await.unwrap(), Some(dry));
+    assert_eq!(store.backfill(now, Actor::AGENTCRON, order(Purpose::Act)).await.unwrap(), Some(dry));
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 4);
     let too_many =
         BackfillOrder { limit: 0, from: Some(at("2026-03-02T08:50:00Z")), ..order(Purpose::DryRun) };
-    let refused = store.backfill(now, too_many).await;
+    let refused = store.backfill(now, Actor::AGENTCRON, too_many).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 }
 
@@ -257,8 +258,11 @@ async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_
         vec![CronDefinition::of_body("a", &body)]
     };
     store.sync_file_crons(at("2026-03-02T09:00:00Z"), every(10)).await.unwrap();
-    let pause = CronStateChange::Pause(None);
-    store.change_cron_state(at("2026-03-02T09:00:00Z"), "a".to_owned(), pause).await.unwrap();
+    let pause = CronStateChange::Pause { note: None, until: None };
+    store
+        .change_cron_state(at("2026-03-02T09:00:00Z"), Actor::AGENTCRON, "a".to_owned(), pause)
+        .await
+        .unwrap();
     // 9:10, 9:20, 9:30, 9:40, 9:50 and 10:00 are one record.
     let now = at("2026-03-02T10:00:00Z");
     store.plan_due(now).await.unwrap();
@@ -266,7 +270,7 @@ async fn a_backfill_leaves_a_record_only_what_the_schedule_of_then_has_put_into_
     let (from, to) = (Some(at("2026-03-02T09:15:00Z")), at("2026-03-02T09:46:00Z"));
     let (name, purpose) = ("a".to_owned(), Purpose::Act);
     let order = BackfillOrder { name, from, before_beginning: false, to, limit: 10, purpose };
-    let backfill = store.backfill(now, order).await.unwrap().unwrap();
+    let backfill = store.backfill(now, Actor::AGENTCRON, order).await.unwrap().unwrap();
     // 9:15, 9:30 and 9:45, of which only 9:30 was in the record.
     assert!(backfill.lines.iter().all(|line| line.fate == BackfillFate::Run) && backfill.lines.len() == 3);
     let counted = "SELECT occurrences FROM runs WHERE last_scheduled_for IS NOT NULL";
@@ -280,13 +284,27 @@ async fn a_triggered_run_waits_for_the_run_in_progress_of_an_exclusive_cron() {
     let exclusive = CronDefinition::of_body("exclusive", body);
     let store = with_due_runs(&folder, vec![exclusive]).await;
     let now = at("2026-03-02T09:01:00Z");
-    let first = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    let first = store
+        .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "exclusive".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap();
     let claimed = claim(&store, "2026-03-02T09:01:00Z").await;
     assert_eq!(first.waits_for, Some(claimed[0].run.run_id), "it was due, and not claimed yet");
-    let second = store.trigger(now, "exclusive".to_owned()).await.unwrap().unwrap();
+    let second = store
+        .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "exclusive".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(second.waits_for, Some(claimed[0].run.run_id));
     assert_ne!(first.run.run_id, second.run.run_id);
-    assert!(store.trigger(now, "unknown".to_owned()).await.unwrap().is_none());
+    assert!(
+        store
+            .trigger(now, Actor::AGENTCRON, TriggerRequest { name: "unknown".to_owned(), input: None })
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]

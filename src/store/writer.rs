@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
@@ -52,6 +52,8 @@ struct WriterHealth {
     counts: CommitCounts,
     /// Notified after each commit.
     committed: Notify,
+    /// The same, for any number of those who want to know.
+    commits: watch::Sender<()>,
     /// Whether others have taken this daemon for gone, so that nothing more is committed.
     is_ousted: AtomicBool,
 }
@@ -147,6 +149,7 @@ impl Writer {
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
             committed: Notify::new(),
+            commits: watch::Sender::new(()),
             is_ousted: AtomicBool::new(false),
         });
         let execute = match execution {
@@ -183,6 +186,10 @@ impl Writer {
 
     pub(super) fn committed(&self) -> &Notify {
         &self.health.committed
+    }
+
+    pub(super) fn commits(&self) -> &watch::Sender<()> {
+        &self.health.commits
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -312,6 +319,7 @@ fn commit_until_done(
                 }
             }
             health.committed.notify_one();
+            health.commits.send_replace(());
             Committed::Yes
         }
         Err(_) => Committed::StoreLost,

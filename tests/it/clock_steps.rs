@@ -257,7 +257,7 @@ impl Observed {
         let reader = Reader::open(&self.scenario.database()).unwrap();
         let (now, started) = (self.scenario.clock.now(), self.scenario.server.ledger().len());
         let decided = reader.decided(now).unwrap();
-        for row in reader.crons().unwrap() {
+        for row in reader.crons(now).unwrap() {
             let next = decided.next_within(row.cron.as_ref().unwrap(), now);
             let promise = next.map(|next| Promise { cron: row.name.clone(), made_at: now, next, started });
             self.promises.extend(promise);

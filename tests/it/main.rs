@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and speaks on stderr"
 )]
 
+mod acting;
 mod api_crons;
 mod backups;
 mod bad_receivers;

@@ -65,6 +65,7 @@ async fn the_socket_shows_what_the_database_does() {
         &["history"],
         &["history", "works", "--status", "success", "--trigger", "manual", "--since", "1h"],
         &["history", "--failed"],
+        &["history", "--grep", "BOOM"],
         &["history", "--reason", "graph_error", "-n", "1"],
         &["show", &id[..8]],
         &["show", "works"],
@@ -76,6 +77,9 @@ async fn the_socket_shows_what_the_database_does() {
         &["webhook", "list", "--status", "pending", "--cron", "works", "--run", &works[..8], "--url", "hook"],
         &["webhook", "show", &works[..8]],
         &["outages"],
+        &["acts"],
+        &["acts", "works"],
+        &["history", "works"],
     ] {
         for json in [&[][..], &["--json"]] {
             let arguments = [arguments, json].concat();

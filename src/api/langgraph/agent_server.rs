@@ -82,7 +82,7 @@ impl AgentServer {
             return Err(ErrorResponse::bad_gateway("backend.url leads back to agentcron"));
         }
         let may_use_ours = parts.extensions.get::<Caller>().is_some_and(Caller::may_use_backend_credentials);
-        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
+        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.address);
         let headers = &mut parts.headers;
         // Before any header is removed: a request that came with credentials of its own never goes out with ours.
         let has_own_credentials = self.has_credentials(headers);

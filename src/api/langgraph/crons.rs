@@ -25,6 +25,7 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::parsing::parse_beside;
 use crate::api::viewer::Viewer;
 use crate::backend::{CallError, Twin};
+use crate::domain::act::Actor;
 use crate::domain::bounds::{CRON_BODY_BYTES_MAX, CRON_VALUES_MAX};
 use crate::domain::cron::{CronSource, Target};
 use crate::domain::ids::{AssistantId, CronId, ThreadId};
@@ -48,21 +49,24 @@ pub(in crate::api) fn router() -> Router<Api> {
 async fn create(
     State(api): State<Api>,
     permission: Permission,
+    by: Actor,
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let body = object(&api, body).await?;
-    to_the_end(api, |api| async move { create_cron(&api, &permission, body, None).await }).await
+    to_the_end(api, |api| async move { create_cron(&api, &permission, by, body, None).await }).await
 }
 
 async fn create_on_thread(
     State(api): State<Api>,
     permission: Permission,
+    by: Actor,
     Path(thread_id): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let thread_id = thread_id.parse().map_err(|_| messages::invalid_id("thread"))?;
     let body = object(&api, body).await?;
-    to_the_end(api, |api| async move { create_cron(&api, &permission, body, Some(thread_id)).await }).await
+    to_the_end(api, |api| async move { create_cron(&api, &permission, by, body, Some(thread_id)).await })
+        .await
 }
 
 /// Checks everything that can be checked here before it asks the agent server, and asks the agent server before it stores
@@ -70,6 +74,7 @@ async fn create_on_thread(
 async fn create_cron(
     api: &Api,
     permission: &Permission,
+    by: Actor,
     mut body: Map<String, Value>,
     thread_id: Option<ThreadId>,
 ) -> Result<Json<Value>, ErrorResponse> {
@@ -96,7 +101,7 @@ async fn create_cron(
     request.insert("assistant_id".to_owned(), json!(assistant_id.to_string()));
     let body = request::definition(cron_id, &request, &metadata, thread_id, &policy)?;
     let stored =
-        api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await?;
+        api.store.create_api_cron(api.clock.now(), by, NewApiCron { cron_id, name, body, request }).await?;
     on_change(api, &stored, "cron created through the API");
     Ok(Json(response::cron(&stored, api.clock.now(), Viewer::OfEverything)))
 }
@@ -117,17 +122,20 @@ async fn change(
     State(api): State<Api>,
     permission: Permission,
     viewer: Viewer,
+    by: Actor,
     Path(cron_id): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, ErrorResponse> {
     let (cron_id, patch) = (id(&cron_id)?, object(&api, body).await?);
-    to_the_end(api, |api| async move { change_cron(&api, &permission, viewer, cron_id, patch).await }).await
+    to_the_end(api, |api| async move { change_cron(&api, &permission, viewer, by, cron_id, patch).await })
+        .await
 }
 
 async fn change_cron(
     api: &Api,
     permission: &Permission,
     viewer: Viewer,
+    by: Actor,
     cron_id: CronId,
     mut patch: Map<String, Value>,
 ) -> Result<Json<Value>, ErrorResponse> {
@@ -153,7 +161,7 @@ async fn change_cron(
         }
         (CronSource::Api, _) => request::changed_cron(stored, &patch, &policy),
     };
-    let stored = match api.store.change_api_cron(api.clock.now(), cron_id, change).await? {
+    let stored = match api.store.change_api_cron(api.clock.now(), by, cron_id, change).await? {
         ApiCronChange::Changed(stored) => stored,
         ApiCronChange::Refused(refusal) => return Err(refusal),
         ApiCronChange::NotFound => return Err(cron_not_found(cron_id)),
@@ -166,16 +174,18 @@ async fn remove(
     State(api): State<Api>,
     permission: Permission,
     viewer: Viewer,
+    by: Actor,
     Path(cron_id): Path<String>,
 ) -> Result<StatusCode, ErrorResponse> {
     let cron_id = id(&cron_id)?;
-    to_the_end(api, |api| async move { remove_cron(&api, &permission, viewer, cron_id).await }).await
+    to_the_end(api, |api| async move { remove_cron(&api, &permission, viewer, by, cron_id).await }).await
 }
 
 async fn remove_cron(
     api: &Api,
     permission: &Permission,
     viewer: Viewer,
+    by: Actor,
     cron_id: CronId,
 ) -> Result<StatusCode, ErrorResponse> {
     // Otherwise it may be one of the agent server's own, which is no business of ours.
@@ -183,7 +193,7 @@ async fn remove_cron(
         return Err(messages::not_found());
     }
     permission.delete(cron_id).await?;
-    match api.store.remove_api_cron(api.clock.now(), cron_id).await? {
+    match api.store.remove_api_cron(api.clock.now(), by, cron_id).await? {
         ApiCronRemoval::NotFound => Err(messages::not_found()),
         ApiCronRemoval::FromFile { location } => {
             Err(messages::defined_in_file(&cron_id.to_string(), Some(&location), viewer))

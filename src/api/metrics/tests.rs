@@ -14,10 +14,12 @@ use super::*;
 use crate::api::v1::tests::api_over;
 use crate::clock::Clock;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
+use crate::store::TriggerRequest;
 use crate::store::{Execution, NewApiCron, RunEnding, Step, Store};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
@@ -88,12 +90,22 @@ async fn add_cron(api: &Api, name: &str) {
 async fn add_api_cron(api: &Api, name: &str) {
     let cron_id = CronId(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()));
     let (name, body, request) = (Some(name.to_owned()), HOURLY.to_owned(), serde_json::Map::new());
-    api.store.create_api_cron(api.clock.now(), NewApiCron { cron_id, name, body, request }).await.unwrap();
+    api.store
+        .create_api_cron(api.clock.now(), Actor::AGENTCRON, NewApiCron { cron_id, name, body, request })
+        .await
+        .unwrap();
 }
 
 /// Records a run of `digest` that starts after 2 s and ends after 3 s more.
 async fn run(api: &Api, status: Status) {
-    let run_id = api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap().unwrap().run.run_id;
+    let run_id = api
+        .store
+        .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: "digest".to_owned(), input: None })
+        .await
+        .unwrap()
+        .unwrap()
+        .run
+        .run_id;
     let later = |seconds| backoff::after(api.clock.now(), Duration::from_secs(seconds));
     let accept = RunChange::Accept {
         thread_id: ThreadId(run_id.0),
@@ -130,7 +142,10 @@ async fn the_text_keeps_to_its_format_and_counts_what_was_committed() {
         run(&api, status).await;
         tokio::time::advance(Duration::from_secs(10)).await;
     }
-    api.store.trigger(api.clock.now(), "digest".to_owned()).await.unwrap();
+    api.store
+        .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: "digest".to_owned(), input: None })
+        .await
+        .unwrap();
     let after = scrape(&router).await;
     let expected = [
         ("agentcron_runs_total{status=\"success\",trigger=\"manual\"}", 1.0),

@@ -3,14 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::parse::{instant, note, unknown_cron};
+use super::parse::{instant, note, own_input, pause_end, unknown_cron};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::wire::{
-    BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, Triggered,
+    BackfillRequest, Backfilled, CronState, CronStateChanged, EmptyRequest, PauseRequest, RunRequest,
+    Triggered,
 };
-use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggeredRun};
+use crate::domain::act::Actor;
+use crate::store::{BackfillOrder, ChangedCronState, CronStateChange, Purpose, TriggerRequest, TriggeredRun};
 
 /// How many occurrences a backfill may run unless the request says otherwise.
 const BACKFILL_LIMIT_DEFAULT: usize = 100;
@@ -19,16 +21,17 @@ const BACKFILL_LIMIT_DEFAULT: usize = 100;
 #[utoipa::path(
     post, path = "/v1/crons/{name}/trigger", tag = "crons",
     params(("name" = String, Path, description = "The name of the cron", example = "daily-digest")),
-    request_body = Option<EmptyRequest>,
+    request_body = Option<RunRequest>,
     responses((status = 200, description = "The new run", body = Triggered), ErrorResponse)
 )]
 pub(super) async fn trigger(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
-    JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
+    JsonBody(RunRequest { input }): JsonBody<RunRequest>,
 ) -> Result<Json<Triggered>, ErrorResponse> {
-    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), name.clone()).await?
-    else {
+    let request = TriggerRequest { name: name.clone(), input: own_input(input)? };
+    let Some(TriggeredRun { run, waits_for }) = api.store.trigger(api.clock.now(), by, request).await? else {
         return Err(unknown_cron(&api, &name).await);
     };
     api.wakes.runner.notify_one();
@@ -36,7 +39,7 @@ pub(super) async fn trigger(
     Ok(Json(Triggered::of(&run, waits_for.map(|run_id| run_id.to_string()))))
 }
 
-/// Pause a cron: skip its occurrences until it is resumed
+/// Pause a cron: skip its occurrences until it is resumed, or until `until`
 ///
 /// Its runs that wait to be sent are skipped too, except those that somebody asked for.
 #[utoipa::path(
@@ -47,10 +50,12 @@ pub(super) async fn trigger(
 )]
 pub(super) async fn pause(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(request): JsonBody<PauseRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::Pause(note(request.note)?)).await
+    let until = pause_end(request.until.as_deref(), api.clock.now())?;
+    change_state(&api, by, name, CronStateChange::Pause { note: note(request.note)?, until }).await
 }
 
 /// Resume a paused cron
@@ -62,10 +67,11 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::Resume).await
+    change_state(&api, by, name, CronStateChange::Resume).await
 }
 
 /// Skip the next occurrence of a cron, once
@@ -77,23 +83,25 @@ pub(super) async fn resume(
 )]
 pub(super) async fn skip_next(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
-    change_state(&api, name, CronStateChange::SkipNext).await
+    change_state(&api, by, name, CronStateChange::SkipNext).await
 }
 
 async fn change_state(
     api: &Api,
+    by: Actor,
     name: String,
     change: CronStateChange,
 ) -> Result<Json<CronStateChanged>, ErrorResponse> {
     let event = match change {
-        CronStateChange::Pause(_) => "cron paused on request",
+        CronStateChange::Pause { .. } => "cron paused on request",
         CronStateChange::Resume => "cron resumed on request",
         CronStateChange::SkipNext => "cron set to skip its next occurrence on request",
     };
-    let changed = api.store.change_cron_state(api.clock.now(), name.clone(), change).await?;
+    let changed = api.store.change_cron_state(api.clock.now(), by, name.clone(), change).await?;
     let Some(ChangedCronState { before, after, skipped }) = changed else {
         return Err(unknown_cron(api, &name).await);
     };
@@ -119,6 +127,7 @@ async fn change_state(
 )]
 pub(super) async fn backfill(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(name): PathParameter,
     JsonBody(request): JsonBody<BackfillRequest>,
 ) -> Result<Json<Backfilled>, ErrorResponse> {
@@ -137,7 +146,7 @@ pub(super) async fn backfill(
     let limit = request.limit.unwrap_or(BACKFILL_LIMIT_DEFAULT);
     let before_beginning = request.before_beginning;
     let order = BackfillOrder { name: name.clone(), from, before_beginning, to, limit, purpose };
-    let Some(backfill) = api.store.backfill(now, order).await? else {
+    let Some(backfill) = api.store.backfill(now, by, order).await? else {
         return Err(unknown_cron(&api, &name).await);
     };
     let backfilled = Backfilled::of(name, purpose, &backfill);

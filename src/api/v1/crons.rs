@@ -54,7 +54,7 @@ pub(super) async fn crons(
     let request: PageRequest<CronCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
-        let rows = reader.crons_after(&filter, request.cursor.as_ref(), request.rows())?;
+        let rows = reader.crons_after(&filter, request.cursor.as_ref(), request.rows(), now)?;
         let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
         let decided = reader.decided(now)?;
         Ok(page(rows, request.limit, |row| wire::Cron::of(row, &decided, now)))

@@ -52,14 +52,25 @@ fn decoded<Cursor: FromStr>(cursor: &str) -> Result<Cursor, ErrorResponse> {
 
 /// Makes a page of at most `limit` items out of the rows that [`PageRequest::rows`] asked for.
 pub(super) fn page<Cursor: Display, Row, Item>(
+    rows: Vec<(Cursor, Row)>,
+    limit: u32,
+    item: impl Fn(&Row) -> Item,
+) -> Page<Item> {
+    page_until(rows, None, limit, item)
+}
+
+/// Does the same for a search that may have stopped before its end, and goes on from there on the next page.
+pub(super) fn page_until<Cursor: Display, Row, Item>(
     mut rows: Vec<(Cursor, Row)>,
+    stopped_at: Option<Cursor>,
     limit: u32,
     item: impl Fn(&Row) -> Item,
 ) -> Page<Item> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more);
-    let next_cursor = last.map(|(cursor, _)| URL_SAFE_NO_PAD.encode(cursor.to_string()));
+    let last = rows.last().filter(|_| has_more).map(|(cursor, _)| cursor);
+    let next_cursor = last.or(stopped_at.as_ref());
+    let next_cursor = next_cursor.map(|cursor| URL_SAFE_NO_PAD.encode(cursor.to_string()));
     Page { items: rows.iter().map(|(_, row)| item(row)).collect(), next_cursor }
 }

@@ -1,12 +1,15 @@
 //! Our own API, `/v1`: JSON in and out; an error says why in `detail`.
 
+mod acts;
 mod cron_actions;
 mod crons;
 mod deliveries;
+mod events;
 mod history;
 mod listing;
 mod outages;
 mod parse;
+mod pauses;
 mod report;
 mod runs;
 mod status;
@@ -25,6 +28,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(status::status))
         .routes(routes!(outages::outages))
         .routes(routes!(report::report))
+        .routes(routes!(acts::acts))
+        .routes(routes!(events::events))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))
@@ -34,6 +39,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(cron_actions::resume))
         .routes(routes!(cron_actions::skip_next))
         .routes(routes!(cron_actions::backfill))
+        .routes(routes!(pauses::pause))
+        .routes(routes!(pauses::resume))
         .routes(routes!(runs::runs))
         .routes(routes!(runs::run))
         .routes(routes!(runs::cancel))

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
@@ -57,6 +58,24 @@ pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse
     text.parse().map_err(|_| {
         ErrorResponse::invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
     })
+}
+
+/// Returns the input that a request gives a run instead of the cron's own, if it gives one.
+pub(super) fn own_input(input: Value) -> Result<Option<Value>, ErrorResponse> {
+    if input.to_string().contains("${{") {
+        let why = "placeholders are filled in the cron's own input only";
+        return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
+    }
+    Ok(Some(input).filter(|input| !input.is_null()))
+}
+
+/// Parses the instant at which a pause is to end by itself.
+pub(super) fn pause_end(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ErrorResponse> {
+    let until = text.map(|text| instant("until", text)).transpose()?;
+    match until.filter(|until| *until <= now) {
+        Some(past) => Err(ErrorResponse::invalid(format!("until: {past} has passed"))),
+        None => Ok(until),
+    }
 }
 
 /// Parses an instant in a query. There `+` means a space, and a time zone's `+` that was not written as `%2B` can still

@@ -5,14 +5,17 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::listing::{PageRequest, page};
-use super::parse::{find, id, query_instant, unknown_cron, word_list};
+use super::listing::{PageRequest, page, page_until};
+use super::parse::{find, id, own_input, query_instant, unknown_cron, word_list};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, EmptyRequest, Page};
-use crate::domain::ids::{CronId, RunId};
+use crate::domain::act::Actor;
+use crate::domain::bounds::{GREP_CHARS_MAX, GREP_RUNS_PER_PAGE};
+use crate::domain::ids::RunId;
+use crate::domain::needle::Needle;
 use crate::domain::run::{Phase, Status};
 use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunFilter, TriggeredRun};
 
@@ -34,6 +37,10 @@ pub(super) struct RunsQuery {
     /// Only runs with one of these triggers, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::TriggerParameter>, inline, min_items = 1, required = false)]
     trigger: Option<String>,
+    /// Only runs with this text, in any case, in their id, their error, their reason or the name of their cron; for holders of
+    /// a key. A request looks through 20000 runs, so a page may have fewer items than `limit`, or none, and a next one.
+    #[param(min_length = 1, max_length = 200)]
+    grep: Option<String>,
     /// Only runs scheduled for this instant or later.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -71,22 +78,40 @@ pub(super) async fn runs(
     };
     let request: PageRequest<PageCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let cron = query.cron.clone();
+    let needle = query.grep.as_deref().map(|text| needle(text, viewer)).transpose()?;
     let page = api.store.read(move |reader| {
         if let Some(name) = cron {
-            let mut crons = reader.crons_named(&name)?;
+            let crons = reader.crons_named_or_removed(&name)?;
             if crons.is_empty() {
-                let Ok(cron_id) = name.parse::<CronId>() else { return Ok(None) };
-                crons.push(cron_id);
+                return Ok(None);
             }
             filter.crons = Some(crons);
         }
-        let rows = reader.runs_before(&filter, request.cursor, request.rows())?;
-        Ok(Some(page(rows, request.limit, wire::Run::of)))
+        let Some(needle) = needle else {
+            let rows = reader.runs_before(&filter, request.cursor, request.rows())?;
+            return Ok(Some(page(rows, request.limit, wire::Run::of)));
+        };
+        let most = GREP_RUNS_PER_PAGE;
+        let found = reader.runs_that_mention(&needle, &filter, request.cursor, request.rows(), most)?;
+        Ok(Some(page_until(found.runs, found.stopped_at, request.limit, wire::Run::of)))
     });
     match page.await? {
         Some(page) => Ok(viewer.show(page)),
         None => Err(unknown_cron(&api, query.cron.as_deref().unwrap_or_default()).await),
     }
+}
+
+/// Returns what is looked for. Errors and reasons may quote values, which must not be found out by trying.
+fn needle(text: &str, viewer: Viewer) -> Result<Needle, ErrorResponse> {
+    if viewer != Viewer::OfEverything {
+        return Err(ErrorResponse::forbidden(
+            "grep: only for holders of a key, and at the Unix socket".to_owned(),
+        ));
+    }
+    if text.is_empty() || text.chars().count() > GREP_CHARS_MAX {
+        return Err(ErrorResponse::invalid(format!("grep: expected 1 to {GREP_CHARS_MAX} characters")));
+    }
+    Ok(Needle::of(text))
 }
 
 /// Parses the `status` parameter, which takes the statuses of ended runs and the phases of runs in progress.
@@ -138,11 +163,12 @@ pub(super) async fn run(
 )]
 pub(super) async fn cancel(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(run_id): PathParameter,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<wire::Cancelled>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), run_id).await? else {
+    let Some(CancelledRun { run, effect }) = api.store.cancel_run(api.clock.now(), by, run_id).await? else {
         return Err(not_found(run_id));
     };
     if effect == CancelEffect::AlreadyEnded {
@@ -162,21 +188,19 @@ pub(super) async fn cancel(
 #[utoipa::path(
     post, path = "/v1/runs/{run_id}/retry", tag = "runs",
     params(("run_id" = String, Path, format = Uuid, description = "The id of the run")),
-    request_body = Option<wire::RetryRequest>,
+    request_body = Option<wire::RunRequest>,
     responses((status = 200, description = "The new run", body = wire::Triggered), ErrorResponse)
 )]
 pub(super) async fn retry(
     State(api): State<Api>,
+    by: Actor,
     PathParameter(run_id): PathParameter,
-    JsonBody(wire::RetryRequest { input }): JsonBody<wire::RetryRequest>,
+    JsonBody(wire::RunRequest { input }): JsonBody<wire::RunRequest>,
 ) -> Result<Json<wire::Triggered>, ErrorResponse> {
     let run_id: RunId = id("run", &run_id)?;
-    if input.to_string().contains("${{") {
-        let why = "placeholders are filled in the cron's own input only";
-        return Err(ErrorResponse::invalid(format!("input: got `${{{{`, expected plain values: {why}")));
-    }
-    let request = RetryRequest { run_id, input: Some(input).filter(|input| !input.is_null()) };
-    let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), request).await? else {
+    let request = RetryRequest { run_id, input: own_input(input)? };
+    let Some(TriggeredRun { run, waits_for }) = api.store.retry_run(api.clock.now(), by, request).await?
+    else {
         return Err(not_found(run_id));
     };
     api.wakes.runner.notify_one();

@@ -75,6 +75,7 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
         webhooks,
         access,
         to_finish: Default::default(),
+        feeds: crate::api::Feeds::until(Default::default()),
         held_bodies: Default::default(),
     }
 }
@@ -112,7 +113,9 @@ async fn an_invalid_request_is_refused_with_a_reason() {
         (
             "/v1/crons/digest/pause",
             r#"{"reason": "x"}"#,
-            expect![[r#"422 {"detail":"body: unknown field `reason`, expected `note` at line 1 column 9"}"#]],
+            expect![[
+                r#"422 {"detail":"body: unknown field `reason`, expected `note` or `until` at line 1 column 9"}"#
+            ]],
         ),
         ("/v1/crons/digest/pause", "[]", expect![[r#"422 {"detail":"body: expected a JSON object"}"#]]),
         ("/v1/runs/123/cancel", "", expect![[r#"422 {"detail":"got `123`, expected a run id (a UUID)"}"#]]),

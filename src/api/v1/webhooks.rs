@@ -13,6 +13,7 @@ use crate::api::wire::{
     DeliveryModeResponse, HoldRequest, ReleaseRequest, ReplayRequest, ReplayResponse, ResumeRequest,
     ResumeResponse,
 };
+use crate::domain::act::Actor;
 use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
@@ -28,10 +29,11 @@ use crate::webhook::redacted;
 )]
 pub(super) async fn hold(
     State(api): State<Api>,
+    by: Actor,
     JsonBody(request): JsonBody<HoldRequest>,
 ) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let note = note(request.note)?;
-    let change = api.store.hold_webhooks(api.clock.now(), note.clone()).await?;
+    let change = api.store.hold_webhooks(api.clock.now(), by, note.clone()).await?;
     api.wakes.courier.notify_one();
     tracing::warn!(note, waiting = change.waiting, "webhooks held on request");
     Ok(Json(DeliveryModeResponse::of(&change, 0)))
@@ -45,6 +47,7 @@ pub(super) async fn hold(
 )]
 pub(super) async fn release(
     State(api): State<Api>,
+    by: Actor,
     JsonBody(request): JsonBody<ReleaseRequest>,
 ) -> Result<Json<DeliveryModeResponse>, ErrorResponse> {
     let ReleaseRequest { per_second, discard_older_than_seconds } = request;
@@ -60,9 +63,9 @@ pub(super) async fn release(
         let age = humantime::format_duration(std::time::Duration::from_secs(seconds));
         let message = format!("discarded by a release on request: it was older than {age}");
         let reason = Reason::new(DeliveryReasonCode::Discarded, message);
-        discarded = api.store.discard_webhooks(now, before, reason).await?;
+        discarded = api.store.discard_webhooks(now, by.clone(), before, reason).await?;
     }
-    let change = api.store.release_webhooks(now, per_second).await?;
+    let change = api.store.release_webhooks(now, by, per_second).await?;
     api.wakes.courier.notify_one();
     tracing::info!(waiting = change.waiting, discarded, per_second, "webhooks released on request");
     Ok(Json(DeliveryModeResponse::of(&change, discarded)))
@@ -78,6 +81,7 @@ pub(super) async fn release(
 )]
 pub(super) async fn replay(
     State(api): State<Api>,
+    by: Actor,
     JsonBody(request): JsonBody<ReplayRequest>,
 ) -> Result<Json<ReplayResponse>, ErrorResponse> {
     let purpose = request.purpose();
@@ -88,7 +92,7 @@ pub(super) async fn replay(
     }
     let order = replay_order(request)?;
     let (now, queue) = (api.clock.now(), api.store.read(Reader::webhook_queue).await?);
-    let replay = api.store.replay(now, order).await?;
+    let replay = api.store.replay(now, by, order).await?;
     match purpose {
         Purpose::Act => {
             api.health.origins.try_now(now);
@@ -109,6 +113,7 @@ pub(super) async fn replay(
 )]
 pub(super) async fn resume(
     State(api): State<Api>,
+    by: Actor,
     JsonBody(ResumeRequest { url }): JsonBody<ResumeRequest>,
 ) -> Result<Json<ResumeResponse>, ErrorResponse> {
     if url.is_empty() {
@@ -116,7 +121,7 @@ pub(super) async fn resume(
     }
     // The query is not searched, and it may hold a token.
     let text = url.split('?').next().unwrap_or_default().to_owned();
-    let suspensions = api.store.resume_urls(text).await?;
+    let suspensions = api.store.resume_urls(api.clock.now(), by, text).await?;
     if suspensions.is_empty() {
         let message = "no suspended URL contains this; `agentcron status` lists the suspended ones";
         return Err(ErrorResponse::not_found(message));

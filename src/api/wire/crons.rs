@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Run, Time, Word, cron_sources, pause_causes};
+use super::{Act, Pause, Run, Time, Word, cron_sources};
 use crate::config::{self, CronFields, CronIdentity, FieldError};
 use crate::domain::cron::{self, CronSource};
-use crate::domain::cron_state::{self, CronStatus, PauseCause};
+use crate::domain::cron_state::CronStatus;
 use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::plan::{Decided, is_excluded};
 use crate::store::{self, CronRow};
@@ -38,7 +38,7 @@ pub struct Cron {
     pub description: Option<String>,
     /// An assistant id or the name of a graph.
     pub assistant_id: Option<String>,
-    /// Null if it is not paused.
+    /// Null if it is not paused. Its own pause goes before one of all crons.
     pub paused: Option<Pause>,
     /// Whether its next occurrence will be skipped, once.
     pub skip_next: bool,
@@ -89,18 +89,6 @@ pub struct Version {
     pub changed: Vec<String>,
 }
 
-/// A pause in force.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Pause {
-    /// Occurrences after this instant are skipped.
-    pub since: Time,
-    /// What paused the cron.
-    #[schema(schema_with = pause_causes)]
-    pub cause: Word<PauseCause>,
-    /// Why, human-readable.
-    pub note: Option<String>,
-}
-
 /// A cron with its definition.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CronDetails {
@@ -125,6 +113,8 @@ pub struct CronDetails {
     pub versions: Vec<Version>,
     /// What went wrong in the last seven days (`error`, `timeout`, `missed`, or skipped because of an outage or a denial): like with like, the latest first, at most 5.
     pub failures: Vec<Failures>,
+    /// What somebody did to it and to its runs: the latest 10, the latest first.
+    pub acts: Vec<Act>,
     /// Its next occurrences, at most 10; empty if it is disabled.
     pub upcoming: Vec<Occurrence>,
 }
@@ -193,17 +183,6 @@ impl Version {
     }
 }
 
-impl Pause {
-    /// Returns the pause that it shows.
-    pub fn pause(&self) -> cron_state::Pause {
-        cron_state::Pause { since: self.since.0, cause: self.cause.0, note: self.note.clone() }
-    }
-
-    pub fn of(pause: &cron_state::Pause) -> Self {
-        Self { since: Time(pause.since), cause: Word(pause.cause), note: pause.note.clone() }
-    }
-}
-
 impl CronDetails {
     pub fn of(details: &store::CronDetails, decided: &Decided, now: Timestamp) -> Self {
         let mut definition = details.definition.clone();
@@ -219,6 +198,7 @@ impl CronDetails {
             updated_at: Time(details.updated_at),
             versions: details.versions.iter().map(Version::of).collect(),
             failures: details.failures.iter().map(Failures::of).collect(),
+            acts: details.acts.iter().map(Act::of).collect(),
             upcoming: details.row.cron.as_ref().map_or(Vec::new(), |cron| upcoming(cron, decided, now)),
         }
     }

@@ -1,10 +1,13 @@
 //! The shapes of our JSON, defined once: `/v1` returns them, the commands print them with `--json`, and the OpenAPI
 //! document is generated from them. So a name cannot differ between the three.
 
+mod acts;
 mod crons;
 mod deliveries;
+mod events;
 mod explain;
 mod history;
+mod pauses;
 mod report;
 mod requests;
 mod runs;
@@ -23,6 +26,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::act::{ActKind, ActorKind};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronStatus, PauseCause};
 use crate::domain::delivery::DeliveryStatus;
@@ -31,16 +35,19 @@ use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
-use crate::store::NoticeKind;
+use crate::store::{NoticeKind, Topic};
 
-pub use crons::{Cron, CronDetails, Failures, Occurrence, Pause, Recent, Version};
+pub use acts::{Act, Actor};
+pub use crons::{Cron, CronDetails, Failures, Occurrence, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
+pub use events::Changed;
 pub use explain::Explanation;
 pub use history::{ForgetRequest, Forgotten, Pruning};
+pub use pauses::Pause;
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{
-    BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged, EmptyRequest,
-    PauseRequest, RetryRequest, Triggered,
+    AllPausedChanged, BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged,
+    EmptyRequest, PauseRequest, RunRequest, Triggered,
 };
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{
@@ -137,6 +144,7 @@ macro_rules! word_schemas {
 }
 
 word_schemas!(
+    topics = Topic;
     triggers = Trigger;
     reason_codes = ReasonCode;
     run_event_kinds = RunEventKind;
@@ -145,6 +153,8 @@ word_schemas!(
     pause_causes = PauseCause;
     cron_sources = CronSource;
     cron_states = CronStatus;
+    act_kinds = ActKind;
+    actor_kinds = ActorKind;
     aways = Away;
     concerns = Concern;
     notice_kinds = NoticeKind;

@@ -8,20 +8,23 @@ use super::{Pause, Time, phases, triggers};
 use crate::domain::bounds::{BACKFILL_INSTANTS_MAX, NOTE_CHARS_MAX};
 use crate::domain::cron_state;
 use crate::domain::run::{self, Trigger};
-use crate::store::{Backfill, BackfillFate, BackfillLine, CancelEffect, Purpose};
+use crate::store::{Backfill, BackfillFate, BackfillLine, CancelEffect, ChangedPauseOfAll, Purpose};
 
 /// A request without options.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyRequest {}
 
-/// A request to pause a cron.
+/// A request to pause a cron, or all crons.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// The reason; `agentcron list` shows it, and skipped occurrences have it in their `reason`.
     #[schema(max_length = 500, example = "the provider is down")]
     pub note: Option<String>,
+    /// When the pause ends by itself; absent if somebody has to end it.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
 }
 
 /// A request to run past occurrences.
@@ -44,10 +47,10 @@ pub struct BackfillRequest {
     pub limit: Option<usize>,
 }
 
-/// A request to run an occurrence again.
+/// A request to start a run of a cron, or to run an occurrence again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RetryRequest {
+pub struct RunRequest {
     /// What the graph is given instead of the cron's own input; null or absent for that one. Placeholders are refused.
     #[serde(default)]
     pub input: Value,
@@ -83,6 +86,17 @@ pub struct CronStateChanged {
     pub before: CronState,
     pub now: CronState,
     /// How many runs that waited to be sent a pause has skipped.
+    pub skipped: usize,
+}
+
+/// The pause of all crons before and after a change.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AllPausedChanged {
+    /// Null if it was not in force.
+    pub before: Option<Pause>,
+    /// Null if it is not in force.
+    pub now: Option<Pause>,
+    /// How many runs that waited to be sent the pause has skipped.
     pub skipped: usize,
 }
 
@@ -160,6 +174,13 @@ impl Triggered {
             status: run.state.phase().as_str(),
             waits_for,
         }
+    }
+}
+
+impl AllPausedChanged {
+    pub fn of(changed: &ChangedPauseOfAll) -> Self {
+        let ChangedPauseOfAll { before, after, skipped } = changed;
+        Self { before: before.as_ref().map(Pause::of), now: after.as_ref().map(Pause::of), skipped: *skipped }
     }
 }
 

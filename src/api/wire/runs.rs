@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Outage, Time, Word, delivery_reason_code_or_null, delivery_statuses, phases,
+    Act, Attempt, Outage, Time, Word, delivery_reason_code_or_null, delivery_statuses, phases,
     reason_code_or_null, run_event_kinds, run_statuses, triggers,
 };
 use crate::domain::delivery::DeliveryStatus;
@@ -120,6 +120,8 @@ pub struct RunDetails {
     pub outages: Vec<Outage>,
     /// The webhooks about its end.
     pub deliveries: Vec<RunDelivery>,
+    /// What somebody did to it and to the other runs of its occurrence: the latest 10, the latest first.
+    pub acts: Vec<Act>,
     /// Everything that happened to it, to its webhooks and to what it depends on, in order of time; for holders of a key.
     pub timeline: Vec<TimelineEntry>,
 }
@@ -261,6 +263,7 @@ impl RunDetails {
             events: details.events.iter().map(event).collect(),
             outages: details.outages.iter().map(Outage::of).collect(),
             deliveries: details.deliveries.iter().map(RunDelivery::of).collect(),
+            acts: details.acts.iter().map(Act::of).collect(),
             timeline: timeline(details)
                 .into_iter()
                 .map(|entry| TimelineEntry { at: Time(entry.at), text: entry.text })

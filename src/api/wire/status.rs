@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Time, Word, aways, concerns, notice_kinds};
+use super::{Pause, Time, Word, aways, concerns, notice_kinds};
 use crate::domain::cron_state::CronStatus;
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
@@ -25,6 +25,8 @@ pub struct StatusReport {
     pub store: StoreFile,
     /// Whether the configuration files match the configuration in force.
     pub configuration: Configuration,
+    /// The pause of all crons; null if it is not in force.
+    pub all_paused: Option<Pause>,
     /// How many crons there are.
     pub crons: usize,
     /// The crons by state, `unreadable` among them.
@@ -293,6 +295,7 @@ impl StatusReport {
             configuration: snapshot
                 .mistakes()
                 .map_or(Configuration::Same, |mistakes| Configuration::Mistakes { mistakes }),
+            all_paused: snapshot.pause_of_all.as_ref().map(Pause::of),
             crons: snapshot.crons.len(),
             crons_by_state: Counts::of_crons(&snapshot.crons),
             next: snapshot.next.clone().map(|(at, cron_name)| NextOccurrence { at: Time(at), cron_name }),
@@ -311,7 +314,7 @@ impl StatusReport {
 
     /// Adds what is not in the store or known to the daemon, in its place.
     pub fn add(&mut self, found: &attention::Attention) {
-        let key = |one: &Attention| (!one.needs_person, one.what.0);
+        let key = |one: &Attention| one.what.0.rank(one.needs_person);
         let found = Attention::of(found);
         let place = self.attention.partition_point(|one| key(one) <= key(&found));
         self.attention.insert(place, found);

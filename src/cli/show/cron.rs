@@ -30,6 +30,7 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
     fields.extend(recent(&shown.recent));
     fields.extend(details.failures.iter().map(|failures| ("failed", failed(failures, session))));
     fields.extend(details.versions.iter().filter_map(|version| change(version, session)));
+    fields.extend(super::acts_text(&details.acts, session));
     Ok(session.output.fields(&fields)?)
 }
 
@@ -98,7 +99,7 @@ fn text(duration: Duration) -> String {
 
 /// Returns its next times, or why it does not fire.
 fn next(cron: &Cron, details: &CronDetails, session: &Session) -> String {
-    if let Some(why) = why_inactive(&details.cron, &session.output) {
+    if let Some(why) = why_inactive(&details.cron, session) {
         return why;
     }
     let now = session.now();

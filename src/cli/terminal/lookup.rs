@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::config::{CronDefinition, nearest};
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::ids::{DeliveryId, ID_CHARS_MIN, RunId, may_begin_id};
+use crate::domain::ids::{CronId, DeliveryId, ID_CHARS_MIN, RunId, may_begin_id};
 use crate::store::Reader;
 
 /// How many matches of an ambiguous prefix are listed.
@@ -33,6 +33,16 @@ pub(in crate::cli) fn crons_of(
         }
     }
     Ok(crons)
+}
+
+/// Returns the ids of the crons that have, or had, this name or id.
+pub(in crate::cli) fn crons_named(name: &str, reader: &Reader) -> Result<Vec<CronId>, Failure> {
+    let named = reader.crons_named_or_removed(name)?;
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let known: Vec<String> = reader.cron_heads()?.into_iter().map(|cron| cron.name).collect();
+    Err(unknown_cron(name, &known))
 }
 
 /// Returns the cron of this name or id.

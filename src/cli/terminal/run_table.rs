@@ -2,7 +2,7 @@
 
 use super::Shrink::{Below, Omit};
 use super::{Failure, Output, Rows, Session, Shape, TableOptions, TextStyle, printable};
-use crate::api::wire::{Run, RunWebhook};
+use crate::api::wire::{Act, Run, RunWebhook};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::run::{Phase, Status};
@@ -14,21 +14,31 @@ const SHAPE: Shape = Shape {
     shrink: &[Omit("ago"), Omit("late"), Below("reason"), Omit("took"), Below("webhook")],
 };
 
-/// Returns a table with one row for each run.
-pub(in crate::cli) fn run_table(
-    runs: &[Run],
-    options: &TableOptions,
-    session: &Session,
-) -> Result<Rows, Failure> {
-    let mut table = Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", &session.zone);
-    for run in runs {
-        table.push(cells(run, session));
-    }
-    Ok(table)
+/// Returns a table for runs without rows.
+pub(in crate::cli) fn run_table(options: &TableOptions, session: &Session) -> Result<Rows, Failure> {
+    Ok(Rows::new(&SHAPE).with_options(options)?.in_zone("scheduled", &session.zone))
 }
 
-/// Returns the cells in the order of [`SHAPE`].
-fn cells(run: &Run, session: &Session) -> Vec<String> {
+/// Returns what somebody did as a row of the table, with its time in the place of the instant.
+pub(in crate::cli) fn act_cells(act: &Act, session: &Session) -> Vec<String> {
+    let mut id = act.run_id.clone().unwrap_or_default();
+    id.truncate(ID_CHARS_SHOWN);
+    let (none, output) = (String::new, &session.output);
+    vec![
+        times::local(act.at.0, &session.zone),
+        times::relative(act.at.0, session.now()),
+        printable(act.cron_name.as_deref().unwrap_or_default()),
+        output.paint(TextStyle::Dim, &format!("({})", act.did())),
+        none(),
+        none(),
+        none(),
+        id,
+        printable(&with_short_ids(&act.by_whom())),
+    ]
+}
+
+/// Returns the row of a run.
+pub(in crate::cli) fn run_cells(run: &Run, session: &Session) -> Vec<String> {
     let output = &session.output;
     let mut id = run.run_id.clone();
     id.truncate(ID_CHARS_SHOWN);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::socket::get;
-use super::time_arguments::{parse_end, parse_past};
+use super::time_arguments::{parse_coming, parse_end, parse_past};
 use super::{Failure, GlobalOptions, Output};
 use crate::api::wire::StatusReport;
 use crate::clock::Clock;
@@ -53,6 +53,12 @@ impl Session {
     /// Parses the time that was typed for an option: an instant, or how long ago it was.
     pub(in crate::cli) fn past(&self, option: &str, text: &str) -> Result<Timestamp, Failure> {
         parse_past(text, &self.zone, self.now())
+            .map_err(|message| Failure::Usage(format!("{option}: {message}")))
+    }
+
+    /// Parses the time that was typed for an option: an instant to come, or in how long it comes.
+    pub(in crate::cli) fn coming(&self, option: &str, text: &str) -> Result<Timestamp, Failure> {
+        parse_coming(text, &self.zone, self.now())
             .map_err(|message| Failure::Usage(format!("{option}: {message}")))
     }
 

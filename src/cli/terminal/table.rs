@@ -35,7 +35,7 @@ pub(in crate::cli) enum Shrink {
 }
 
 /// Options of the commands that print a table.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(in crate::cli) struct TableOptions {
     /// Show these columns, separated by commas, in this order
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

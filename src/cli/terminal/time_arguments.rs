@@ -1,9 +1,9 @@
 //! Times as people type them.
 
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// `monday`, `mon`.
 const WEEKDAYS: [&str; 2] = ["%A", "%a"];
@@ -66,6 +66,35 @@ pub(in crate::cli) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) ->
         .map_err(|message| format!("{message}, or how long ago, such as 2h"))
 }
 
+/// Parses an instant after `now`, or how far ahead it is: `2h`, `7d`. A time without a day is the next one.
+pub(in crate::cli) fn parse_coming(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
+    let at = match humantime::parse_duration(text) {
+        Ok(ahead) => {
+            let ahead = SignedDuration::try_from(ahead).unwrap_or(SignedDuration::MAX);
+            now.saturating_add(ahead).unwrap_or(Timestamp::MAX)
+        }
+        Err(_) => coming_instant(text, zone, now)
+            .map_err(|message| format!("{message}, or in how long, such as 2h"))?,
+    };
+    match at > now {
+        true => Ok(at),
+        false => Err(format!("{} has passed", zone.to_datetime(at))),
+    }
+}
+
+/// Parses an instant. A weekday that has passed is the next one of that name.
+fn coming_instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
+    let at = parse_instant(text, zone, now, BareTime::Coming)?;
+    let first = text.trim().to_ascii_lowercase();
+    match weekday(first.split(' ').next().unwrap_or_default()) {
+        Some(_) if at <= now => {
+            let next = civil_time(text, zone, now, BareTime::Coming)?.saturating_add(7.days());
+            zone.to_timestamp(next).map_err(|error| format!("got `{text}`: {error}"))
+        }
+        Some(_) | None => Ok(at),
+    }
+}
+
 /// Parses the end of a period that begins at `since`, if it has a beginning. A time without a day that is not after that, as
 /// in 23:00 to 07:00 before seven o'clock, means the first one after it.
 pub(in crate::cli) fn parse_end(
@@ -112,16 +141,19 @@ fn civil_time(text: &str, zone: &TimeZone, now: Timestamp, bare: BareTime) -> Re
 
 /// Parses a day. A weekday is the last one of that name, today included.
 fn day(word: &str, today: Date) -> Option<Date> {
-    let weekday = || WEEKDAYS.iter().find_map(|format| strtime::parse(format, word).ok()?.weekday());
     match word {
         "today" => Some(today),
         "yesterday" => today.yesterday().ok(),
         "tomorrow" => today.tomorrow().ok(),
-        _ => match weekday() {
+        _ => match weekday(word) {
             Some(weekday) => today.tomorrow().ok()?.nth_weekday(-1, weekday).ok(),
             None => word.parse().ok(),
         },
     }
+}
+
+fn weekday(word: &str) -> Option<Weekday> {
+    WEEKDAYS.iter().find_map(|format| strtime::parse(format, word).ok()?.weekday())
 }
 
 fn time(text: &str) -> Option<Time> {

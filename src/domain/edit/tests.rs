@@ -66,16 +66,27 @@ fn an_edit_ends_what_the_present_definition_would_not_fire() {
 
 #[test]
 fn a_pause_ends_what_the_calendar_has_made_wait() {
-    let pause = Pause { since: at("2026-03-02T09:10:00Z"), cause: PauseCause::Request, note: None };
-    let paused = CronState { paused: Some(pause), ..CronState::default() };
+    let pause = Pause::since(at("2026-03-02T09:10:00Z"), PauseCause::Request);
+    let (free, now) = (CronState::default(), at("2026-03-02T09:20:00Z"));
+    let paused = CronState { paused: Some(pause.clone()), ..CronState::default() };
+    let of_all = Pause { cause: PauseCause::All, until: Some(at("2026-03-02T09:30:00Z")), ..pause };
     for (trigger, ends) in [
         (Trigger::Schedule, true),
         (Trigger::Catchup, true),
         (Trigger::Manual, false),
         (Trigger::Backfill, false),
     ] {
-        assert_eq!(unsent_while_paused(&run(trigger), &paused).is_some(), ends, "{trigger}");
-        assert_eq!(unsent_while_paused(&run(trigger), &CronState::default()), None);
+        let unsent = |state: &CronState, of_all: Option<&Pause>, now| {
+            let unsent = unsent_while_paused(&run(trigger), state, of_all, now);
+            unsent.map(|unsent| unsent.reason.text().to_owned())
+        };
+        let one = ends.then(|| "the cron was paused on request".to_owned());
+        let all = ends.then(|| "all crons were paused on request".to_owned());
+        assert_eq!(unsent(&paused, None, now), one, "{trigger}");
+        assert_eq!(unsent(&paused, Some(&of_all), now), one, "{trigger}");
+        assert_eq!(unsent(&free, Some(&of_all), now), all, "{trigger}");
+        assert_eq!(unsent(&free, Some(&of_all), at("2026-03-02T09:30:00Z")), None, "it is over");
+        assert_eq!(unsent(&free, None, now), None);
     }
 }
 
@@ -116,12 +127,12 @@ fn another_jitter_moves_what_was_never_sent_and_its_deadline() {
 
 #[test]
 fn nobody_has_asked_for_the_retries_of_a_run_that_a_person_asked_for() {
-    let pause = Pause { since: at("2026-03-02T09:10:00Z"), cause: PauseCause::Request, note: None };
+    let pause = Pause::since(at("2026-03-02T09:10:00Z"), PauseCause::Request);
     let paused = CronState { paused: Some(pause), ..CronState::default() };
     let (cron, now) = (cron("0 * * * *"), at("2026-03-02T09:30:00Z"));
     for (first_started_at, ends) in [(Some(at("2026-03-02T09:00:00Z")), true), (None, false)] {
         let retry = Run { retry: 1, first_started_at, ..run(Trigger::Manual) };
-        assert_eq!(unsent_while_paused(&retry, &paused).is_some(), ends);
+        assert_eq!(unsent_while_paused(&retry, &paused, None, now).is_some(), ends);
         assert_eq!(unsent_after_edit(&retry, &cron, None, now).is_some(), ends, "it has no `retry` any more");
     }
 }

@@ -2,6 +2,7 @@
 
 mod lateness;
 mod outages;
+mod pauses;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::Map;
 use super::*;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
-use crate::domain::cron_state::{Pause, PauseCause};
+use crate::domain::cron_state::PauseCause;
 use crate::domain::ids::{CronId, InstallationId};
 use crate::domain::retention::OwnRetention;
 
@@ -70,7 +71,7 @@ fn running() -> Active {
 /// Facts without outages, and with nothing that was decided before.
 fn facts<'a>(state: &'a CronState, cursor: Timestamp, active: Active, now: Timestamp) -> PlanFacts<'a> {
     static NOTHING: Decided = Decided::NOTHING;
-    PlanFacts { state, cursor, decided: &NOTHING, active, outages: &[], unsure: &[], now }
+    PlanFacts { state, pauses_of_all: &[], cursor, decided: &NOTHING, active, outages: &[], unsure: &[], now }
 }
 
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
@@ -98,7 +99,10 @@ fn line(decision: &Decision) -> String {
             format!("fire {scheduled_for} +{delay}s before {start_before} ({trigger})")
         }
         Decision::Skip { scheduled_for, reason } => format!("skip {scheduled_for} {reason:?}"),
-        Decision::Pause { first, last, count } => format!("pause {count}: {first}..{last}"),
+        Decision::Pause { first, last, count, pause } => {
+            let of_all = if pause.cause == PauseCause::All { " (all)" } else { "" };
+            format!("pause {count}: {first}..{last}{of_all}")
+        }
         Decision::Drop { first, last, count, reason } => {
             format!("drop {count}: {first}..{last} ({})", reason.code)
         }
@@ -218,42 +222,6 @@ fn an_occurrence_during_a_run_is_skipped_queued_or_allowed() {
         skip 2026-03-02T09:00:00Z QueueFull
         cursor 2026-03-02T09:00:00Z
         wake 2026-03-02T09:01:00Z"#]],
-    );
-}
-
-fn paused_since(since: &str) -> CronState {
-    let pause = Pause { since: at(since), cause: PauseCause::Request, note: None };
-    CronState { paused: Some(pause), ..CronState::default() }
-}
-
-#[test]
-fn a_paused_cron_does_not_fire_and_its_occurrences_are_one_record_even_after_an_outage() {
-    check_in_state(
-        &cron("0 * * * *"),
-        &paused_since("2026-03-02T05:00:00Z"),
-        "2026-03-02T03:00:00Z",
-        Active::default(),
-        "2026-03-02T09:30:00Z",
-        expect![[r#"
-            miss 2: 2026-03-02T04:00:00Z..2026-03-02T05:00:00Z LaterOne
-            pause 4: 2026-03-02T06:00:00Z..2026-03-02T09:00:00Z
-            cursor 2026-03-02T09:00:00Z
-            wake 2026-03-02T10:00:00Z"#]],
-    );
-}
-
-#[test]
-fn what_was_due_before_the_pause_is_fired() {
-    check_in_state(
-        &cron("* * * * *"),
-        &paused_since("2026-03-02T09:00:00Z"),
-        "2026-03-02T08:59:00Z",
-        Active::default(),
-        "2026-03-02T09:00:00.020Z",
-        expect![[r#"
-            fire 2026-03-02T09:00:00Z +0s before 2026-03-02T09:01:00Z (schedule)
-            cursor 2026-03-02T09:00:00Z
-            wake 2026-03-02T09:01:00Z"#]],
     );
 }
 

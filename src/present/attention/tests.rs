@@ -38,7 +38,7 @@ fn failing(failures: u32, paused: Option<Pause>) -> CronState {
 }
 
 fn pause(cause: PauseCause, note: Option<&str>) -> Pause {
-    Pause { since: ago(30), cause, note: note.map(str::to_owned) }
+    Pause { note: note.map(str::to_owned), ..Pause::since(ago(30), cause) }
 }
 
 fn outage(what: Away, subject: &str, why: &str) -> Outage {
@@ -351,5 +351,23 @@ fn webhooks_that_failed_for_good_are_told() {
         expect![[r#"
         ! webhooks (4 min ago): 2 failed for good > `agentcron webhook list --status failed,blocked` says why, `agentcron webhook replay --status failed,blocked` sends them
     "#]],
+    );
+}
+
+#[test]
+fn a_pause_of_all_crons_stands_first_and_needs_nobody() {
+    check(
+        |snapshot| {
+            let until = Some(now() + SignedDuration::from_hours(3));
+            snapshot.pause_of_all = Some(Pause { until, ..pause(PauseCause::All, Some("upgrade")) });
+            snapshot.outages = vec![outage(Away::Backend, "", "connection refused")];
+            let own = failing(0, Some(Pause { until, ..pause(PauseCause::Request, None) }));
+            snapshot.crons = vec![row("report", CronStatus::Paused, own)];
+        },
+        expect![[r#"
+            - all crons (30 min ago): paused: upgrade; nothing of any schedule fires, ends in 3 h > `agentcron resume --all` ends the pause
+            ! agent server (2 min ago): away: connection refused > start it, or correct [backend]; runs wait until their start deadline
+            - cron report (30 min ago): paused: on request, ends in 3 h > `agentcron resume report` ends the pause
+        "#]],
     );
 }

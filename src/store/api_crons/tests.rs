@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 use crate::store::Execution;
 use crate::store::tests::open_store;
@@ -31,13 +32,13 @@ fn body(schedule: &str) -> String {
 async fn make(store: &Store, now: &str, schedule: &str) -> CronId {
     let cron_id = CronId::of_time(at(now), [7; 10]);
     let new = NewApiCron { cron_id, name: None, body: body(schedule), request: Map::new() };
-    store.create_api_cron(at(now), new).await.unwrap();
+    store.create_api_cron(at(now), Actor::AGENTCRON, new).await.unwrap();
     cron_id
 }
 
 async fn change(store: &Store, now: &str, cron_id: CronId, body: String) {
     let change = move |_: &StoredCron| Ok::<_, ()>(ChangedCron { body: body.clone(), request: Map::new() });
-    let change = store.change_api_cron(at(now), cron_id, change).await.unwrap();
+    let change = store.change_api_cron(at(now), Actor::AGENTCRON, cron_id, change).await.unwrap();
     assert!(matches!(change, ApiCronChange::Changed(_)), "{change:?}");
 }
 
@@ -64,12 +65,12 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let cron_id = make(&store, "2026-03-02T09:10:00Z", "0 * * * *").await;
-    let removed = store.remove_api_cron(at("2026-03-02T10:00:01Z"), cron_id).await.unwrap();
+    let removed = store.remove_api_cron(at("2026-03-02T10:00:01Z"), Actor::AGENTCRON, cron_id).await.unwrap();
     assert_eq!(removed, ApiCronRemoval::Removed);
     let planned = store.plan_due(at("2026-03-02T11:00:00Z")).await.unwrap();
     assert_eq!((planned.fired, planned.next), (0, None));
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
-    let again = store.remove_api_cron(at("2026-03-02T10:00:02Z"), cron_id).await.unwrap();
+    let again = store.remove_api_cron(at("2026-03-02T10:00:02Z"), Actor::AGENTCRON, cron_id).await.unwrap();
     assert_eq!(again, ApiCronRemoval::NotFound);
     assert!(store.api_cron(cron_id).await.unwrap().is_none());
     // A cron with a history is kept, one without is deleted.
@@ -105,7 +106,7 @@ async fn neither_a_file_nor_a_restart_touches_it() {
     store.sync_file_crons(at("2026-03-02T09:20:00Z"), Vec::new()).await.unwrap();
     drop(store);
     let store = open(&folder);
-    let crons = store.read(|reader| reader.crons()).await.unwrap();
+    let crons = store.read(|reader| reader.crons(Timestamp::MAX)).await.unwrap();
     let cron = crons[0].cron.as_ref().unwrap();
     assert_eq!((cron.cron_id, cron.source), (cron_id, CronSource::Api));
     assert_eq!(cron.policy.overlap, crate::domain::cron::Overlap::Allow);
@@ -125,7 +126,7 @@ async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_rea
         "schedule": "0 * * * *", "assistant_id": "agent", "input": { "a": "${{ env.HOME }}" },
     });
     let new = NewApiCron { cron_id: bad, name: None, body: body.to_string(), request: Map::new() };
-    let refused = store.create_api_cron(at("2026-03-02T09:10:00Z"), new).await.unwrap_err();
+    let refused = store.create_api_cron(at("2026-03-02T09:10:00Z"), Actor::AGENTCRON, new).await.unwrap_err();
     assert!(refused.to_string().contains("placeholder of the environment"), "{refused}");
     let smuggle = format!(
         "INSERT INTO definitions VALUES ('{0}', '{0}', '{body}', 0); \

@@ -10,6 +10,7 @@ use super::super::tests::open_store;
 use super::super::{ClaimLimits, Execution, FailureLimit, RunEnding};
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::run::{Outcome, Status};
 
 fn at(text: &str) -> Timestamp {
@@ -34,7 +35,7 @@ async fn plan(store: &Store, now: &str) {
 }
 
 async fn change(store: &Store, now: &str, change: CronStateChange) -> ChangedCronState {
-    store.change_cron_state(at(now), "digest".to_owned(), change).await.unwrap().unwrap()
+    store.change_cron_state(at(now), Actor::AGENTCRON, "digest".to_owned(), change).await.unwrap().unwrap()
 }
 
 /// Returns `HH:MM status xCOUNT reason` of each record, in the order of time.
@@ -51,7 +52,12 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     plan(&store, "2026-03-02T09:01:00Z").await;
-    change(&store, "2026-03-02T09:01:30Z", CronStateChange::Pause(Some("moving house".to_owned()))).await;
+    change(
+        &store,
+        "2026-03-02T09:01:30Z",
+        CronStateChange::Pause { note: Some("moving house".to_owned()), until: None },
+    )
+    .await;
     for now in ["2026-03-02T09:02:00Z", "2026-03-02T09:03:00Z", "2026-03-02T10:00:00Z"] {
         plan(&store, now).await;
     }
@@ -74,7 +80,7 @@ async fn a_pause_is_one_record_however_often_it_is_planned_and_ends_with_resume(
 async fn a_pause_covers_what_an_outage_hid() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    change(&store, "2026-03-02T09:00:30Z", CronStateChange::Pause(None)).await;
+    change(&store, "2026-03-02T09:00:30Z", CronStateChange::Pause { note: None, until: None }).await;
     drop(store);
     let store = open_store(folder.path(), Execution::Inline);
     plan(&store, "2026-03-02T11:00:00Z").await;
@@ -146,11 +152,11 @@ async fn a_pause_without_a_note_keeps_the_note_of_the_pause_in_force() {
     let store = store(folder.path()).await;
     let mut notes = Vec::new();
     for change_to in [
-        CronStateChange::Pause(Some("moving".to_owned())),
-        CronStateChange::Pause(None),
-        CronStateChange::Pause(Some("broken".to_owned())),
+        CronStateChange::Pause { note: Some("moving".to_owned()), until: None },
+        CronStateChange::Pause { note: None, until: None },
+        CronStateChange::Pause { note: Some("broken".to_owned()), until: None },
         CronStateChange::Resume,
-        CronStateChange::Pause(None),
+        CronStateChange::Pause { note: None, until: None },
     ] {
         let pause = change(&store, "2026-03-02T09:00:30Z", change_to).await.after.paused;
         notes.push(pause.map(|pause| pause.note.unwrap_or_default()));
@@ -186,7 +192,7 @@ async fn after_a_step_back_runs_stay_and_what_never_ran_is_decided_again() {
             [],
         )
         .unwrap();
-    change(&store, "2026-03-02T09:05:30Z", CronStateChange::Pause(None)).await;
+    change(&store, "2026-03-02T09:05:30Z", CronStateChange::Pause { note: None, until: None }).await;
     plan(&store, "2026-03-02T09:09:00Z").await;
     let missed = "x3 it was found too late; only the latest occurrence is caught up (catchup = \"latest\")";
     let paused = "the cron was paused on request";

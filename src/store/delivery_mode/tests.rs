@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Ending, Turn, Verdict};
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
@@ -53,12 +54,12 @@ impl Fixture {
     /// Adds a delivery that was recorded, and due, at this second.
     fn add(&self, number: u128, url: &str, second: i64) -> DeliveryId {
         let (run_id, delivery_id) = (run_id(number), DeliveryId::of_run(run_id(number), url));
-        let millis = second * 1000;
+        let (millis, nil) = (second * 1000, Uuid::nil());
         self.database()
             .execute_batch(&format!(
                 "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
                  scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
-                 VALUES ('{run_id}', 'c', 'digest', 'file', 'd', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
+                 VALUES ('{run_id}', '{nil}', 'digest', 'file', '{nil}', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
                  INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, receiver) \
                  VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
                  {millis}, {millis}, ''); UPDATE deliveries SET receiver = {RECEIVER};"
@@ -84,7 +85,9 @@ impl Fixture {
     }
 
     async fn replay(&self, choice: ReplayChoice, limit: u32) -> Result<Replay, StoreError> {
-        self.store.replay(at(1000), ReplayOrder { choice, limit, purpose: Purpose::Act }).await
+        self.store
+            .replay(at(1000), Actor::AGENTCRON, ReplayOrder { choice, limit, purpose: Purpose::Act })
+            .await
     }
 
     /// Returns `status [reason code] reason` of each delivery, in the order in which they were recorded.
@@ -114,8 +117,8 @@ fn with_status(status: DeliveryStatus) -> ReplayChoice {
 async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     let mut fixture = Fixture::new();
     fixture.add(1, A, 1);
-    fixture.store.hold_webhooks(at(5), Some("it moves".to_owned())).await.unwrap();
-    let again = fixture.store.hold_webhooks(at(9), Some("still".to_owned())).await.unwrap();
+    fixture.store.hold_webhooks(at(5), Actor::AGENTCRON, Some("it moves".to_owned())).await.unwrap();
+    let again = fixture.store.hold_webhooks(at(9), Actor::AGENTCRON, Some("still".to_owned())).await.unwrap();
     let hold =
         DeliveryMode::Held(Hold { cause: HoldCause::Request, since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
@@ -128,7 +131,7 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
     assert_eq!((taken.len(), mode), (0, hold));
     assert_eq!(fixture.reader().webhook_queue().unwrap().backlog, 1);
-    let released = fixture.store.release_webhooks(at(20), None).await.unwrap();
+    let released = fixture.store.release_webhooks(at(20), Actor::AGENTCRON, None).await.unwrap();
     assert_eq!(released.after, DeliveryMode::Free);
     assert_eq!(fixture.claim(20, RateLimit::default()).await.0.len(), 1);
 }
@@ -146,14 +149,14 @@ async fn a_hold_for_mistakes_ends_with_them_and_touches_no_hold_on_request() {
     };
     let (mistakes, request) = (Some((HoldCause::Mistakes, at(5))), Some((HoldCause::Request, at(7))));
     assert_eq!(held(&fixture.claim(6, RateLimit::default()).await.1), mistakes);
-    let change = store.hold_webhooks(at(7), None).await.unwrap();
+    let change = store.hold_webhooks(at(7), Actor::AGENTCRON, None).await.unwrap();
     assert_eq!((held(&change.before), held(&change.after)), (mistakes, request));
-    let change = store.release_webhooks(at(8), None).await.unwrap();
+    let change = store.release_webhooks(at(8), Actor::AGENTCRON, None).await.unwrap();
     assert_eq!(held(&change.after), mistakes, "a person cannot release what the files hold");
-    store.hold_webhooks(at(7), None).await.unwrap();
+    store.hold_webhooks(at(7), Actor::AGENTCRON, None).await.unwrap();
     store.hold_for_mistakes(None).await.unwrap();
     assert_eq!(held(&fixture.claim(9, RateLimit::default()).await.1), request);
-    store.release_webhooks(at(10), None).await.unwrap();
+    store.release_webhooks(at(10), Actor::AGENTCRON, None).await.unwrap();
     assert_eq!(fixture.claim(10, RateLimit::default()).await.0.len(), 1);
 }
 
@@ -163,8 +166,8 @@ async fn a_release_at_a_rate_lasts_until_its_backlog_is_gone() {
     for number in 1..=3 {
         fixture.add(number, A, 1);
     }
-    fixture.store.hold_webhooks(at(2), None).await.unwrap();
-    let change = fixture.store.release_webhooks(at(10), Some(1)).await.unwrap();
+    fixture.store.hold_webhooks(at(2), Actor::AGENTCRON, None).await.unwrap();
+    let change = fixture.store.release_webhooks(at(10), Actor::AGENTCRON, Some(1)).await.unwrap();
     let release = Release { since: at(10), per_second: 1 };
     assert_eq!(change.after, DeliveryMode::Released(release));
     // A new delivery, which is due after the others.
@@ -186,7 +189,7 @@ async fn a_release_at_a_rate_lasts_until_its_backlog_is_gone() {
     let (taken, mode) = fixture.claim(14, rate_limit).await;
     assert_eq!((taken[0].delivery_id, mode), (fresh, DeliveryMode::Free), "the release has ended by itself");
     assert_eq!(
-        fixture.store.release_webhooks(at(15), Some(1)).await.unwrap().after,
+        fixture.store.release_webhooks(at(15), Actor::AGENTCRON, Some(1)).await.unwrap().after,
         DeliveryMode::Free,
         "nothing waits"
     );
@@ -198,7 +201,7 @@ async fn discarded_and_disabled_deliveries_are_suppressed_for_a_reason() {
     fixture.add(1, A, 1);
     fixture.add(2, A, 50);
     let reason = Reason::new(DeliveryReasonCode::Discarded, "older than 50s");
-    let discarded = fixture.store.discard_webhooks(at(100), at(50), reason).await.unwrap();
+    let discarded = fixture.store.discard_webhooks(at(100), Actor::AGENTCRON, at(50), reason).await.unwrap();
     assert_eq!(discarded, 1);
     assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");
@@ -245,7 +248,7 @@ async fn a_replay_has_a_limit_reports_that_there_are_more_and_has_a_dry_run() {
     fixture.store.disable_webhooks(at(10)).await.unwrap();
     let choice = with_status(DeliveryStatus::Suppressed);
     let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::DryRun };
-    let chosen = fixture.store.replay(at(11), dry).await.unwrap();
+    let chosen = fixture.store.replay(at(11), Actor::AGENTCRON, dry).await.unwrap();
     assert_eq!((chosen.webhooks.len(), chosen.more), (3, true));
     assert_eq!(chosen.webhooks[0].run_id, run_id(1), "the oldest first");
     assert!(fixture.rows().iter().all(|row| row.starts_with("suppressed")));
@@ -300,7 +303,7 @@ async fn nothing_more_is_sent_to_a_url_that_is_gone_until_deliveries_to_it_are_r
     let mode = fixture.reader().webhook_queue().unwrap();
     assert_eq!((mode.suspended_count, mode.suspended[0].url.as_str()), (1, A));
     assert_eq!(
-        fixture.store.resume_urls("env.TOKEN".to_owned()).await.unwrap(),
+        fixture.store.resume_urls(at(20), Actor::AGENTCRON, "env.TOKEN".to_owned()).await.unwrap(),
         [],
         "not found by its query"
     );
@@ -311,7 +314,8 @@ async fn nothing_more_is_sent_to_a_url_that_is_gone_until_deliveries_to_it_are_r
     assert_eq!(taken.len(), 2, "the replayed one and the one to the other URL");
     let to_a = taken.iter().find(|delivery| delivery.url == A).unwrap();
     fixture.finish(to_a, 1001, gone()).await;
-    let armed = fixture.store.resume_urls("a.example/hook".to_owned()).await.unwrap();
+    let armed =
+        fixture.store.resume_urls(at(20), Actor::AGENTCRON, "a.example/hook".to_owned()).await.unwrap();
     assert_eq!((armed.len(), armed[0].since), (1, at(1001)));
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::reason::RunEventKind;
 use crate::store::tests::open_store;
 use crate::store::{ClaimLimits, CronStateChange, Execution, RunEvent, Step};
@@ -37,7 +38,15 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
         definition("same", ""),
     ];
     store.sync_file_crons(now, crons).await.unwrap();
-    store.change_cron_state(now, "paused".to_owned(), CronStateChange::Pause(None)).await.unwrap();
+    store
+        .change_cron_state(
+            now,
+            Actor::AGENTCRON,
+            "paused".to_owned(),
+            CronStateChange::Pause { note: None, until: None },
+        )
+        .await
+        .unwrap();
     let mut ends = Vec::new();
     for claimed in &sending {
         let run_id = claimed.run.run_id;

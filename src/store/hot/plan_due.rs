@@ -16,7 +16,7 @@ use crate::store::room::Room;
 use crate::store::rows::millis;
 use crate::store::scheduled_crons::scheduled;
 use crate::store::sql::Transaction;
-use crate::store::{Store, StoreError, outages};
+use crate::store::{Store, StoreError, pauses_of_all};
 
 /// What was planned in a pass.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +61,9 @@ pub(in crate::store) fn plan_pass(
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
     let mut planned = Planned { next: cron_entries::next(tx)?, ..Planned::default() };
+    let end_of_pause = pauses_of_all::record_end(tx, now)?;
     let Some((oldest, _)) = planned.next.clone().filter(|(at, _)| *at <= now) else {
-        planned.pass_at = planned.next.as_ref().map(|(at, _)| *at);
+        planned.pass_at = planned.next.iter().map(|(at, _)| *at).chain(end_of_pause).min();
         return Ok(planned);
     };
     let waits_for_room = room.more_soon && backoff::after(oldest, PLANNED_WITHIN) > now;
@@ -70,8 +71,7 @@ pub(in crate::store) fn plan_pass(
     let mut files = cron_entries::due(tx, CronSource::File, now, limit)?.into_iter();
     let mut clients = cron_entries::due(tx, CronSource::Api, now, limit)?.into_iter();
     let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
-    let outages = outages::lasting_since(tx, cursors.min().unwrap_or(now))?;
-    let mut pass = Pass::begin(tx, &outages, room, now)?;
+    let mut pass = Pass::begin(tx, cursors.min().unwrap_or(now), room, now)?;
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
             Some(CronSource::File) => files.next(),
@@ -95,8 +95,8 @@ pub(in crate::store) fn plan_pass(
     }
     planned.next = cron_entries::next(tx)?;
     let delay = if waits_for_room && room.starts == 0 { PLANNED_WITHIN } else { Duration::ZERO };
-    planned.pass_at =
-        planned.next.as_ref().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
+    let next = planned.next.iter().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
+    planned.pass_at = next.chain(end_of_pause).min();
     Ok(planned)
 }
 

@@ -84,6 +84,11 @@ CREATE TABLE crons (
     paused_at     INTEGER,
     pause_cause   TEXT CHECK (pause_cause IN ('request', 'failures')),
     pause_note    TEXT,
+    -- When the pause ends, or ended, by itself; NULL if somebody has to end it. Such a pause stays here when it is over, and counts
+    -- again if the clock is set back before its end.
+    paused_until  INTEGER,
+    -- 1 if it is on record that it has ended.
+    pause_ended   INTEGER NOT NULL DEFAULT 0 CHECK (pause_ended IN (0, 1)),
     -- 1 if the next occurrence will be skipped on request.
     skip_next     INTEGER NOT NULL DEFAULT 0 CHECK (skip_next IN (0, 1)),
     -- The turn of the latest run of this cron (`turns`).
@@ -371,6 +376,41 @@ CREATE TABLE last_good_sections (
     section TEXT PRIMARY KEY,
     body    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What people, clients and the daemon itself have done that changed something; the last ones only. Each row is written in the
+-- transaction of its act. It refers to nothing, because it outlives what it is about.
+CREATE TABLE acts (
+    seq         INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    what        TEXT NOT NULL,
+    actor_kind  TEXT NOT NULL,
+    -- NULL if there is only one actor of this kind, or if it is not known.
+    actor_name  TEXT,
+    -- What it was done to; NULL for what it was not, such as all webhooks.
+    cron_id     TEXT,
+    -- The name of the cron at that time.
+    cron_name   TEXT,
+    run_id      TEXT,
+    delivery_id TEXT,
+    -- What the person wrote, or what the act came to.
+    note        TEXT
+) STRICT;
+CREATE INDEX acts_by_time ON acts (at);
+CREATE INDEX acts_by_cron ON acts (cron_id, at) WHERE cron_id IS NOT NULL;
+CREATE INDEX acts_by_run ON acts (run_id) WHERE run_id IS NOT NULL;
+
+-- The times in which all crons were paused on request; the last ones only. One that is over still says what becomes of the
+-- occurrences of crons that no daemon has planned since.
+CREATE TABLE pauses_of_all (
+    since INTEGER PRIMARY KEY,
+    -- When it ends, or ended; NULL if it lasts until somebody ends it.
+    until INTEGER,
+    note  TEXT,
+    -- How it ended, once that is on record: by itself, at `until`, or on request.
+    ended TEXT CHECK (ended IN ('time', 'request')),
+    CHECK (ended IS NULL OR until IS NOT NULL)
+) STRICT;
+CREATE INDEX pauses_of_all_lasting ON pauses_of_all (since) WHERE ended IS NULL;
 
 -- How all webhooks are sent; one row.
 CREATE TABLE delivery_mode (

@@ -52,11 +52,24 @@ impl Reader {
         })
     }
 
+    /// Returns whether anything was committed since this version, which it replaces by the present one; `None` is the
+    /// version of a connection that has not looked yet. It costs next to nothing.
+    pub fn has_changed(&self, version: &mut Option<i64>) -> Result<bool, StoreError> {
+        let present = Some(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?);
+        Ok(std::mem::replace(version, present) != present)
+    }
+
+    /// Returns a run as listings show it, or `None` if there is none.
+    pub fn run_row(&self, run_id: RunId) -> Result<Option<RunRow>, StoreError> {
+        let sql = format!("SELECT {} FROM runs WHERE run_id = ?1", row_columns());
+        self.at_one_moment(|tx| tx.query_opt(&sql, [run_id.to_string()], |row| run_row(tx, row)))
+    }
+
     /// Returns the runs that are new or have changed since the last query, the oldest first. It costs next to
     /// nothing if nothing was committed since.
     pub fn changes(&self, watch: &mut RunWatch) -> Result<Vec<RunRow>, StoreError> {
-        let version = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        if watch.version == Some(version) {
+        let mut version = watch.version;
+        if !self.has_changed(&mut version)? {
             return Ok(Vec::new());
         }
         self.at_one_moment(|tx| {
@@ -76,7 +89,7 @@ impl Reader {
                 watch.take_note(run_row(tx, row)?, &mut changed);
                 Ok(())
             })?;
-            watch.version = (new < NEW_RUNS_MAX).then_some(version);
+            watch.version = version.filter(|_| new < NEW_RUNS_MAX);
             changed.sort_by_key(|row: &RunRow| row.run.scheduled_for);
             Ok(changed)
         })

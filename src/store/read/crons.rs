@@ -5,13 +5,15 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::acts::acts_of_cron;
 use super::positions::InvalidCursor;
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
+use crate::domain::act::Act;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::cron_state::{CronState, CronStatus};
+use crate::domain::cron_state::{CronState, CronStatus, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::Decided;
 use crate::store::cron_entries::state_from_row;
@@ -19,7 +21,7 @@ use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::sql::{Row, Transaction, Value, ValueRef};
-use crate::store::{StoreError, definitions};
+use crate::store::{StoreError, definitions, pauses_of_all};
 
 /// A cron as listings show it.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub struct CronRow {
     pub definition_id: DefinitionId,
     /// The definition, or the reason why this version of agentcron cannot read it.
     pub cron: Result<Cron, String>,
+    /// Its pause is one that is in force: its own, or else one of all crons.
     pub state: CronState,
     /// The latest occurrence that has ended.
     pub last: Option<RunRow>,
@@ -69,6 +72,8 @@ pub struct CronDetails {
     pub failures: Vec<Failures>,
     /// The latest versions of the definition, the present one first.
     pub versions: Vec<Version>,
+    /// The latest acts, the latest first.
+    pub acts: Vec<Act>,
 }
 
 /// Which crons to list. A field that is `None` does not restrict the listing.
@@ -88,13 +93,14 @@ pub struct CronCursor {
 }
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
-     body, enabled, paused_at, pause_cause, pause_note, skip_next, failures, failing_since, recovered_at, crons.created_at AS created_at, updated_at \
+     body, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
+     crons.created_at AS created_at, updated_at \
      FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
-    pub fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
-        self.crons_after(&CronListing::default(), None, u32::MAX)
+    pub fn crons(&self, now: Timestamp) -> Result<Vec<CronRow>, StoreError> {
+        self.crons_after(&CronListing::default(), None, u32::MAX, now)
     }
 
     /// Does the same, but parses no definition and reads no run.
@@ -114,6 +120,7 @@ impl Reader {
         filter: &CronListing,
         cursor: Option<&CronCursor>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<CronRow>, StoreError> {
         let mut sql = SELECT.to_owned();
         let mut values: Vec<Value> = Vec::new();
@@ -135,12 +142,14 @@ impl Reader {
         self.at_one_moment(|tx| {
             let mut statement = tx.prepare(&sql)?;
             let (mut rows, mut crons) = (statement.query(values.as_slice())?, Vec::new());
+            let pause_of_all = pauses_of_all::now(tx, now)?;
             while crons.len() < limit as usize
                 && let Some(row) = &rows.next()?
             {
-                let status = status(row)?;
+                let state = state_now(row, pause_of_all.as_ref(), now)?;
+                let status = CronStatus::of(row.get("enabled")?, state.paused.is_some());
                 if filter.state.is_none_or(|state| state == status) {
-                    crons.push(cron_row(tx, row)?);
+                    crons.push(cron_row(tx, row, state)?);
                 }
             }
             Ok(crons)
@@ -159,10 +168,12 @@ impl Reader {
         self.at_one_moment(|tx| {
             tx.query_opt(&sql, [name_or_id], |row| {
                 let body: String = row.get("body")?;
-                let row_of_cron = cron_row(tx, row)?;
+                let state = state_now(row, pauses_of_all::now(tx, now)?.as_ref(), now)?;
+                let row_of_cron = cron_row(tx, row, state)?;
                 Ok(CronDetails {
                     failures: failures(tx, row_of_cron.cron_id, since)?,
                     versions: versions(tx, row_of_cron.cron_id)?,
+                    acts: acts_of_cron(tx, row_of_cron.cron_id)?,
                     row: row_of_cron,
                     definition: serde_json::from_str(&body)
                         .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
@@ -180,7 +191,8 @@ pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
 }
 
 const HEADS: &str = "SELECT cron_id, name, source, location, definition_id, enabled, next_at, paused_at, pause_cause, \
-     pause_note, skip_next, failures, failing_since, recovered_at FROM crons WHERE removed_at IS NULL";
+     pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at FROM crons \
+     WHERE removed_at IS NULL";
 
 fn head(row: &Row<'_>) -> Result<CronHead, StoreError> {
     Ok(CronHead {
@@ -199,7 +211,13 @@ fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
     Ok(CronStatus::of(row.get("enabled")?, row.value("paused_at")? != ValueRef::Null))
 }
 
-fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> {
+/// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
+fn state_now(row: &Row<'_>, pause_of_all: Option<&Pause>, now: Timestamp) -> Result<CronState, StoreError> {
+    let state = state_from_row(row)?.at(now);
+    Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
+}
+
+fn cron_row(tx: &Transaction<'_>, row: &Row<'_>, state: CronState) -> Result<CronRow, StoreError> {
     let cron_id = parsed(row, "cron_id")?;
     let name: String = row.get("name")?;
     let body: String = row.get("body")?;
@@ -212,7 +230,7 @@ fn cron_row(tx: &Transaction<'_>, row: &Row<'_>) -> Result<CronRow, StoreError> 
         definition_id: parsed(row, "definition_id")?,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         name,
-        state: state_from_row(row)?,
+        state,
         last: last_ended(tx, cron_id)?,
         recent: recent(tx, cron_id)?,
         running: running(tx, cron_id)?,

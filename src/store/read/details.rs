@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::acts::acts_of_run;
 use super::{DeliveryRow, Reader, RunRow, deliveries, row_columns, run_row};
+use crate::domain::act::Act;
 use crate::domain::delivery::Phases;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::outage::{Away, Outage};
@@ -31,6 +33,8 @@ pub struct RunDetails {
     /// The outages of the agent server, the disk and the daemon in the meantime, the latest first.
     pub outages: Vec<Outage>,
     pub deliveries: Vec<DeliveryDetails>,
+    /// The latest acts of it and of the other runs of its occurrence, the latest first.
+    pub acts: Vec<Act>,
 }
 
 /// A line in the timeline of a run.
@@ -96,8 +100,10 @@ impl Reader {
                     Ok(DeliveryDetails { delivery, attempts })
                 });
                 let row_of_run = run_row(tx, row)?;
+                let runs_of_occurrence = runs_of_occurrence(tx, &row_of_run)?;
                 Ok(RunDetails {
-                    runs_of_occurrence: runs_of_occurrence(tx, &row_of_run)?,
+                    acts: acts_of_run(tx, &row_of_run, &runs_of_occurrence)?,
+                    runs_of_occurrence,
                     outages: outages_meanwhile(tx, &row_of_run.run)?,
                     row: row_of_run,
                     values: json_option(row, "kept")?,

@@ -65,6 +65,15 @@ impl Reader {
         })
     }
 
+    /// Does the same, and takes any id for that of a cron whose row has been deleted.
+    pub fn crons_named_or_removed(&self, name: &str) -> Result<Vec<CronId>, StoreError> {
+        let mut crons = self.crons_named(name)?;
+        if crons.is_empty() {
+            crons.extend(name.parse::<CronId>());
+        }
+        Ok(crons)
+    }
+
     /// Returns the position right before the last `count` runs, or `None` if there are no more than that.
     pub fn cursor_before_last(
         &self,

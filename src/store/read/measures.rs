@@ -54,7 +54,8 @@ impl Reader {
     pub fn measures(&self) -> Result<Measures, StoreError> {
         self.at_one_moment(|tx| {
             let mut measures = Measures::default();
-            let states = "SELECT enabled, paused_at IS NOT NULL AS is_paused, count(*) AS number FROM crons \
+            let states = "SELECT enabled, (paused_at IS NOT NULL AND pause_ended = 0) \
+                          OR EXISTS (SELECT 1 FROM pauses_of_all WHERE ended IS NULL) AS is_paused, count(*) AS number FROM crons \
                           WHERE removed_at IS NULL GROUP BY enabled, is_paused";
             tx.each(states, (), |row| {
                 let status = CronStatus::of(row.get("enabled")?, row.get("is_paused")?);

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::cron::Cron;
-use crate::domain::cron_state::{CronState, InactiveSpan};
+use crate::domain::cron_state::{CronState, InactiveSpan, Pause};
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
 use crate::store::sql::{Row, Transaction};
-use crate::store::{StoreError, definitions, inactive_spans};
+use crate::store::{StoreError, definitions, inactive_spans, pauses_of_all};
 
 /// A cron with everything that may explain why it did or did not fire.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct CronRecord {
     /// The present definition, or the reason why it cannot be read.
     pub cron: Result<Cron, String>,
     pub state: CronState,
+    /// The pauses of all crons that are not over.
+    pub pauses_of_all: Vec<Pause>,
     /// The last instant that is accounted for.
     pub cursor: Timestamp,
     pub created_at: Timestamp,
@@ -93,6 +95,7 @@ fn record_from_row(
         cron_id,
         cron: definitions::parse(identity, &body).map_err(|error| error.to_string()),
         state: state_from_row(row)?,
+        pauses_of_all: pauses_of_all::not_recorded_as_over(tx)?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
         history_deleted_until: time_option(row, "history_deleted_until")?,

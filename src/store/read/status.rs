@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::crons::heads;
 use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
-use crate::domain::cron_state::{CronHealth, CronStatus};
+use crate::domain::cron_state::{CronHealth, CronStatus, Pause};
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
+use crate::domain::plan::just_before;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
@@ -18,7 +19,7 @@ use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::sql::Transaction;
-use crate::store::{FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, zone_rules};
+use crate::store::{FormerDaemon, NextPlan, NoticeKind, StoreError, definitions, pauses_of_all, zone_rules};
 
 /// How far back ended runs, deliveries and outages are shown.
 pub const STATUS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
@@ -31,6 +32,9 @@ pub struct StatusSnapshot {
     /// The daemon that has the store or had it last; `None` if none ever had.
     pub last_daemon: Option<FormerDaemon>,
     pub overview: Overview,
+    /// The pause of all crons, if it is in force.
+    pub pause_of_all: Option<Pause>,
+    /// The crons with their own pauses.
     pub crons: Vec<CronHead>,
     /// The next occurrence of all crons, and the cron's name; `None` if nothing is scheduled.
     pub next: NextPlan,
@@ -104,8 +108,13 @@ impl StatusSnapshot {
     /// Reads the store.
     pub fn read(reader: &Reader, daemon: DaemonState, now: Timestamp) -> Result<Self, StoreError> {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
-        let (crons, next) = reader.at_one_moment(|tx| crons_and_next(tx, now))?;
+        let (crons, next, pause_of_all) = reader.at_one_moment(|tx| {
+            let pause_of_all = pauses_of_all::now(tx, now)?;
+            let (crons, next) = crons_and_next(tx, pause_of_all.as_ref(), now)?;
+            Ok((crons, next, pause_of_all))
+        })?;
         Ok(Self {
+            pause_of_all,
             last_daemon: reader.former_daemon(&daemon, now)?,
             overview: reader.overview(since)?,
             last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
@@ -134,6 +143,7 @@ impl StatusSnapshot {
         Self {
             daemon: DaemonState::Stopped,
             last_daemon: None,
+            pause_of_all: None,
             overview: Overview::default(),
             crons: Vec::new(),
             next: None,
@@ -163,8 +173,18 @@ impl StatusSnapshot {
 ///
 /// The daemon has read the crons that it has planned, and knows when each is due next. The other definitions are parsed, and of
 /// those that are planned only the ones that are due before all others.
-fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>, NextPlan), StoreError> {
+fn crons_and_next(
+    tx: &Transaction<'_>,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Result<(Vec<CronHead>, NextPlan), StoreError> {
     let mut crons = heads(tx)?;
+    for cron in &mut crons {
+        cron.state = std::mem::take(&mut cron.state).at(now);
+        let is_paused = cron.state.paused.is_some() || pause_of_all.is_some();
+        cron.status =
+            cron.status.clone().map(|status| CronStatus::of(status != CronStatus::Disabled, is_paused));
+    }
     let (are_current, decided, installation) =
         (zone_rules::are_current(tx)?, decided(tx, None, now)?, installation_id(tx)?);
     let planned_at = |cron: &CronHead| cron.next_at.filter(|at| *at > now && are_current);
@@ -175,20 +195,27 @@ fn crons_and_next(tx: &Transaction<'_>, now: Timestamp) -> Result<(Vec<CronHead>
         let cron = &mut crons[cron];
         let planned = planned_at(cron).map(|at| (at, &cron.name));
         let is_later = || planned > next.as_ref().map(|(at, name)| (*at, name));
-        if planned.is_some() && (cron.status != Ok(CronStatus::Active) || next.is_some() && is_later()) {
+        let from = fires_from(cron, pause_of_all, now);
+        let is_never = from.is_none() || cron.status == Ok(CronStatus::Disabled);
+        if planned.is_some() && (is_never || next.is_some() && is_later()) {
             continue;
         }
         match definitions::read(tx, installation, cron.definition_id, &cron.name) {
-            Ok(_) if cron.state.paused.is_some() => {}
             Ok(parsed) => {
-                let own = decided.next_within(&parsed, now).map(|at| (at, cron.name.clone()));
-                next = next.into_iter().chain(own).min();
+                let own = from.and_then(|from| decided.next_within(&parsed, from));
+                next = next.into_iter().chain(own.map(|at| (at, cron.name.clone()))).min();
             }
             Err(problem @ StoreError::BadRow(_)) => cron.status = Err(problem.to_string()),
             Err(error) => return Err(error),
         }
     }
     Ok((crons, next))
+}
+
+/// Returns the instant after which an occurrence of the cron fires, unless it is paused for good.
+fn fires_from(cron: &CronHead, pause_of_all: Option<&Pause>, now: Timestamp) -> Option<Timestamp> {
+    let pauses = cron.state.paused.iter().chain(pause_of_all);
+    pauses.map(|pause| pause.until.map(just_before)).try_fold(now, |from, until| Some(from.max(until?)))
 }
 
 /// Returns the runs that were due by then and were sent without having been taken. What refuses our credentials is told

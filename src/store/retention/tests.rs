@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::retention::Keep;
 use crate::store::Execution;
 use crate::store::tests::open_store;
@@ -322,7 +323,7 @@ async fn a_backfill_leaves_out_what_may_have_run() {
             limit: 100,
             purpose: crate::store::Purpose::DryRun,
         };
-        let backfill = fixture.store.backfill(at(1000), order).await.unwrap().unwrap();
+        let backfill = fixture.store.backfill(at(1000), Actor::AGENTCRON, order).await.unwrap().unwrap();
         assert_eq!((backfill.lines[0].scheduled_for, backfill.lines.len()), (at(first), count));
     }
 }

@@ -8,12 +8,14 @@ use serde_json::json;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{BackendRunId, DeliveryId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::domain::run_spec::ClientRunSpec;
+use crate::store::TriggerRequest;
 use crate::store::tests::open_store;
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, RunEnding, Step};
 
@@ -142,7 +144,15 @@ async fn between_two_runs_the_occurrence_is_in_progress() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), "").await;
     fail(&store, &first, "09:01:50").await;
-    let triggered = store.trigger(at("09:01:55.5"), "digest".to_owned()).await.unwrap().unwrap();
+    let triggered = store
+        .trigger(
+            at("09:01:55.5"),
+            Actor::AGENTCRON,
+            TriggerRequest { name: "digest".to_owned(), input: None },
+        )
+        .await
+        .unwrap()
+        .unwrap();
     let waiting = RunId::of_occurrence(first.run.cron_id().unwrap(), first.run.scheduled_for, 1);
     assert_eq!(triggered.waits_for, Some(waiting));
     store.plan_due(at("09:02:00")).await.unwrap();
@@ -196,8 +206,11 @@ async fn what_drops_a_waiting_retry_makes_the_webhook_of_the_failure_due() {
         let (store, first) = running(folder.path(), "").await;
         fail(&store, &first, "09:01:10").await;
         if name == "paused" {
-            let pause = CronStateChange::Pause(None);
-            store.change_cron_state(at("09:01:20"), "digest".to_owned(), pause).await.unwrap();
+            let pause = CronStateChange::Pause { note: None, until: None };
+            store
+                .change_cron_state(at("09:01:20"), Actor::AGENTCRON, "digest".to_owned(), pause)
+                .await
+                .unwrap();
         } else {
             let definitions = match name {
                 "removed" => vec![],
@@ -218,8 +231,8 @@ async fn what_drops_a_waiting_retry_makes_the_webhook_of_the_failure_due() {
 async fn a_run_that_fails_while_its_cron_is_paused_is_not_retried() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), "").await;
-    let pause = CronStateChange::Pause(None);
-    store.change_cron_state(at("09:01:05"), "digest".to_owned(), pause).await.unwrap();
+    let pause = CronStateChange::Pause { note: None, until: None };
+    store.change_cron_state(at("09:01:05"), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
     fail(&store, &first, "09:01:10").await;
     assert_eq!(runs(folder.path()), ["0 error graph_error", "1 skipped paused"]);
     assert_eq!((webhooks(folder.path()), owed(folder.path())), (vec!["09:01:10".to_owned()], vec![]));
@@ -230,33 +243,40 @@ async fn a_run_is_retried_on_request_with_an_input_that_no_edit_changes() {
     let folder = tempfile::tempdir().unwrap();
     let (store, first) = running(folder.path(), "").await;
     let request = |input| RetryRequest { run_id: first.run.run_id, input };
-    let refused = store.retry_run(at("09:01:05"), request(None)).await.unwrap_err().to_string();
+    let refused =
+        store.retry_run(at("09:01:05"), Actor::AGENTCRON, request(None)).await.unwrap_err().to_string();
     assert!(refused.contains("of the same occurrence has not ended"), "{refused}");
     end(&store, &first, Status::Success, ReasonCode::Adopted, "09:01:10").await;
-    let run = store.retry_run(at("09:01:20"), request(Some(json!({ "n": 2 })))).await.unwrap().unwrap().run;
+    let run = store
+        .retry_run(at("09:01:20"), Actor::AGENTCRON, request(Some(json!({ "n": 2 }))))
+        .await
+        .unwrap()
+        .unwrap()
+        .run;
     assert_eq!((run.retry, run.trigger, run.scheduled_for), (1, Trigger::Manual, first.run.scheduled_for));
     store.sync_file_crons(at("09:01:25"), vec![definition(r#","timeout":"1h""#)]).await.unwrap();
-    let pause = CronStateChange::Pause(None);
-    store.change_cron_state(at("09:01:26"), "digest".to_owned(), pause).await.unwrap();
+    let pause = CronStateChange::Pause { note: None, until: None };
+    store.change_cron_state(at("09:01:26"), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
     let retry = start(&store, "09:01:30").await;
     assert_eq!(retry.spec.request().payload["input"], json!({ "n": 2 }));
     end(&store, &retry, Status::Success, ReasonCode::Adopted, "09:01:40").await;
-    let again = store.retry_run(at("09:01:50"), request(None)).await.unwrap().unwrap().run;
+    let again = store.retry_run(at("09:01:50"), Actor::AGENTCRON, request(None)).await.unwrap().unwrap().run;
     assert_eq!(again.retry, 2);
     let retry = start(&store, "09:01:50").await;
     assert_eq!(retry.spec.request().payload["input"], json!({ "n": 1 }));
     end(&store, &retry, Status::Success, ReasonCode::Adopted, "09:01:55").await;
     assert_eq!(webhooks(folder.path()), ["09:01:10", "09:01:40", "09:01:55"]);
     let unknown = RetryRequest { run_id: RunId::default(), input: None };
-    assert!(store.retry_run(at("09:02:00"), unknown).await.unwrap().is_none());
+    assert!(store.retry_run(at("09:02:00"), Actor::AGENTCRON, unknown).await.unwrap().is_none());
     store.sync_file_crons(at("09:02:30"), vec![]).await.unwrap();
-    let refused = store.retry_run(at("09:02:40"), request(None)).await.unwrap_err().to_string();
+    let refused =
+        store.retry_run(at("09:02:40"), Actor::AGENTCRON, request(None)).await.unwrap_err().to_string();
     assert!(refused.contains("its cron digest was removed"), "{refused}");
     let of_client = RunId(uuid::Uuid::from_u128(7));
     let hook = Template("https://example.com/hook".to_owned());
     let spec = ClientRunSpec::new("agent".to_owned(), None, OnRunCompleted::Keep, hook);
     store.insert_client_runs(at("09:03:00"), vec![(of_client, spec)]).await.unwrap();
     let of_client = RetryRequest { run_id: of_client, input: None };
-    let refused = store.retry_run(at("09:03:01"), of_client).await.unwrap_err().to_string();
+    let refused = store.retry_run(at("09:03:01"), Actor::AGENTCRON, of_client).await.unwrap_err().to_string();
     assert!(refused.contains("only the client can start it again"), "{refused}");
 }

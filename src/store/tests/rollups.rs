@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::tally::{Tally, TallyUnit};
@@ -58,13 +59,17 @@ async fn an_occurrence_counts_once_by_the_last_of_its_runs() {
     end(&store, second, 2, Status::Error, Some(ReasonCode::GraphError)).await;
     assert_eq!(ends(), ["1 error graph_error", "2 runs"]);
     let request = RetryRequest { run_id: second.run_id, input: None };
-    store.retry_run(noon(3), request).await.unwrap().unwrap();
+    store.retry_run(noon(3), Actor::AGENTCRON, request).await.unwrap().unwrap();
     assert_eq!(ends(), ["2 runs"], "somebody asked for a further run");
     let third = claim(&store, "2026-03-02T09:03:10Z").await[0].held();
     store.step_run(accept(third)).await.unwrap();
     end(&store, third, 4, Status::Success, None).await;
     assert_eq!(ends(), ["1 success ", "3 runs"]);
-    store.retry_run(noon(5), RetryRequest { run_id: third.run_id, input: None }).await.unwrap().unwrap();
+    store
+        .retry_run(noon(5), Actor::AGENTCRON, RetryRequest { run_id: third.run_id, input: None })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(ends(), ["3 runs"]);
     store.sync_file_crons(noon(5), vec![]).await.unwrap();
     assert_eq!(ends(), ["1 success ", "2 skipped removed", "3 runs"], "the fourth never took place");
@@ -85,7 +90,7 @@ async fn what_is_decided_again_is_not_counted_twice() {
         limit: 10,
         purpose: Purpose::Act,
     };
-    store.backfill(noon(11), order).await.unwrap();
+    store.backfill(noon(11), Actor::AGENTCRON, order).await.unwrap();
     assert_eq!(tally(&folder)[0], "7 missed catchup_none");
     store.clock_set_back(noon(7), SignedDuration::from_mins(-4)).await.unwrap();
     assert_eq!(tally(&folder)[0], "4 missed catchup_none", "of 09:02, 09:03, 09:06 and 09:07");

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
+use crate::store::TriggerRequest;
 use crate::store::tests::{hold, open_store};
 use crate::store::{Claim, ClaimLimits, Execution, Planned, RunEnding, Step, Store};
 
@@ -79,7 +81,10 @@ async fn every_run_of_a_queue_has_its_whole_deadline_after_the_one_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path(), r#","catchup":"all""#).await;
     plan(&store, "09:03:30").await;
-    store.trigger(at("09:03:30"), "digest".to_owned()).await.unwrap();
+    store
+        .trigger(at("09:03:30"), Actor::AGENTCRON, TriggerRequest { name: "digest".to_owned(), input: None })
+        .await
+        .unwrap();
     let ends = ["09:10:00", "09:20:00", "09:30:00"];
     let mut now = "09:03:31";
     for end_at in ends {

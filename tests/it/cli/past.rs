@@ -82,6 +82,7 @@ const KEYS: [&str; 22] = [
 async fn what_happened_can_be_read_while_the_daemon_is_down() {
     let daemon = after_a_moment().await;
     history_filters(&daemon);
+    the_history_is_searched_and_exported(&daemon);
     show_prints_the_whole_timeline(&daemon);
     show_prints_a_cron(&daemon);
     list_and_status_summarise(&daemon);
@@ -137,6 +138,29 @@ fn history_filters(daemon: &Daemon) {
         demand(&output, 2);
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     }
+}
+
+fn the_history_is_searched_and_exported(daemon: &Daemon) {
+    let failed = daemon.json(&["history", "--status", "error"]);
+    assert_eq!(daemon.json(&["history", "--grep", "valueerror"]), failed);
+    assert_eq!(daemon.json(&["history", "fail", "--grep", "BOOM", "-n", "1"]), failed[failed.len() - 1..]);
+    let id = failed[0]["run_id"].as_str().unwrap();
+    assert_eq!(daemon.json(&["history", "--grep", id]), failed[..1]);
+    assert_eq!(stdout(&daemon.run_command(&["history", "say-hello", "--grep", "boom"])), "no runs\n");
+    let csv = daemon.run_command(&["history", "fail", "--status", "error", "--csv"]);
+    demand(&csv, 0);
+    let lines: Vec<String> = stdout(&csv).split("\r\n").map(str::to_owned).collect();
+    assert_eq!((lines.len(), lines[lines.len() - 1].as_str()), (failed.len() + 2, ""));
+    assert!(
+        lines[0].starts_with("run_id,cron_name,trigger,status,reason_code,reason,error,error_message,"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with(&format!("{id},fail,schedule,error,graph_error,,ValueError,boom,")),
+        "{lines:?}"
+    );
+    demand(&daemon.run_command(&["history", "--csv", "--json"]), 2);
+    demand(&daemon.run_command(&["history", "--grep", ""]), 2);
 }
 
 fn show_prints_the_whole_timeline(daemon: &Daemon) {

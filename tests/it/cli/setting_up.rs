@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "report",
     "stats",
     "backup",
@@ -25,6 +25,7 @@ const VERBS: [&str; 19] = [
     "status",
     "health",
     "outages",
+    "acts",
     "history",
     "show",
     "prune",

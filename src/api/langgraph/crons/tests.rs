@@ -126,6 +126,7 @@ fn api(folder: &Path, backend: Transport) -> Api {
         webhooks: config::live(WebhookSettings::of_config(&config)).1,
         access: config::live(AccessRules::of_config(&config.http)).1,
         to_finish: Default::default(),
+        feeds: crate::api::Feeds::until(Default::default()),
         held_bodies: Default::default(),
     }
 }

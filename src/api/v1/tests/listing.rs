@@ -3,10 +3,12 @@
 use axum::http::Method;
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Status};
+use crate::store::TriggerRequest;
 use crate::store::{NewNotice, NoticeKind, RunEnding};
 
 const SECRET: &str = "http://hooks.example/agent?token=s3cret";
@@ -27,7 +29,11 @@ async fn get(api: &Api, path: &str) -> Value {
 async fn api_with_runs(folder: &Path) -> Api {
     let api = api(folder).await;
     for name in ["digest", "digest", "digest", "triage"] {
-        api.store.trigger(api.clock.now(), name.to_owned()).await.unwrap().unwrap();
+        api.store
+            .trigger(api.clock.now(), Actor::AGENTCRON, TriggerRequest { name: name.to_owned(), input: None })
+            .await
+            .unwrap()
+            .unwrap();
     }
     let rows = api.store.read(|reader| reader.runs_before(&Default::default(), None, 10)).await.unwrap();
     let digests: Vec<RunId> = rows
@@ -166,6 +172,7 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
         "now",
         "store",
         "configuration",
+        "all_paused",
         "crons",
         "crons_by_state",
         "next",
@@ -192,6 +199,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
     let api = api_with_runs(folder.path()).await;
     let nobody = "3f0c9a52-6f0e-4c5b-9f53-0a8a5a0d7f11";
     let cases = [
+        ("GET", "/v1/runs?grep=".to_owned(), "422 grep: expected 1 to 200 characters"),
         ("GET", "/v1/crons/digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
         ("GET", "/v1/crons/%ff".to_owned(), "422 path: Invalid UTF-8 in `name`"),
         ("GET", "/v1/runs?cron=digets".to_owned(), "404 there is no cron `digets`; did you mean `digest`?"),
@@ -228,7 +236,7 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         (
             "GET",
             "/v1/runs?state=error".to_owned(),
-            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `since`, `until`, \
+            "422 query: state: unknown field `state`, expected one of `cron`, `status`, `failed`, `reason`, `trigger`, `grep`, `since`, `until`, \
              `cursor`, `limit`",
         ),
         ("DELETE", "/v1/runs".to_owned(), "405 Method Not Allowed"),

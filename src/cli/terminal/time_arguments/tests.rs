@@ -111,3 +111,25 @@ fn a_period_ends_after_its_beginning_if_its_end_has_no_day() {
         assert_eq!(parse_end(until, since, &berlin(), now), Ok(at(expected)), "{since:?} {until}");
     }
 }
+
+#[test]
+fn a_time_to_come_is_the_next_one() {
+    let cases = [
+        ("2h", Ok("2026-06-01T14:00:00Z")),
+        ("14:00", Ok("2026-06-02T12:00:00Z")),
+        ("14:01", Ok("2026-06-01T12:01:00Z")),
+        ("7am", Ok("2026-06-02T05:00:00Z")),
+        ("tomorrow", Ok("2026-06-01T22:00:00Z")),
+        ("mon 7am", Ok("2026-06-08T05:00:00Z")),
+        ("mon 15:00", Ok("2026-06-01T13:00:00Z")),
+        ("tuesday", Ok("2026-06-01T22:00:00Z")),
+        ("2026-06-01T12:00:00.001Z", Ok("2026-06-01T12:00:00.001Z")),
+        ("now", Err("2026-06-01T14:00:00 has passed")),
+        ("yesterday", Err("2026-05-31T00:00:00 has passed")),
+    ];
+    for (written, expected) in cases {
+        let expected = expected.map(at).map_err(str::to_owned);
+        assert_eq!(parse_coming(written, &berlin(), now()), expected, "{written}");
+    }
+    assert!(parse_coming("soon", &berlin(), now()).unwrap_err().ends_with("or in how long, such as 2h"));
+}

@@ -6,6 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::delivery::Turn;
 use crate::domain::url_policy::UrlPolicy;
 use crate::store::Reader;
@@ -35,7 +36,7 @@ async fn work(courier: Courier, looking: impl Future<Output = ()>) {
 async fn held_webhooks_are_released_evenly_at_their_rate_and_then_sent_freely() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_deliveries(&folder, works().take(50).map(|(url, _)| (url, 1)));
-    store.hold_webhooks(at(60), None).await.unwrap();
+    store.hold_webhooks(at(60), Actor::AGENTCRON, None).await.unwrap();
     let clock = Clock::simulated(at(100));
     let log = Arc::<Mutex<ReceiverLog>>::default();
     let courier = courier(&folder, &store, &clock, receivers(&log, &clock));
@@ -43,7 +44,7 @@ async fn held_webhooks_are_released_evenly_at_their_rate_and_then_sent_freely() 
     work(courier, async {
         tokio::time::sleep(Duration::from_secs(20)).await;
         assert_eq!(log.lock().unwrap().accepted.len(), 0, "held");
-        store.release_webhooks(clock.now(), Some(10)).await.unwrap();
+        store.release_webhooks(clock.now(), Actor::AGENTCRON, Some(10)).await.unwrap();
         wakes.courier.notify_one();
         tokio::time::sleep(Duration::from_secs(10)).await;
     })
@@ -73,7 +74,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     let dial = move |_| {
         let (store, wakes, clock) = (holder.clone(), waker.clone(), now.clone());
         async move {
-            store.hold_webhooks(clock.now(), None).await.unwrap();
+            store.hold_webhooks(clock.now(), Actor::AGENTCRON, None).await.unwrap();
             wakes.courier.notify_one();
             // Simulated: over as soon as the courier has seen it. Sockets want real time.
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -94,7 +95,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     let rows = rows(&folder, "works");
     assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
     // It has cost no step of the retry schedule.
-    store.release_webhooks(clock.now(), None).await.unwrap();
+    store.release_webhooks(clock.now(), Actor::AGENTCRON, None).await.unwrap();
     let admit = |_: &str, _| Admission::Admitted(());
     let claim =
         store.claim_deliveries(clock.now(), 2, RateLimit::default(), Vec::new(), admit).await.unwrap();

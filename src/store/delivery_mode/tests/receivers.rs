@@ -1,6 +1,7 @@
 //! Which deliveries are claimed while one URL waits, or a receiver is away.
 
 use super::*;
+use crate::domain::act::Actor;
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::breaker::Scope;
 use crate::store::ReceiverAway;
@@ -100,7 +101,12 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     assert_eq!(waits(Scope::Url, first).await.unwrap(), []);
     fixture
         .store
-        .discard_webhooks(at(30), Timestamp::MAX, Reason::new(DeliveryReasonCode::Discarded, ""))
+        .discard_webhooks(
+            at(30),
+            Actor::AGENTCRON,
+            Timestamp::MAX,
+            Reason::new(DeliveryReasonCode::Discarded, ""),
+        )
         .await
         .unwrap();
     for scope in [Scope::Url, Scope::Origin] {

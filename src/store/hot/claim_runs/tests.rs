@@ -6,11 +6,13 @@ use serde_json::Map;
 
 use super::*;
 use crate::config::CronDefinition;
+use crate::domain::act::Actor;
 use crate::domain::bounds::TRIGGERED_WAITING_MAX;
 use crate::domain::cron::{OnRunCompleted, Template};
 use crate::domain::ids::{BackendRunId, CronId, RunId, ThreadId};
 use crate::domain::run::{Outcome, Status};
 use crate::domain::run_spec::ClientRunSpec;
+use crate::store::TriggerRequest;
 use crate::store::tests::{hold, open_store};
 use crate::store::{BackfillOrder, Execution, NewApiCron, Purpose, RunEnding, Step, TriggeredRun};
 
@@ -37,13 +39,16 @@ async fn make(store: &Store, name: &str, body: &str) {
     let cron_id = CronId(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()));
     let (name, body) = (Some(name.to_owned()), body.to_owned());
     let new = NewApiCron { cron_id, name, body, request: Map::new() };
-    store.create_api_cron(at("2026-03-02T08:00:00Z"), new).await.unwrap();
+    store.create_api_cron(at("2026-03-02T08:00:00Z"), Actor::AGENTCRON, new).await.unwrap();
 }
 
 async fn trigger(store: &Store, name: &str, times: usize) -> Result<Vec<RunId>, StoreError> {
     let mut triggered = Vec::new();
     for _ in 0..times {
-        let TriggeredRun { run, .. } = store.trigger(now(), name.to_owned()).await?.unwrap();
+        let TriggeredRun { run, .. } = store
+            .trigger(now(), Actor::AGENTCRON, TriggerRequest { name: name.to_owned(), input: None })
+            .await?
+            .unwrap();
         triggered.push(run.run_id);
     }
     Ok(triggered)
@@ -202,7 +207,7 @@ async fn backfill(store: &Store, name: &str, from: &str, to: &str) -> Result<usi
     let (name, limit, purpose) = (name.to_owned(), 10_000, Purpose::Act);
     let order =
         BackfillOrder { name, from: Some(at(from)), before_beginning: true, to: at(to), limit, purpose };
-    Ok(store.backfill(now(), order).await?.unwrap().lines.len())
+    Ok(store.backfill(now(), Actor::AGENTCRON, order).await?.unwrap().lines.len())
 }
 
 #[tokio::test]

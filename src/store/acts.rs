@@ -1,0 +1,33 @@
+//! Writes acts down: each in the transaction of the act itself, so that what is undone or refused leaves none.
+
+use super::StoreError;
+use super::rows::millis;
+use super::sql::{Transaction, named_params};
+use crate::domain::act::Act;
+use crate::domain::bounds::ACTS_KEPT;
+
+/// Records an act, and forgets the one that is too old to be kept.
+pub(super) fn record(tx: &Transaction<'_>, act: &Act) -> Result<(), StoreError> {
+    let (cron_id, cron_name) = act.subject.cron.as_ref().map(|(id, name)| (id.to_string(), name)).unzip();
+    let sql = "INSERT INTO acts (at, what, actor_kind, actor_name, cron_id, cron_name, run_id, delivery_id, note) \
+               VALUES (:at, :what, :actor_kind, :actor_name, :cron_id, :cron_name, :run_id, :delivery_id, :note)";
+    tx.execute(
+        sql,
+        named_params! {
+            ":at": millis(act.at),
+            ":what": act.what.as_str(),
+            ":actor_kind": act.by.kind.as_str(),
+            ":actor_name": act.by.name,
+            ":cron_id": cron_id,
+            ":cron_name": cron_name,
+            ":run_id": act.subject.run_id.map(|run_id| run_id.to_string()),
+            ":delivery_id": act.subject.delivery_id.map(|delivery_id| delivery_id.to_string()),
+            ":note": act.note,
+        },
+    )?;
+    tx.execute("DELETE FROM acts WHERE seq <= (SELECT max(seq) FROM acts) - ?1", [ACTS_KEPT])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
