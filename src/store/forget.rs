@@ -233,7 +233,7 @@ fn delete_all(tx: &Transaction<'_>, rows: &[i64]) -> Result<Deleted, StoreError>
     let done = rows.iter().try_for_each(|seq| {
         demand_finished(tx, *seq)?;
         let Some(record) = Record::read(tx, *seq)? else { return Ok(()) };
-        tx.execute("DELETE FROM acts WHERE run_id = ?1", [record.run_id.to_string()])?;
+        tx.execute("DELETE FROM acts WHERE run_id = ?1", [record.run_id().to_string()])?;
         deleted.add(delete_run(tx, &record)?);
         Ok(())
     });
