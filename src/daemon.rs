@@ -32,6 +32,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
+use crate::engine::reloads::Reloads;
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::store::{
@@ -158,6 +159,7 @@ struct Prepared {
     kept: Vec<KeptCron>,
     /// What was away when the former daemon ended.
     away: Vec<Outage>,
+    reloads: Reloads,
 }
 
 /// Brings the store up to date with the configuration, and listens.
@@ -180,6 +182,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         store.sync_understood_crons(world.clock.now(), config.crons.clone(), config.kept.clone()).await?;
     store.save_sections(config.saved.clone()).await?;
     let notice = mistakes::describe(config, config, &report.kept);
+    let reloads = Reloads::default();
+    reloads.note(notice.is_none(), world.clock.now());
     mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
     if let Some(warning) = store::exposure(store.path()) {
         tracing::warn!("{warning}");
@@ -200,22 +204,24 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
-    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away })
+    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away, reloads })
 }
 
 /// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> Loops {
-    let Prepared { listeners, kept, away } = prepared;
+    let Prepared { listeners, kept, away, reloads } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world, &store);
-    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop, Outages::after(away));
+    let outages = Outages::after(away, world.clock.now());
+    let engine = Engine::new(&world, &store, &client, &wakes, &webhooks, stop, outages);
+    let health = Health { reloads: reloads.clone(), ..engine.health() };
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
         wakes: wakes.clone(),
-        health: engine.health(),
+        health: health.clone(),
         backend: client,
         webhooks,
         access,
@@ -225,7 +231,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     let World { config, environment, clock, relay, reload, show_status, .. } = world;
     let mut loops = Loops::new();
     if let Some(show) = show_status {
-        let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
+        let (store, clock, health, stop) = (store.clone(), clock.clone(), health, stop.clone());
         loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
     }
     if listeners.socket.is_some() || listeners.network.is_some() {
@@ -235,7 +241,8 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     }
     if let Some(requested) = reload {
         let (webhooks, access) = (webhooks_writer, access_writer);
-        let reload = Reload { config, kept, environment, clock, store, wakes, webhooks, access, requested };
+        let reload =
+            Reload { config, kept, environment, clock, store, wakes, webhooks, access, requested, reloads };
         let stop = stop.clone();
         loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
     }
@@ -321,6 +328,7 @@ impl Engine {
             next_wake: self.runner.next_wake(),
             origins: self.courier.origins.clone(),
             outages: self.outages.clone(),
+            ..Health::default()
         }
     }
 

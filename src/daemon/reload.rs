@@ -20,6 +20,7 @@ use crate::config::{
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
+use crate::engine::reloads::Reloads;
 use crate::store::{NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
 
@@ -46,6 +47,8 @@ pub(super) struct Reload {
     pub(super) access: LiveWriter<AccessRules>,
     /// Notified when a reload is requested.
     pub(super) requested: Arc<Notify>,
+    /// Where it is shown how that went.
+    pub(super) reloads: Reloads,
 }
 
 /// Why the files are looked at.
@@ -210,6 +213,7 @@ async fn apply(
         reload.store.save_sections(config.saved.clone()).await?;
     }
     let notice = mistakes::describe(&config, &reload.config, &known.kept);
+    reload.reloads.note(notice.is_none(), now);
     let is_repaired = notice.is_none() && known.mistakes.is_some();
     if notice != known.mistakes || (notice.is_some() && cause == Cause::Requested) {
         known.mistakes.clone_from(&notice);
@@ -256,6 +260,7 @@ async fn refuse(
     notice: NewNotice,
     cause: Cause,
 ) -> Result<(), StoreError> {
+    reload.reloads.note(false, reload.clock.now());
     let notice = Some(notice);
     if known.mistakes == notice && cause != Cause::Requested {
         return Ok(());

@@ -9,6 +9,7 @@ pub mod janitor;
 pub mod lease;
 pub mod maintenance;
 pub mod outages;
+pub mod reloads;
 pub mod runner;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct Health {
     pub next_wake: runner::NextWake,
     pub origins: courier::OriginLimiter,
     pub outages: outages::Outages,
+    pub reloads: reloads::Reloads,
 }
 
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.

@@ -1,6 +1,8 @@
 //! Keeps the outages: one line in the log when one begins and one when it ends, and a row in the store. What notices
 //! them reports here; the row is committed by a loop of its own, so that nobody waits for it.
 
+mod totals;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,9 @@ use crate::domain::outage::{self, Away, NOTHING_WAITS, Outage};
 use crate::store::{Store, StoreError};
 use crate::webhook::{receiver, redacted};
 
+pub use totals::OutageTotal;
+use totals::Totals;
+
 /// The outages that last. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct Outages(Arc<Shared>);
@@ -42,6 +47,7 @@ struct State {
     /// Receivers that were away a short while ago, as they were then.
     recent: HashMap<String, Recent>,
     unsaved: Vec<Outage>,
+    totals: Totals,
 }
 
 /// What the last failure at a receiver has shown.
@@ -78,8 +84,8 @@ struct Recent {
 
 impl Outages {
     /// Returns no outages, after those that the former daemon knew at its end.
-    pub fn after(former: Vec<Outage>) -> Self {
-        let state = Mutex::new(State { former, ..State::default() });
+    pub fn after(former: Vec<Outage>, now: Timestamp) -> Self {
+        let state = Mutex::new(State { former, totals: Totals::since(now), ..State::default() });
         Self(Arc::new(Shared { state, changed: Notify::new() }))
     }
 
@@ -91,6 +97,12 @@ impl Outages {
     /// Returns the outages that last, the daemon's and the disk's apart.
     pub fn lasting(&self) -> Vec<Outage> {
         self.lock().lasting.clone()
+    }
+
+    /// Returns how often something of this kind was away since the daemon started.
+    pub fn total(&self, what: Away, now: Timestamp) -> OutageTotal {
+        let state = self.lock();
+        state.totals.of(what, &state.lasting, now)
     }
 
     /// Returns when the next attempt is made at receivers that are away, if something waits.
@@ -224,6 +236,7 @@ impl State {
             if let Some(called) = logged(&outage) {
                 tracing::info!("{called} reachable again after {}", lasted(&outage, now));
             }
+            self.totals.add(&outage, now);
             self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
         }
     }
@@ -315,6 +328,7 @@ impl State {
         if is_told {
             tracing::info!("{text}");
         }
+        self.totals.add(&outage, now);
         outage.why.extend(ended_by.map(|reason| format!("; {reason}")));
         outage.until = Some(now.max(outage.since));
         self.unsaved.push(outage.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::bounds::LOGGED_ERROR_CHARS;
-use crate::domain::ids::FIRST_RUN;
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::outage::Away;
 use crate::domain::printable::blanked;
 use crate::domain::reason::ReasonCode;
@@ -13,6 +13,8 @@ use crate::domain::run::{Outcome, Run, RunState, Status, Trigger};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ended {
+    /// `None` for a run that a client started.
+    pub(super) cron_id: Option<CronId>,
     /// The name under which the log shows it.
     pub(super) called: String,
     pub(super) run_id: String,
@@ -38,6 +40,7 @@ impl Ended {
         let RunState::Ended { backend_run, outcome } = &run.state else { return None };
         let took = backend_run.as_ref().and_then(|on| outcome.took(on.started_at));
         Some(Self {
+            cron_id: run.cron_id(),
             called: run.called().to_owned(),
             run_id: run.run_id.to_string(),
             status: outcome.status,

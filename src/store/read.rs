@@ -38,7 +38,7 @@ pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use history::RunFilter;
-pub use measures::{CronsAtAGlance, Measures};
+pub use measures::{CronMeasures, CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;

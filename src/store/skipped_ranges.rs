@@ -112,6 +112,7 @@ fn insert(
 
 fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String) -> Ended {
     Ended {
+        cron_id: Some(scheduled.cron.cron_id),
         called: scheduled.cron.name.clone(),
         run_id,
         status: range.status,

@@ -18,6 +18,7 @@ use super::lease::Lease;
 use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
+use crate::domain::backoff;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
@@ -384,6 +385,7 @@ fn commit_as(
     let began = Instant::now();
     let counted = tx.commit(&health.counts)?;
     health.counts.commits.observe(began.elapsed());
+    health.counts.changes.observe_number(batch.len());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
     health.lease.renew(lease_from);
     Ok(Some(counted))
@@ -423,7 +425,9 @@ fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
         }
         (true, None) => {
             tracing::info!("the store can commit again");
-            *known = None;
+            if let Some((since, _)) = known.take() {
+                health.counts.disk_is_back(backoff::between(since, health.clock.now()));
+            }
             health.lock.tell(|own| own.disk_since = None);
         }
         (false, None) => health.lock.tell(|own| own.disk_since = None),

@@ -89,7 +89,12 @@ CREATE TABLE crons (
     failures      INTEGER NOT NULL DEFAULT 0,
     -- When the first of them ended, or NULL if there are none.
     failing_since INTEGER,
+    -- When its last run ended that is not retried, and its last run that succeeded; NULL if there was none. They are here and
+    -- not read from `runs` because they stay when the history is deleted.
+    last_run_at   INTEGER,
+    last_success_at INTEGER,
     created_at    INTEGER NOT NULL,
+    -- When it was added, or its definition changed.
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
     CHECK ((paused_at IS NULL) = (pause_cause IS NULL)),
