@@ -1,17 +1,24 @@
 //! `/healthz` and `/readyz`, for service managers that restart a dead daemon and load balancers that skip one that is
 //! not ready.
 //!
-//! They are open to every caller, so they give no details: the texts of errors are in `status` and in the log.
+//! They are open to every caller, also to one without a key, so they give no details: the texts of errors are in `status` and in
+//! the log.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::error_response::ErrorResponse;
 use super::wire::{Liveness, Readiness};
+use crate::domain::backoff;
 use crate::domain::bounds::HEALTH_WAIT;
 use crate::store::NoticeKind;
 
@@ -23,8 +30,41 @@ const MISTAKES: &str =
 
 const STORE_COPY: &str = "another daemon runs with a copy of this store, and both fire every cron: stop one, or give one an empty store";
 
+/// A probe within this time gets the previous answer again: each answer costs a commit, and probes need no key.
+const CACHED_FOR: Duration = Duration::from_secs(1);
+
+/// How the daemon was when it was looked at last. A probe that arrives meanwhile waits for it.
+#[derive(Clone, Default)]
+struct LastLook(Arc<Mutex<Option<(Timestamp, Look)>>>);
+
+#[derive(Clone)]
+struct Look {
+    /// Why the store cannot commit.
+    commit: Result<(), &'static str>,
+    warnings: Vec<&'static str>,
+}
+
+impl LastLook {
+    async fn now(&self, api: &Api) -> Look {
+        let mut last = self.0.lock().await;
+        let now = api.clock.now();
+        if let Some((at, look)) = last.as_ref()
+            && *at <= now
+            && backoff::between(*at, now) < CACHED_FOR
+        {
+            return look.clone();
+        }
+        let look = Look { commit: check_commit(api).await, warnings: warnings(api).await };
+        *last = Some((api.clock.now(), look.clone()));
+        look
+    }
+}
+
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+    OpenApiRouter::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .layer(Extension(LastLook::default()))
 }
 
 /// Check that the daemon is alive
@@ -35,8 +75,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     get, path = "/healthz", tag = "daemon",
     responses((status = 200, description = "The daemon is alive", body = Liveness), ErrorResponse)
 )]
-async fn healthz(State(api): State<Api>) -> Result<Json<Liveness>, ErrorResponse> {
-    match check_commit(&api).await {
+async fn healthz(
+    State(api): State<Api>,
+    Extension(last): Extension<LastLook>,
+) -> Result<Json<Liveness>, ErrorResponse> {
+    match last.now(&api).await.commit {
         Ok(()) => Ok(Json(Liveness { status: "ok" })),
         Err(_) if api.store.trouble().is_some() => Ok(Json(Liveness { status: "ok" })),
         Err(reason) => Err(ErrorResponse::unavailable(reason)),
@@ -53,8 +96,18 @@ async fn healthz(State(api): State<Api>) -> Result<Json<Liveness>, ErrorResponse
         (status = 503, description = "The daemon is not ready; `reasons` says why", body = Readiness),
     )
 )]
-async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
-    let reasons: Vec<&'static str> = check_commit(&api).await.err().into_iter().collect();
+async fn readyz(
+    State(api): State<Api>,
+    Extension(last): Extension<LastLook>,
+) -> (StatusCode, Json<Readiness>) {
+    let Look { commit, warnings } = last.now(&api).await;
+    let reasons: Vec<&'static str> = commit.err().into_iter().collect();
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons, warnings }))
+}
+
+async fn warnings(api: &Api) -> Vec<&'static str> {
     let mut warnings = Vec::new();
     if api.health.backend_breaker.trouble().is_some() {
         warnings.push(BACKEND_DOWN);
@@ -65,9 +118,7 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
             warnings.push(warning);
         }
     }
-    let ready = reasons.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons, warnings }))
+    warnings
 }
 
 async fn check_commit(api: &Api) -> Result<(), &'static str> {
@@ -78,5 +129,37 @@ async fn check_commit(api: &Api) -> Result<(), &'static str> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(CANNOT_COMMIT),
         Err(_) => Err(STORE_TOO_SLOW),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::api::v1::tests::api_over;
+    use crate::clock::Clock;
+    use crate::domain::ids::InstallationId;
+    use crate::store::{Execution, Store};
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_probes_there_are_one_commit_in_a_second_answers_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, id) = (folder.path().join("agentcron.db"), InstallationId::default());
+        let store = Store::open(&path, Execution::Inline, id, Clock::system()).unwrap();
+        let api = api_over(folder.path(), store, Clock::simulated("2026-03-02T09:30:00Z".parse().unwrap()));
+        let router = crate::api::router(api.clone());
+        let commits = || api.store.counts().commits.snapshot().count;
+        let before = commits();
+        for _ in 0..3 {
+            for path in ["/healthz", "/readyz"].repeat(50) {
+                let request = Request::get(path).body(Body::empty()).unwrap();
+                assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+            }
+            tokio::time::advance(CACHED_FOR).await;
+        }
+        assert_eq!(commits() - before, 3);
     }
 }

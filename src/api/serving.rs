@@ -7,8 +7,9 @@ use std::pin::pin;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use axum::serve::Listener;
 use hyper::body::Incoming;
@@ -126,6 +127,9 @@ async fn respond(
         }
         (Err(error), _) => return Ok(cors.response(error)),
     };
+    if caller == Caller::Stranger {
+        return Ok(cors.response(probed(&endpoint.router, parts).await));
+    }
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
         return Ok(cors.response(ErrorResponse::unavailable(message)));
@@ -144,6 +148,18 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
     match intent_of(&parts.method) {
         Intent::See => Span::none(),
         Intent::Act => tracing::info_span!("request", by = caller.name()),
+    }
+}
+
+/// Returns the router's response to the probe of a stranger, whose body is not read. The connection remains one of a stranger,
+/// so it takes no place of a client with a key, and ends.
+async fn probed(router: &Router, parts: Parts) -> Response {
+    match router.clone().oneshot(Request::from_parts(parts, Body::empty())).await {
+        Ok(mut response) => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        Err(never) => match never {},
     }
 }
 
