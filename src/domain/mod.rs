@@ -28,6 +28,7 @@ pub mod secrets;
 pub mod signing;
 pub mod skipped_range;
 pub mod template;
+pub mod trace;
 pub mod turns;
 pub mod url_policy;
 pub mod values;

@@ -24,6 +24,7 @@ use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::run::called;
+use crate::domain::trace::TraceParent;
 use crate::domain::url_policy;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
 use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
@@ -248,6 +249,7 @@ async fn attempt(
         webhook_id: webhook_id(run_id),
         url: delivery.url.clone(),
         body: std::mem::take(&mut delivery.body),
+        trace: Some(TraceParent::of_webhook(run_id, delivery_id)),
     };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.

@@ -56,6 +56,7 @@ mod status;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod traces;
 mod users;
 mod verifying;
 mod weaker_servers;
