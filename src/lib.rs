@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod domain;
 pub mod engine;
 pub mod present;
+pub mod pulse;
 pub mod signals;
 pub mod store;
 pub mod transport;

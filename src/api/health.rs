@@ -20,11 +20,14 @@ use super::error_response::ErrorResponse;
 use super::wire::{Liveness, Readiness};
 use crate::domain::backoff;
 use crate::domain::bounds::HEALTH_WAIT;
+use crate::domain::disk_space::DiskSpace;
 use crate::store::NoticeKind;
 
 const CANNOT_COMMIT: &str = "the store cannot commit (`agentcron status` says why)";
 const STORE_TOO_SLOW: &str = "the store did not respond in time";
+const LOOP_STUCK: &str = "a loop of the daemon is stuck (`agentcron status` says which)";
 const BACKEND_DOWN: &str = "the agent server is not accepting runs; they wait until their start deadline";
+const DISK_LOW: &str = "the disk of the database is nearly full";
 const MISTAKES: &str =
     "the configuration has mistakes; what is understood is in force, and the rest is as it last was";
 
@@ -39,8 +42,8 @@ struct LastLook(Arc<Mutex<Option<(Timestamp, Look)>>>);
 
 #[derive(Clone)]
 struct Look {
-    /// Why the store cannot commit.
-    commit: Result<(), &'static str>,
+    /// Why the daemon does not work.
+    works: Result<(), &'static str>,
     warnings: Vec<&'static str>,
 }
 
@@ -54,7 +57,7 @@ impl LastLook {
         {
             return look.clone();
         }
-        let look = Look { commit: check_commit(api).await, warnings: warnings(api).await };
+        let look = Look { works: check(api).await, warnings: warnings(api).await };
         *last = Some((api.clock.now(), look.clone()));
         look
     }
@@ -69,8 +72,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// Check that the daemon is alive
 ///
-/// The daemon ends when one of its loops ends, so only the writer of the store is checked here. A full disk is no
-/// reason to restart the daemon; `/readyz` reports it.
+/// The daemon ends when one of its loops ends, so this checks the writer of the store, and whether a loop is stuck. A full disk
+/// is no reason to restart the daemon; `/readyz` reports it.
 #[utoipa::path(
     get, path = "/healthz", tag = "daemon",
     responses((status = 200, description = "The daemon is alive", body = Liveness), ErrorResponse)
@@ -79,9 +82,11 @@ async fn healthz(
     State(api): State<Api>,
     Extension(last): Extension<LastLook>,
 ) -> Result<Json<Liveness>, ErrorResponse> {
-    match last.now(&api).await.commit {
+    match last.now(&api).await.works {
         Ok(()) => Ok(Json(Liveness { status: "ok" })),
-        Err(_) if api.store.trouble().is_some() => Ok(Json(Liveness { status: "ok" })),
+        Err(reason) if api.store.trouble().is_some() && reason != LOOP_STUCK => {
+            Ok(Json(Liveness { status: "ok" }))
+        }
         Err(reason) => Err(ErrorResponse::unavailable(reason)),
     }
 }
@@ -100,8 +105,8 @@ async fn readyz(
     State(api): State<Api>,
     Extension(last): Extension<LastLook>,
 ) -> (StatusCode, Json<Readiness>) {
-    let Look { commit, warnings } = last.now(&api).await;
-    let reasons: Vec<&'static str> = commit.err().into_iter().collect();
+    let Look { works, warnings } = last.now(&api).await;
+    let reasons: Vec<&'static str> = works.err().into_iter().collect();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, reasons, warnings }))
@@ -112,6 +117,9 @@ async fn warnings(api: &Api) -> Vec<&'static str> {
     if api.health.backend_breaker.trouble().is_some() {
         warnings.push(BACKEND_DOWN);
     }
+    if api.store.disk_space().is_some_and(DiskSpace::is_low) {
+        warnings.push(DISK_LOW);
+    }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();
     for (kind, warning) in [(NoticeKind::StoreCopy, STORE_COPY), (NoticeKind::Configuration, MISTAKES)] {
         if notices.iter().any(|notice| notice.kind == kind) {
@@ -121,7 +129,11 @@ async fn warnings(api: &Api) -> Vec<&'static str> {
     warnings
 }
 
-async fn check_commit(api: &Api) -> Result<(), &'static str> {
+/// Returns why the daemon does not work, if it does not.
+async fn check(api: &Api) -> Result<(), &'static str> {
+    if !api.health.pulses.stuck().is_empty() {
+        return Err(LOOP_STUCK);
+    }
     if api.store.trouble().is_some() {
         return Err(CANNOT_COMMIT);
     }

@@ -201,6 +201,11 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
 }
 
 fn loop_gauges(text: &mut Exposition, api: &Api) {
+    text.gauge(
+        "agentcron_loops_stuck",
+        "Loops of the daemon that have been busy with one thing for too long.",
+    )
+    .plain(as_float(u64::try_from(api.health.pulses.stuck().len()).unwrap_or(u64::MAX)));
     let takes_runs = api.health.backend_breaker.trouble().is_none();
     text.gauge("agentcron_backend_up", "1 if the agent server is there and takes runs, as far as is known.")
         .plain(f64::from(u8::from(takes_runs)));
@@ -272,6 +277,10 @@ fn store_state(text: &mut Exposition, api: &Api) {
         .plain(f64::from(u8::from(api.store.trouble().is_none())));
     text.gauge("agentcron_store_queue_length", "Changes that wait to be committed.")
         .plain(as_float(u64::try_from(api.store.queued()).unwrap_or(u64::MAX)));
+    let mut free = text.gauge("agentcron_store_free_bytes", "Room on the disk of the store.");
+    if let Some(space) = api.store.disk_space() {
+        free.plain(as_float(space.free_bytes));
+    }
     let mut sizes = text.gauge("agentcron_store_size_bytes", "Size of the store's files, by file.");
     for (file, bytes) in api.store.sizes() {
         sizes.with(&[("file", file)], as_float(bytes));

@@ -29,6 +29,7 @@ use super::timeouts::{TimedConnection, bound_body};
 use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
+use crate::pulse::Pulse;
 
 /// The address that a request came from; `None` over the Unix socket.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,7 @@ pub(super) async fn serve<L: Listener>(
     mut listener: L,
     endpoint: Endpoint,
     on_accept: impl Fn(&L::Io, &L::Addr) -> Option<IpAddr>,
+    pulse: Pulse,
     stop: CancellationToken,
 ) {
     let places = Places::new(endpoint.limits);
@@ -55,11 +57,13 @@ pub(super) async fn serve<L: Listener>(
     loop {
         // One more than there are places: a connection that lost its place may take a moment to end.
         let has_capacity = connections.len() <= endpoint.limits.total();
+        pulse.idle();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
             (stream, address) = listener.accept(), if has_capacity => {
+                pulse.busy();
                 let peer = Peer(on_accept(&stream, &address));
                 let place = places.enter(peer.0);
                 connections.spawn(serve_connection(stream, endpoint.clone(), peer, place, stop.clone()));

@@ -14,7 +14,7 @@ use super::terminal::{
     start_log,
 };
 use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
-use crate::daemon::{self, DaemonError, World};
+use crate::daemon::{self, DaemonError, Watchdog, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::{Execution, Sharing, StoreError};
@@ -90,6 +90,7 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         listen: config.http.listen,
         relay,
         reload: Some(Arc::clone(reload)),
+        watchdog: Some(Watchdog::of_service(sd_notify::watchdog_enabled(), alive)),
         show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
         backend,
         receivers: way_to_receivers(&config.webhooks)?,
@@ -174,6 +175,11 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
 /// An old line that stays is not worth one in the log.
 fn show_status(line: &str) {
     let _ = sd_notify::notify(&[NotifyState::Status(line)]);
+}
+
+/// Tells the service manager that all loops live.
+fn alive() {
+    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
 }
 
 /// Does nothing without a service manager; that is not an error.

@@ -21,6 +21,7 @@ use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::engine::Wakes;
 use crate::engine::reloads::Reloads;
+use crate::pulse::Pulse;
 use crate::store::{NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
 
@@ -49,6 +50,7 @@ pub(super) struct Reload {
     pub(super) requested: Arc<Notify>,
     /// Where it is shown how that went.
     pub(super) reloads: Reloads,
+    pub(super) pulse: Pulse,
 }
 
 /// Why the files are looked at.
@@ -137,6 +139,8 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     let loaded = load(reload, clean_files).await;
     let sources = loaded.sources.clone();
     let Some(config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
+    // Only now: a file system of a network may take its time.
+    reload.pulse.busy();
     let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.fires_any();
     if is_emptied && cause != Cause::Requested {
         let message =
@@ -145,6 +149,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     } else {
         apply(reload, known, config, cause).await?;
     }
+    reload.pulse.idle();
     if *known.sources == sources {
         return Ok(found);
     }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod self_care;
 mod waiting;
 
+pub use self_care::*;
 pub use waiting::*;
 
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold

@@ -10,6 +10,7 @@ pub mod cron;
 pub mod cron_state;
 pub mod delivery;
 pub mod delivery_mode;
+pub mod disk_space;
 pub mod edit;
 pub mod ids;
 pub mod lease;

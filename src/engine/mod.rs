@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 
 pub use denials::Denials;
 
+use crate::pulse::Pulses;
+
 /// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]
 pub struct Health {
@@ -26,6 +28,7 @@ pub struct Health {
     pub origins: courier::OriginLimiter,
     pub outages: outages::Outages,
     pub reloads: reloads::Reloads,
+    pub pulses: Pulses,
 }
 
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.

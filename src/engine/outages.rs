@@ -1,6 +1,7 @@
 //! Keeps the outages: one line in the log when one begins and one when it ends, and a row in the store. What notices
 //! them reports here; the row is committed by a loop of its own, so that nobody waits for it.
 
+mod room;
 mod totals;
 
 use std::collections::HashMap;
@@ -21,9 +22,11 @@ use crate::domain::breaker::{Absence, Scope};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::{self, Away, NOTHING_WAITS, Outage};
+use crate::pulse::Pulse;
 use crate::store::{Store, StoreError};
 use crate::webhook::{receiver, redacted};
 
+use room::Room;
 pub use totals::OutageTotal;
 use totals::Totals;
 
@@ -359,6 +362,7 @@ pub async fn run(
     outages: Outages,
     store: Store,
     clock: Clock,
+    pulse: Pulse,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     // A commit may have to wait for a full disk.
@@ -372,12 +376,14 @@ pub async fn run(
         biased;
         () = stop.cancelled() => Ok(()),
         () = signs => Ok(()),
-        failed = commit(&outages, &store, &clock) => failed,
+        failed = commit(&outages, &store, &clock, &pulse) => failed,
     }
 }
 
-async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+async fn commit(outages: &Outages, store: &Store, clock: &Clock, pulse: &Pulse) -> Result<(), StoreError> {
+    let mut room = Room::default();
     loop {
+        pulse.busy();
         let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
             store.save_outages(unsaved).await?;
@@ -387,10 +393,12 @@ async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), S
             store.commit_nothing().await?;
         }
         let next = outages.confirm(now);
+        let look = room.look(|| store.disk_space());
+        pulse.idle();
         tokio::select! {
             () = outages.0.changed.notified() => {}
             () = clock.sleep_until(next) => {}
-            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
+            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY.min(look)) => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::backoff;
 use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
 use crate::domain::cron_state::{CronStatus, PauseCause};
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
+use crate::domain::disk_space::DiskSpace;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
@@ -21,6 +22,8 @@ words!(
     Concern {
         /// The daemon does not run, or does not respond.
         Daemon = "daemon",
+        /// A loop of the daemon is stuck.
+        LoopStuck = "loop_stuck",
         /// The store cannot commit.
         Disk = "disk",
         /// The agent server is away or refuses our credentials.
@@ -29,6 +32,8 @@ words!(
         Unstarted = "unstarted",
         /// Another daemon runs with a copy of the store.
         StoreCopy = "store_copy",
+        /// The disk of the store will be full soon.
+        DiskLow = "disk_low",
         /// The files have mistakes, or differ from what is in force.
         Configuration = "configuration",
         /// A definition cannot be read by this version.
@@ -119,7 +124,9 @@ impl Concern {
     fn shown(self) -> (&'static str, Option<&'static str>) {
         match self {
             Concern::Daemon => ("daemon", None),
+            Concern::LoopStuck => ("stuck", None),
             Concern::Disk => ("disk", None),
+            Concern::DiskLow => ("disk", None),
             Concern::Backend => ("agent server", None),
             Concern::Unstarted => ("starts", Some("agentcron history --status unconfirmed,pending")),
             Concern::StoreCopy => ("copy of this store", None),
@@ -144,8 +151,10 @@ impl Concern {
 /// Returns everything that is wrong or unusual, the worst first.
 pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
+    found.extend(snapshot.stuck.iter().map(|(name, since)| stuck(name, *since)));
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
+    found.extend(snapshot.disk.filter(|space| space.is_low()).map(disk_low));
     found.extend(suspected(snapshot));
     found.extend(unstarted(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
@@ -165,6 +174,20 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
 pub fn daemon_silent(why: &str) -> Attention {
     Attention::new(Concern::Daemon, format!("it runs, and does not respond at its socket: {why}"))
         .todo("see its log, and restart it if it stays so")
+}
+
+/// Returns what is to be said of a loop that has been busy with one thing for too long.
+fn stuck(name: &str, since: Timestamp) -> Attention {
+    Attention::new(Concern::LoopStuck, format!("the {name} does not go on; this is a bug"))
+        .since(since)
+        .todo("restart the daemon, which loses nothing; WatchdogSec= in its unit does so by itself")
+}
+
+/// Returns what is to be said of a disk that will be full soon.
+fn disk_low(space: DiskSpace) -> Attention {
+    let text = format!("nearly full: {}", space.described());
+    Attention::new(Concern::DiskLow, text)
+        .todo("make room: on a full disk, nothing can be recorded, and nothing starts")
 }
 
 /// Returns what is to be said of files that differ from what is in force.

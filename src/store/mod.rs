@@ -13,6 +13,7 @@ mod definitions;
 mod delivery_mode;
 mod delivery_queue;
 mod denials;
+mod disk_space;
 mod edits;
 mod ended;
 mod error;
@@ -112,6 +113,7 @@ use writer::Writer;
 
 use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
+use crate::pulse::Pulse;
 
 /// The daemon's store. Cheap to clone.
 #[derive(Clone)]
@@ -242,6 +244,11 @@ impl Store {
     /// Returns after the next commit, or at once if there was one since the last call.
     pub async fn next_commit(&self) {
         self.writer.committed().notified().await;
+    }
+
+    /// Returns the sign of life of the writer.
+    pub fn pulse(&self) -> Pulse {
+        self.writer.pulse().clone()
     }
 
     /// Returns how many changes wait for the writer.

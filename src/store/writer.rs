@@ -22,6 +22,7 @@ use crate::domain::backoff;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
+use crate::pulse::Pulse;
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ struct WriterHealth {
     /// When the latest commit began.
     last_commit: Mutex<Timestamp>,
     counts: CommitCounts,
+    pulse: Pulse,
     /// Notified after each commit.
     committed: Notify,
     /// Whether others have taken this daemon for gone, so that nothing more is committed.
@@ -147,6 +149,7 @@ impl Writer {
             timeline: registration.timeline,
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
+            pulse: Pulse::new("store writer"),
             committed: Notify::new(),
             is_ousted: AtomicBool::new(false),
         });
@@ -180,6 +183,10 @@ impl Writer {
 
     pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
+    }
+
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.health.pulse
     }
 
     pub(super) fn committed(&self) -> &Notify {
@@ -250,6 +257,7 @@ fn write_until_closed(
     health: &WriterHealth,
 ) {
     while let Some(first) = waiting.blocking_recv() {
+        health.pulse.busy();
         let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
@@ -258,6 +266,7 @@ fn write_until_closed(
             // The truth is in the file and not in this process: nothing more is accepted.
             Committed::StoreLost => return,
         }
+        health.pulse.idle();
     }
     // A clean end leaves one file behind, not three.
     let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");

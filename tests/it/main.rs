@@ -59,6 +59,7 @@ mod tidy;
 mod traces;
 mod users;
 mod verifying;
+mod watchdog;
 mod weaker_servers;
 mod web_pages;
 mod webhook_control;

@@ -8,11 +8,13 @@ use super::crons::heads;
 use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::{CronHealth, CronStatus};
+use crate::domain::disk_space::DiskSpace;
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
+use crate::store::disk_space::disk_space;
 use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, time, time_option};
@@ -45,6 +47,10 @@ pub struct StatusSnapshot {
     pub probes: HashMap<String, Timestamp>,
     pub backend: BackendContact,
     pub unstarted: Option<Unstarted>,
+    /// The room on the disk of the store; `None` if the system does not say.
+    pub disk: Option<DiskSpace>,
+    /// The loops that are stuck, each with since when. Only the daemon knows.
+    pub stuck: Vec<(&'static str, Timestamp)>,
     pub lost: Option<LostWebhooks>,
 }
 
@@ -114,6 +120,8 @@ impl StatusSnapshot {
             probes: HashMap::new(),
             backend: BackendContact::default(),
             lost: reader.at_one_moment(|tx| lost(tx, since))?,
+            disk: disk_space(&reader.path),
+            stuck: Vec::new(),
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
@@ -137,6 +145,8 @@ impl StatusSnapshot {
             queued: Vec::new(),
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            disk: None,
+            stuck: Vec::new(),
             unstarted: None,
             lost: None,
         }

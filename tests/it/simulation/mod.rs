@@ -305,6 +305,7 @@ impl<'a> Scenario<'a> {
             relay: None,
             reload: None,
             show_status: None,
+            watchdog: None,
         }
     }
 }
