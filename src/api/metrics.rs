@@ -26,7 +26,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::engine::outages::OutageTotal;
 use crate::engine::reloads::LastReload;
-use crate::store::{Measures, NoticeKind, ResponseClass};
+use crate::store::{Measures, NoticeKind, ResponseClass, panic_count};
 
 use exposition::Exposition;
 
@@ -201,6 +201,8 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
 }
 
 fn loop_gauges(text: &mut Exposition, api: &Api) {
+    text.counter("agentcron_panics_total", "Panics since the daemon started; each is a bug.")
+        .plain(as_float(panic_count()));
     text.gauge(
         "agentcron_loops_stuck",
         "Loops of the daemon that have been busy with one thing for too long.",

@@ -12,7 +12,7 @@ use crate::domain::disk_space::DiskSpace;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronHead, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
+    CronHead, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, PanicTrace, STATUS_PERIOD,
     StatusSnapshot, Unstarted, WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};
@@ -32,6 +32,8 @@ words!(
         Unstarted = "unstarted",
         /// Another daemon runs with a copy of the store.
         StoreCopy = "store_copy",
+        /// A part of the daemon panicked within a day.
+        Panicked = "panicked",
         /// The disk of the store will be full soon.
         DiskLow = "disk_low",
         /// The files have mistakes, or differ from what is in force.
@@ -126,6 +128,7 @@ impl Concern {
             Concern::Daemon => ("daemon", None),
             Concern::LoopStuck => ("stuck", None),
             Concern::Disk => ("disk", None),
+            Concern::Panicked => ("panic", None),
             Concern::DiskLow => ("disk", None),
             Concern::Backend => ("agent server", None),
             Concern::Unstarted => ("starts", Some("agentcron history --status unconfirmed,pending")),
@@ -155,6 +158,7 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
     found.extend(snapshot.disk.filter(|space| space.is_low()).map(disk_low));
+    found.extend(snapshot.panic.as_ref().and_then(|panic| panicked(panic, now)));
     found.extend(suspected(snapshot));
     found.extend(unstarted(snapshot));
     found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
@@ -181,6 +185,13 @@ fn stuck(name: &str, since: Timestamp) -> Attention {
     Attention::new(Concern::LoopStuck, format!("the {name} does not go on; this is a bug"))
         .since(since)
         .todo("restart the daemon, which loses nothing; WatchdogSec= in its unit does so by itself")
+}
+
+/// Returns what is to be said of a panic, until a day has passed.
+fn panicked(panic: &PanicTrace, now: Timestamp) -> Option<Attention> {
+    let found = Attention::new(Concern::Panicked, format!("this is a bug, at {}", panic.text));
+    let todo = "please report it, with what `agentcron support` collects";
+    (now.duration_since(panic.at) <= STATUS_PERIOD).then(|| found.since(panic.at).todo(todo))
 }
 
 /// Returns what is to be said of a disk that will be full soon.

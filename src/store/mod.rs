@@ -32,6 +32,7 @@ mod occurrences;
 mod open;
 mod outages;
 mod owed_webhooks;
+mod panic_trace;
 mod planning;
 mod read;
 mod readers;
@@ -89,6 +90,7 @@ pub use lock::DaemonLock;
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
+pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use read::{
     AttemptRow, BackendContact, CronCursor, CronDetails, CronHead, CronListing, CronMeasures, CronRecord,
     CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow,

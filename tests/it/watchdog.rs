@@ -1,4 +1,5 @@
-//! The service manager hears of a daemon as long as all of its loops live, and no longer.
+//! A daemon that does not work as it should is noticed: the service manager hears of it as long as all of its loops live, and a
+//! panic leaves its trace.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -81,4 +82,46 @@ async fn a_runtime_that_hangs_as_a_whole_is_noticed_too() {
     let service = Service::start("", &[("BLOCK_AT", "occurrences_due:3"), ("TOKIO_WORKER_THREADS", "1")]);
     service.expect_silence().await;
     assert!(service.daemon.stderr().contains("name=runtime"), "{}", service.daemon.stderr());
+}
+
+/// Returns what status says of a panic.
+fn panicked(daemon: &Daemon) -> Option<String> {
+    let status = daemon.json(&["status"]).remove(0);
+    let found = status["attention"].as_array().unwrap().iter().find(|one| one["what"] == "panicked")?;
+    Some(found["text"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_panic_in_a_request_ends_no_daemon_and_is_in_the_log_in_status_and_in_the_metrics() {
+    let (server, address) = (AgentServerOnPort::start(), free_address());
+    let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\""));
+    let mut daemon = Daemon::prepare(&configuration);
+    daemon.start_with(&[("PANIC_AT", "client_run_committed")]);
+    let client = Client::new(address).ready().await;
+    assert_eq!(panicked(&daemon), None);
+    let run = serde_json::json!({ "assistant_id": "agent", "webhook": "https://a.example/hook" });
+    let answer = client.post("/runs", &run).await;
+    assert!(answer.status >= 500, "{} {}", answer.status, answer.text());
+    daemon.wait_for_stderr("panicked; this is a bug").await;
+    let metrics = || async { client.get("/metrics").await.text() };
+    while !metrics().await.contains("\nagentcron_panics_total 1\n") {}
+    let text = panicked(&daemon).unwrap();
+    assert_eq!(
+        text,
+        "this is a bug, at src/crash.rs:89: requested by PANIC_AT at client_run_committed"
+            .replace("89", &line_of(&text))
+    );
+    assert_eq!(daemon.stderr().matches("requested by PANIC_AT").count(), 1, "{}", daemon.stderr());
+    daemon.assert_alive();
+    // The next daemon shows it too, and so does the command while none runs.
+    daemon.kill9();
+    assert_eq!(panicked(&daemon), Some(text.clone()));
+    daemon.start_again();
+    Client::new(address).ready().await;
+    assert_eq!(panicked(&daemon), Some(text));
+}
+
+/// Returns the number of a line in `src/crash.rs:89: …`.
+fn line_of(text: &str) -> String {
+    text.split(".rs:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect()
 }

@@ -21,3 +21,9 @@ pub const DISK_LOW_BYTES: u64 = 1 << 30;
 
 /// How often the room on the disk is looked at: a disk that fills in less is full before anybody could act.
 pub const DISK_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+
+/// Characters of the message of a panic that are logged and kept: it may quote data, so only its first words are.
+pub const PANIC_MESSAGE_CHARS: usize = 120;
+
+/// The size of the file that keeps a panic: enough for the longest place and message, however many bytes a character takes.
+pub const PANIC_FILE_BYTES: usize = 1024;

@@ -17,6 +17,7 @@ use crate::store::daemons::former;
 use crate::store::disk_space::disk_space;
 use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
+use crate::store::panic_trace::{PanicTrace, last_panic};
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::sql::Transaction;
@@ -49,6 +50,8 @@ pub struct StatusSnapshot {
     pub unstarted: Option<Unstarted>,
     /// The room on the disk of the store; `None` if the system does not say.
     pub disk: Option<DiskSpace>,
+    /// The last panic of a daemon, however long ago.
+    pub panic: Option<PanicTrace>,
     /// The loops that are stuck, each with since when. Only the daemon knows.
     pub stuck: Vec<(&'static str, Timestamp)>,
     pub lost: Option<LostWebhooks>,
@@ -121,6 +124,7 @@ impl StatusSnapshot {
             backend: BackendContact::default(),
             lost: reader.at_one_moment(|tx| lost(tx, since))?,
             disk: disk_space(&reader.path),
+            panic: last_panic(&reader.path),
             stuck: Vec::new(),
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
@@ -146,6 +150,7 @@ impl StatusSnapshot {
             probes: HashMap::new(),
             backend: BackendContact::default(),
             disk: None,
+            panic: None,
             stuck: Vec::new(),
             unstarted: None,
             lost: None,
