@@ -11,6 +11,7 @@ pub mod crash;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod log_tail;
 pub mod present;
 pub mod pulse;
 pub mod signals;

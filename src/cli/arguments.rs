@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     backfill, cancel, check, complete, completions, demo, explain, health, history, import, init, list, next,
-    outages, pause, resume, retry, run, show, skip_next, status, trigger, webhook,
+    outages, pause, resume, retry, run, show, skip_next, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -66,6 +66,7 @@ pub(super) enum Verb {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Webhook(webhook::Webhook),
+    Support(support::Support),
     Import(import::Import),
     Init(init::Init),
     Demo(demo::Demo),

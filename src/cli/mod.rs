@@ -23,6 +23,7 @@ mod run;
 mod show;
 mod skip_next;
 mod status;
+mod support;
 mod terminal;
 mod trigger;
 mod webhook;
@@ -107,6 +108,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Retry(retry) => retry::retry(&retry, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Import(import) => import::import(&import, session),
+        Verb::Support(support) => support::support(&support, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),

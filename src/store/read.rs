@@ -15,6 +15,7 @@ mod positions;
 mod recent;
 mod records;
 mod status;
+mod tables;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

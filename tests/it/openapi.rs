@@ -68,7 +68,7 @@ async fn the_daemon_keeps_to_its_openapi_document() {
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(report.contains("23 selected / 23 total"), "{report}");
+    assert!(report.contains("24 selected / 24 total"), "{report}");
     daemon.assert_alive();
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }

@@ -4,6 +4,7 @@ mod cron_actions;
 mod crons;
 mod deliveries;
 mod listing;
+mod log;
 mod outages;
 mod parse;
 mod runs;
@@ -22,6 +23,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(outages::outages))
+        .routes(routes!(log::log))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

@@ -27,3 +27,12 @@ pub const PANIC_MESSAGE_CHARS: usize = 120;
 
 /// The size of the file that keeps a panic: enough for the longest place and message, however many bytes a character takes.
 pub const PANIC_FILE_BYTES: usize = 1024;
+
+/// Lines of the log that the daemon keeps in memory for a bug report: those of an hour in which much goes wrong.
+pub const LOG_TAIL_LINES: usize = 500;
+
+/// Characters of each of them: a line is longer only if somebody else's words are in it.
+pub const LOG_TAIL_LINE_CHARS: usize = 500;
+
+/// Rows of a table that are counted for a bug report; beyond that it does not matter how many there are.
+pub const ROWS_COUNTED_MAX: u64 = 1_000_000;

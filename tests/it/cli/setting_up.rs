@@ -12,7 +12,8 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
+    "support",
     "import",
     "run",
     "check",
