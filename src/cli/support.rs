@@ -109,8 +109,7 @@ fn hosts_only(text: &str) -> String {
             shown.push_str(piece);
             continue;
         };
-        let begin =
-            piece[..at].rfind(|char: char| !char.is_ascii_alphanumeric()).map_or(0, |before| before + 1);
+        let begin = piece[..at].trim_end_matches(|char: char| char.is_ascii_alphanumeric()).len();
         let end = piece.trim_end_matches(|char| ends(char) || ":.,;)".contains(char)).len().max(begin);
         shown.push_str(&piece[..begin]);
         shown.push_str(&host_of(&piece[begin..end]));
@@ -166,7 +165,7 @@ mod tests {
             ("\"https://u:p@a.example:8443\", next", "\"https://a.example:8443\", next"),
             ("url=https://a.example/${{ env.TOKEN }}/x?y=z.", "url=(left out)."),
             ("url=https://a.example/x?token=t0ken,t0ken;t0ken", "url=https://a.example/…"),
-            ("é://x", "é://x"),
+            ("é://x", "é(left out)"),
             ("(see https://a.example/x): no", "(see https://a.example/…): no"),
             ("nothing", "nothing"),
         ] {

@@ -61,7 +61,10 @@ pub(super) fn last_panic(path: &Path) -> Option<PanicTrace> {
 fn trace(info: &PanicHookInfo<'_>) {
     COUNT.fetch_add(1, Ordering::Relaxed);
     let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
-    let message = first_words(info.payload_as_str().unwrap_or("no message"));
+    let payload = info.payload();
+    let message =
+        payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let message = first_words(message.unwrap_or("no message"));
     if let Some(file) = &*KEPT_IN.lock().unwrap_or_else(PoisonError::into_inner) {
         let _ = file.write_all_at(&written(Clock::system().now(), &format!("{place}: {message}")), 0);
     }

@@ -334,7 +334,7 @@ async fn a_scrape_of_ten_thousand_crons() {
         counts.run_time.observe(Duration::from_secs(5));
     }
     for _ in 0..3 {
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let text = render(&api, api.clock.now(), api.clock.now()).await;
         println!("{} bytes, {} lines, {:?}", text.len(), text.lines().count(), began.elapsed());
     }
