@@ -1,8 +1,8 @@
 //! Crash points: named places between two durable steps, where tests kill the daemon.
 //!
 //! In a debug build, `CRASH_AT=name:n` kills the process with SIGKILL, as a power cut would, when it reaches
-//! that place for the `n`th time. `PANIC_AT` makes the task that reaches it panic instead, and a simulation
-//! can stop its world at any place. A release build contains none of this.
+//! that place for the `n`th time. `PANIC_AT` makes the task that reaches it panic instead, `HANG_AT` makes it
+//! wait for ever, and `BLOCK_AT` its thread. A simulation can stop its world at any place. A release build contains none of this.
 
 /// Marks a place where the daemon may die. `name` says what has just been made durable, or what has yet to be
 /// done.
@@ -20,7 +20,7 @@ mod debug {
 
     use tokio_util::sync::CancellationToken;
 
-    /// `CRASH_AT` or `PANIC_AT`, read once.
+    /// What the environment asks for, read once.
     static CRASH_REQUEST: OnceLock<Option<CrashRequest>> = OnceLock::new();
     /// How often each place has been reached.
     static VISITS: Mutex<Option<HashMap<&'static str, u64>>> = Mutex::new(None);
@@ -35,6 +35,8 @@ mod debug {
     enum CrashKind {
         Kill,
         Panic,
+        Hang,
+        Block,
     }
 
     thread_local! {
@@ -59,6 +61,10 @@ mod debug {
             match request.kind {
                 CrashKind::Kill => drop(signal_hook::low_level::raise(signal_hook::consts::SIGKILL)),
                 CrashKind::Panic => panic!("requested by PANIC_AT at {name}"),
+                CrashKind::Hang => std::future::pending().await,
+                CrashKind::Block => loop {
+                    std::thread::park();
+                },
             }
         }
     }
@@ -108,6 +114,12 @@ mod debug {
             let (name, visit) = text.split_once(':').unwrap_or((&text, "1"));
             Some(CrashRequest { name: name.to_owned(), visit: visit.parse().ok()?, kind })
         };
-        request_of("CRASH_AT", CrashKind::Kill).or_else(|| request_of("PANIC_AT", CrashKind::Panic))
+        let kinds = [
+            ("CRASH_AT", CrashKind::Kill),
+            ("PANIC_AT", CrashKind::Panic),
+            ("HANG_AT", CrashKind::Hang),
+            ("BLOCK_AT", CrashKind::Block),
+        ];
+        kinds.into_iter().find_map(|(variable, kind)| request_of(variable, kind))
     }
 }

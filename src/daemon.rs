@@ -1,6 +1,7 @@
 //! The only place that constructs, spawns, supervises and drains the loops. The world is passed in as an
 //! argument, so the same daemon runs under systemd, in the demo and in simulation.
 
+mod engine;
 mod files;
 mod mistakes;
 mod reload;
@@ -8,6 +9,7 @@ mod restart;
 mod status_line;
 #[cfg_attr(not(target_os = "linux"), path = "daemon/watch_nothing.rs")]
 mod watch;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,23 +29,22 @@ use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_W
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
 use crate::domain::retention::Retention as Rules;
-use crate::engine::backend_watch::{self, BackendWatch};
-use crate::engine::backups::{self, Backups};
-use crate::engine::courier::{self, Courier, OriginLimiter};
-use crate::engine::janitor::{self, Janitor};
-use crate::engine::lease;
-use crate::engine::maintenance::{self, Maintenance};
-use crate::engine::outages::{self, Outages};
-use crate::engine::retention::{self, Pruning, Retention};
-use crate::engine::runner::{self, Runner, RunnerSettings};
+use crate::engine::outages::Outages;
+use crate::engine::reloads::Reloads;
+use crate::engine::retention;
+use crate::engine::runner::{self, RunnerSettings};
 use crate::engine::{Health, Wakes};
+use crate::pulse::{Pulse, Pulses};
 use crate::store::{
     self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Recovered, Sharing, Store,
     StoreError,
 };
 use crate::transport::{Guard, Relay, Transport};
-use crate::webhook::{LiveSettings, Sender, WebhookSettings};
+use crate::webhook::{LiveSettings, WebhookSettings};
 
+pub use watchdog::Watchdog;
+
+use engine::Engine;
 use reload::{LiveWriters, Reload};
 
 /// The surroundings of a daemon.
@@ -71,6 +72,8 @@ pub struct World {
     pub reload: Option<Arc<Notify>>,
     /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
     pub show_status: Option<fn(&str)>,
+    /// How it is watched; `None` if it is not.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -103,8 +106,10 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
         prepared = prepare(&world, &store) => prepared?,
     };
     let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
-    let mut loops = spawn(world, store.clone(), prepared, &stop);
+    let (watchdog, watch_stop) = (world.watchdog, stop.clone());
+    let (mut loops, pulses) = spawn(world, store.clone(), prepared, &stop);
     ready();
+    let _watching = watchdog.map(|watchdog| watchdog::begin(watchdog, pulses, store.clone(), watch_stop));
     let ended = tokio::select! {
         biased;
         () = stop.cancelled() => None,
@@ -161,6 +166,7 @@ struct Prepared {
     kept: Vec<KeptCron>,
     /// What was away when the former daemon ended.
     away: Vec<Outage>,
+    reloads: Reloads,
 }
 
 /// Brings the store up to date with the configuration, and listens.
@@ -184,6 +190,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         store.sync_understood_crons(world.clock.now(), config.crons.clone(), config.kept.clone()).await?;
     store.save_sections(config.saved.clone()).await?;
     let notice = mistakes::describe(config, config, &report.kept);
+    let reloads = Reloads::default();
+    reloads.note(notice.is_none(), world.clock.now());
     mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
     if let Some(warning) = store::exposure(store.path()) {
         tracing::warn!("{warning}");
@@ -204,24 +212,26 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
-    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away })
+    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away, reloads })
 }
 
 /// Makes all loops and spawns them.
-fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> Loops {
-    let Prepared { listeners, kept, away } = prepared;
+fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> (Loops, Pulses) {
+    let Prepared { listeners, kept, away, reloads } = prepared;
     let wakes = Wakes::default();
     let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
     let (retention_writer, retention) = config::live(world.config.store.retention.clone());
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world, &store);
     let settings = runner_settings(&world.config, webhooks.clone(), retention);
-    let engine = Engine::new(&world, &store, &client, &wakes, settings, stop, Outages::after(away));
+    let outages = Outages::after(away, world.clock.now());
+    let engine = Engine::new(&world, &store, &client, &wakes, settings, stop, outages);
+    let health = Health { reloads: reloads.clone(), ..engine.health() };
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
         wakes: wakes.clone(),
-        health: engine.health(),
+        health: health.clone(),
         backend: client,
         webhooks,
         access,
@@ -229,153 +239,46 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         feeds: api::Feeds::until(stop.clone()),
         held_bodies: HeldBodies::default(),
     };
-    let World { config, environment, clock, relay, reload, show_status, .. } = world;
+    let pulses = health.pulses.clone();
+    pulses.watch(store.pulse());
+    let World { config, environment, clock, relay, reload, show_status, watchdog, .. } = world;
     let mut loops = Loops::new();
+    let token = || stop.clone();
+    if let Some(Watchdog { looks_every, .. }) = watchdog {
+        spawn_loop(&mut loops, &pulses, "runtime", |pulse| watchdog::beat(pulse, looks_every, token()));
+    }
     if let Some(show) = show_status {
-        let (store, clock, health, stop) = (store.clone(), clock.clone(), engine.health(), stop.clone());
-        loops.spawn(async move { ("status line", status_line::run(store, clock, health, show, stop).await) });
+        let (store, clock) = (store.clone(), clock.clone());
+        spawn_loop(&mut loops, &pulses, "status line", |pulse| {
+            status_line::run(store, clock, health, show, pulse, token())
+        });
     }
     if listeners.socket.is_some() || listeners.network.is_some() {
         let gateway = gateway(api, relay, &config);
-        let stop = stop.clone();
+        let stop = token();
+        // Each of its listeners has a pulse of its own.
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
         let live =
             LiveWriters { webhooks: webhooks_writer, access: access_writer, retention: retention_writer };
-        let reload = Reload { config, kept, environment, clock, store, wakes, live, requested };
-        let stop = stop.clone();
-        loops.spawn(async move { ("reloader", reload::run(reload, stop).await) });
-    }
-    engine.spawn(&mut loops, stop);
-    loops
-}
-
-/// The loops that drive crons, runs and deliveries, before they are spawned.
-struct Engine {
-    runner: Runner,
-    courier: Courier,
-    janitor: Janitor,
-    maintenance: Maintenance,
-    backups: Option<Backups>,
-    retention: Retention,
-    backend_watch: BackendWatch,
-    outages: Outages,
-    store: Store,
-}
-
-impl Engine {
-    fn new(
-        world: &World,
-        store: &Store,
-        client: &AgentClient,
-        wakes: &Wakes,
-        settings: RunnerSettings,
-        stop: &CancellationToken,
-        outages: Outages,
-    ) -> Self {
-        let (store, clock, wakes) = (|| store.clone(), || world.clock.clone(), || wakes.clone());
-        let runner = Runner::new(
-            store(),
-            client.clone(),
-            clock(),
-            world.environment.clone(),
-            settings.clone(),
-            wakes(),
-            stop.clone(),
-        );
-        let sender = Sender::new(
-            world.receivers.clone(),
-            world.environment.clone(),
-            clock(),
-            world.config.webhooks.clone(),
-        );
-        let courier = Courier {
-            store: store(),
-            sender,
-            clock: clock(),
-            wakes: wakes(),
-            webhooks: settings.webhooks,
-            origins: OriginLimiter::default(),
-            outages: outages.clone(),
-        };
-        let denials = runner.denials();
-        let backend_watch = BackendWatch {
-            backend: client.clone(),
-            clock: clock(),
-            wakes: wakes(),
-            breaker: runner.backend_breaker(),
-            denials: denials.clone(),
-            outages: outages.clone(),
-        };
-        Self {
-            courier,
-            janitor: Janitor {
-                store: store(),
-                backend: client.clone(),
-                clock: clock(),
-                wakes: wakes(),
-                denials,
-            },
-            maintenance: Maintenance { store: store(), clock: clock() },
-            backups: world.config.store.backup.clone().map(|config| Backups {
-                store: store(),
-                clock: clock(),
-                config,
-            }),
-            retention: Retention {
-                store: store(),
-                clock: clock(),
-                rules: settings.retention,
-                next_wake: runner.next_wake(),
-                pruning: Pruning::default(),
-            },
-            backend_watch,
-            outages,
-            store: store(),
-            runner,
-        }
-    }
-
-    fn health(&self) -> Health {
-        Health {
-            backend_breaker: self.runner.backend_breaker(),
-            next_wake: self.runner.next_wake(),
-            origins: self.courier.origins.clone(),
-            outages: self.outages.clone(),
-            pruning: self.retention.pruning.clone(),
-        }
-    }
-
-    fn spawn(self, loops: &mut Loops, stop: &CancellationToken) {
-        let Self { runner, courier, janitor, maintenance, backups, retention, backend_watch, outages, store } =
-            self;
-        let clock = maintenance.clock.clone();
-        let (watch_stop, outages_stop) = (stop.clone(), stop.clone());
-        loops.spawn(async move {
-            ("watch of the agent server", backend_watch::run(backend_watch, watch_stop).await)
+        spawn_loop(&mut loops, &pulses, "reloader", |pulse| {
+            let reload =
+                Reload { config, kept, environment, clock, store, wakes, live, requested, reloads, pulse };
+            reload::run(reload, token())
         });
-        let outages_store = store.clone();
-        loops.spawn(
-            async move { ("outages", outages::run(outages, outages_store, clock, outages_stop).await) },
-        );
-        loops.spawn(async move { ("runner", runner::run(runner).await) });
-        let courier_stop = stop.clone();
-        loops.spawn(async move { ("courier", courier::run(courier, courier_stop).await) });
-        let (janitor_stop, wakes) = (stop.clone(), janitor.wakes.clone());
-        loops.spawn(async move { ("janitor", janitor::run(janitor, janitor_stop).await) });
-        if store.sharing() == Sharing::Shared {
-            let (store, wakes, stop) = (store.clone(), wakes, stop.clone());
-            loops.spawn(async move { ("lease", lease::run(store, wakes, stop).await) });
-        }
-        if let Some(backups) = backups {
-            let stop = stop.clone();
-            loops.spawn(async move { ("backups", backups::run(backups, stop).await) });
-        }
-        let (maintenance_stop, retention_stop) = (stop.clone(), stop.clone());
-        loops.spawn(async move { ("maintenance", maintenance::run(maintenance, maintenance_stop).await) });
-        loops.spawn(async move { ("retention", retention::run(retention, retention_stop).await) });
     }
+    engine.spawn(&mut loops, &pulses, stop);
+    (loops, pulses)
+}
+
+/// Spawns a loop whose life is watched.
+fn spawn_loop<Run>(loops: &mut Loops, pulses: &Pulses, name: &'static str, run: impl FnOnce(Pulse) -> Run)
+where
+    Run: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let running = run(pulses.of_loop(name));
+    loops.spawn(async move { (name, running.await) });
 }
 
 fn agent_client(world: &World, store: &Store) -> AgentClient {

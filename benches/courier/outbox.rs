@@ -10,6 +10,7 @@ use agentcron::domain::delivery::DeliveryStatus;
 use agentcron::domain::ids::{DeliveryId, RunId};
 use agentcron::engine::Wakes;
 use agentcron::engine::courier::{self, Courier, OriginLimiter};
+use agentcron::pulse::Pulse;
 use agentcron::store::{Execution, Store};
 use agentcron::transport::{Dialer, Transport};
 use agentcron::webhook::{Sender, WebhookSettings};
@@ -114,7 +115,7 @@ impl Outbox {
         let cpu = CpuTime::of(std::process::id())?;
         let start = std::time::Instant::now();
         let began = now();
-        let working = runtime.spawn(courier::run(courier, stop.clone()));
+        let working = runtime.spawn(courier::run(courier, Pulse::new("courier"), stop.clone()));
         let watched = self.watch(&store, start, began, &cpu);
         stop.cancel();
         // Abandon the attempts that hang: their deliveries are not measured.

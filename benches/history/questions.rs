@@ -8,8 +8,8 @@ use agentcron::domain::ids::CronId;
 use agentcron::domain::reason::ReasonCode;
 use agentcron::domain::run::{Phase, Status, Trigger};
 use agentcron::store::{
-    CronListing, DaemonState, DeliveryFilter, PageCursor, Reader, RunFilter, RunRow, StatusSnapshot,
-    StoreError,
+    CountsByCron, CronListing, DaemonState, DeliveryFilter, PageCursor, Reader, RunFilter, RunRow,
+    StatusSnapshot, StoreError,
 };
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -61,7 +61,7 @@ pub(super) fn all(database: &Path) -> Result<Vec<Question>> {
     }));
     questions.push(question("/v1/crons/NAME", move |reader| Ok(reader.cron_details(CRON, at)?.iter().len())));
     questions.push(question("/v1/runs/ID", move |reader| Ok(reader.run_details(run_id)?.iter().len())));
-    questions.push(question("/metrics", |reader| reader.measures().map(|_| 1)));
+    questions.push(question("/metrics", |reader| reader.measures(&CountsByCron::default()).map(|_| 1)));
     Ok(questions)
 }
 

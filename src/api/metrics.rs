@@ -1,6 +1,7 @@
 //! `/metrics` for Prometheus. Counters are kept by the store when it commits, and gauges are read from the store when
 //! Prometheus asks, so the loops know nothing about metrics.
 
+mod by_cron;
 mod exposition;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,12 @@ use super::Api;
 use crate::domain::backoff;
 use crate::domain::cron_state::CronStatus;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::outage::Away;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::{Measures, NoticeKind, ResponseClass};
+use crate::engine::outages::OutageTotal;
+use crate::engine::reloads::LastReload;
+use crate::store::{Measures, NoticeKind, ResponseClass, panic_count};
 
 use exposition::Exposition;
 
@@ -64,7 +68,9 @@ async fn metrics(State(api): State<Api>, Extension(cache): Extension<ScrapeCache
 }
 
 async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> String {
-    let measures = api.store.read(|reader| reader.measures()).await;
+    let counted = api.store.counts().by_cron();
+    let of_crons = counted.clone();
+    let measures = api.store.read(move |reader| reader.measures(&of_crons)).await;
     let mut text = Exposition::default();
     text.gauge("agentcron_build_info", "Always 1; the label says which version runs.")
         .with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -75,6 +81,7 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
         .plain(f64::from(u8::from(measures.is_ok())));
     if let Ok(measures) = measures {
         store_gauges(&mut text, &measures, now);
+        by_cron::write(&mut text, &measures.crons_of_files, &counted);
     }
     if let Ok(notices) = api.store.read(|reader| reader.notices()).await {
         let notice = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
@@ -82,6 +89,8 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
             .plain(as_float(notice.map_or(0, |notice| notice.count)));
     }
     loop_gauges(&mut text, api);
+    configuration(&mut text, api.health.reloads.last());
+    outages(&mut text, api, now);
     store_state(&mut text, api);
     text.into_string()
 }
@@ -144,6 +153,11 @@ fn counters(text: &mut Exposition, api: &Api) {
         "How long the commits of the store took; each has one or more changes.",
         &counts.commits.snapshot(),
     );
+    text.histogram(
+        "agentcron_store_commit_changes",
+        "How many changes each commit of the store had.",
+        &counts.changes.snapshot(),
+    );
 }
 
 /// Writes what was just read from the store.
@@ -166,18 +180,18 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
     .plain(age.as_secs_f64());
     text.gauge("agentcron_threads_to_delete", "Threads that are still to be deleted on the agent server.")
         .plain(as_float(measures.threads));
-    let mut failures = text.gauge(
-        "agentcron_cron_failures_in_a_row",
-        "How many runs in a row ended as error or timeout, by cron from a file.",
-    );
-    for (name, count) in &measures.failures {
-        failures.with(&[("cron", name)], as_float(*count));
-    }
     text.gauge(
         "agentcron_crons_without_series",
-        "Crons from files that have no series by cron, because there are too many; those with the fewest failures.",
+        "Enabled crons from files that have no series by cron, because there are too many, and that do not fail.",
     )
-    .plain(as_float(measures.failures_left_out));
+    .plain(as_float(measures.crons_left_out));
+    let mut oldest = text.gauge(
+        "agentcron_store_oldest_run_timestamp_seconds",
+        "For when the oldest run that is stored was scheduled, in seconds since 1970.",
+    );
+    if let Some(at) = measures.oldest_run {
+        oldest.plain(seconds_since_1970(at));
+    }
     // Clients choose how many crons they make and how they are called, so these have no series each.
     text.gauge(
         "agentcron_api_cron_failures_in_a_row",
@@ -187,6 +201,13 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
 }
 
 fn loop_gauges(text: &mut Exposition, api: &Api) {
+    text.counter("agentcron_panics_total", "Panics since the daemon started; each is a bug.")
+        .plain(as_float(panic_count()));
+    text.gauge(
+        "agentcron_loops_stuck",
+        "Loops of the daemon that have been busy with one thing for too long.",
+    )
+    .plain(as_float(u64::try_from(api.health.pulses.stuck().len()).unwrap_or(u64::MAX)));
     let takes_runs = api.health.backend_breaker.trouble().is_none();
     text.gauge("agentcron_backend_up", "1 if the agent server is there and takes runs, as far as is known.")
         .plain(f64::from(u8::from(takes_runs)));
@@ -204,12 +225,64 @@ fn loop_gauges(text: &mut Exposition, api: &Api) {
     }
 }
 
+fn configuration(text: &mut Exposition, LastReload { succeeded, succeeded_at }: LastReload) {
+    text.gauge(
+        "agentcron_config_last_reload_successful",
+        "1 if the configuration files had no mistakes when they were last read, and are in force.",
+    )
+    .plain(f64::from(u8::from(succeeded)));
+    let mut at = text.gauge(
+        "agentcron_config_last_reload_success_timestamp_seconds",
+        "When they were last read without mistakes since the daemon started, in seconds since 1970.",
+    );
+    if let Some(succeeded_at) = succeeded_at {
+        at.plain(seconds_since_1970(succeeded_at));
+    }
+}
+
+/// Writes what is away and how often it was. A daemon that is away writes nothing, and counts from its start.
+fn outages(text: &mut Exposition, api: &Api, now: Timestamp) {
+    let (disk_outages, disk_took) = api.store.counts().disk_outages();
+    let total = |what: Away| match what {
+        Away::Backend | Away::Access | Away::Receiver => Some((what, api.health.outages.total(what, now))),
+        Away::Disk => {
+            let mut total = OutageTotal { lasting: 0, count: disk_outages, took: disk_took };
+            if let Some((since, _)) = api.store.trouble() {
+                total.add_lasting(since, since, now);
+            }
+            Some((what, total))
+        }
+        Away::Daemon | Away::Record => None,
+    };
+    let totals: Vec<(Away, OutageTotal)> = Away::ALL.iter().copied().filter_map(total).collect();
+    let mut lasting = text.gauge("agentcron_outages", "Outages that last, by what is away.");
+    for (what, total) in &totals {
+        lasting.with(&[("what", what.as_str())], as_float(total.lasting));
+    }
+    let mut count =
+        text.counter("agentcron_outages_total", "Outages since the daemon started, by what was away.");
+    for (what, total) in &totals {
+        count.with(&[("what", what.as_str())], as_float(total.count));
+    }
+    let mut took = text.counter(
+        "agentcron_outage_seconds_total",
+        "How long they took together, by what was away; several receivers can be away at once.",
+    );
+    for (what, total) in &totals {
+        took.with(&[("what", what.as_str())], total.took.as_secs_f64());
+    }
+}
+
 /// Writes what the store says about itself, whether or not it can be read.
 fn store_state(text: &mut Exposition, api: &Api) {
     text.gauge("agentcron_store_writable", "1 if the store can commit.")
         .plain(f64::from(u8::from(api.store.trouble().is_none())));
     text.gauge("agentcron_store_queue_length", "Changes that wait to be committed.")
         .plain(as_float(u64::try_from(api.store.queued()).unwrap_or(u64::MAX)));
+    let mut free = text.gauge("agentcron_store_free_bytes", "Room on the disk of the store.");
+    if let Some(space) = api.store.disk_space() {
+        free.plain(as_float(space.free_bytes));
+    }
     let mut sizes = text.gauge("agentcron_store_size_bytes", "Size of the store's files, by file.");
     for (file, bytes) in api.store.sizes() {
         sizes.with(&[("file", file)], as_float(bytes));

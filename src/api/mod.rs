@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,6 +84,14 @@ impl Api {
         self.health.outages.lasting().into_iter().chain(disk).collect()
     }
 
+    /// Returns the loops that are stuck, each with since when.
+    fn stuck_loops(&self) -> Vec<(&'static str, Timestamp)> {
+        let since =
+            |elapsed| self.clock.now().saturating_sub(SignedDuration::try_from(elapsed).unwrap_or_default());
+        let stuck = self.health.pulses.stuck();
+        stuck.iter().map(|stuck| (stuck.name, since(stuck.since.elapsed()).unwrap_or_default())).collect()
+    }
+
     /// Returns the outages that had not ended before `since`, the latest first.
     async fn outages_since(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
         let lasting = self.lasting_outages();
@@ -107,6 +115,7 @@ pub async fn serve(
 ) -> Result<(), StoreError> {
     let Listeners { socket, network } = listeners;
     let rules = &gateway.api.access;
+    let pulses = &gateway.api.health.pulses;
     let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let on_socket = async {
         let Some(socket) = socket else { return };
@@ -117,7 +126,8 @@ pub async fn serve(
             let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
             Peer { address: None, uid }
         };
-        serving::serve(socket.listener, endpoint, on_accept, stop.clone()).await;
+        serving::serve(socket.listener, endpoint, on_accept, pulses.of_loop("http server"), stop.clone())
+            .await;
         socket.file.remove();
     };
     let on_network = async {
@@ -130,7 +140,7 @@ pub async fn serve(
             let _ = stream.set_nodelay(true);
             Peer { address: Some(address.ip()), uid: None }
         };
-        serving::serve(listener, endpoint, on_accept, stop.clone()).await;
+        serving::serve(listener, endpoint, on_accept, pulses.of_loop("http server"), stop.clone()).await;
     };
     tokio::join!(on_socket, on_network);
     gateway.drain().await;

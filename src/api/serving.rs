@@ -7,8 +7,9 @@ use std::pin::pin;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use axum::serve::Listener;
 use hyper::body::Incoming;
@@ -28,6 +29,7 @@ use super::timeouts::{TimedConnection, bound_body};
 use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
+use crate::pulse::Pulse;
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +54,7 @@ pub(super) async fn serve<L: Listener>(
     mut listener: L,
     endpoint: Endpoint,
     on_accept: impl Fn(&L::Io, &L::Addr) -> Peer,
+    pulse: Pulse,
     stop: CancellationToken,
 ) {
     let places = Places::new(endpoint.limits);
@@ -59,11 +62,13 @@ pub(super) async fn serve<L: Listener>(
     loop {
         // One more than there are places: a connection that lost its place may take a moment to end.
         let has_capacity = connections.len() <= endpoint.limits.total();
+        pulse.idle();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
             (stream, address) = listener.accept(), if has_capacity => {
+                pulse.busy();
                 let peer = on_accept(&stream, &address);
                 let place = places.enter(peer.address);
                 connections.spawn(serve_connection(stream, endpoint.clone(), peer, place, stop.clone()));
@@ -131,6 +136,9 @@ async fn respond(
         }
         (Err(error), _) => return Ok(cors.response(error)),
     };
+    if caller == Caller::Stranger {
+        return Ok(cors.response(probed(&endpoint.router, parts).await));
+    }
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
         return Ok(cors.response(ErrorResponse::unavailable(message)));
@@ -149,6 +157,18 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
     match intent_of(&parts.method) {
         Intent::See => Span::none(),
         Intent::Act => tracing::info_span!("request", by = caller.name()),
+    }
+}
+
+/// Returns the router's response to the probe of a stranger, whose body is not read. The connection remains one of a stranger,
+/// so it takes no place of a client with a key, and ends.
+async fn probed(router: &Router, parts: Parts) -> Response {
+    match router.clone().oneshot(Request::from_parts(parts, Body::empty())).await {
+        Ok(mut response) => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        Err(never) => match never {},
     }
 }
 

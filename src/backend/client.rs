@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use humantime::format_duration;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use super::contact::Contact;
 use crate::config::Credentials;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::secrets::Secrets;
+use crate::domain::trace::{TRACEPARENT, TraceParent};
 use crate::transport::{BodyStream, Transport, TransportError, read_body};
 
 /// Where agent servers say that they are well. One without this path is well too if it says so.
@@ -86,7 +87,27 @@ impl AgentClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response<BodyStream>, TransportError> {
-        let request = self.request(method, path, body)?;
+        self.exchange(self.request(method, path, body)?).await
+    }
+
+    /// Does the same with a request that belongs to a trace. A configured header of that name says otherwise.
+    pub(super) async fn open_in(
+        &self,
+        trace: TraceParent,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Response<BodyStream>, TransportError> {
+        let mut request = self.request(method, path, Some(body))?;
+        if let (false, Ok(value)) =
+            (request.headers().contains_key(TRACEPARENT), HeaderValue::try_from(trace.to_string()))
+        {
+            request.headers_mut().insert(TRACEPARENT, value);
+        }
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
         let within = self.request_timeout;
         let began = Instant::now();
         let timed_out = || TransportError::Broken(format!("no answer within {}", format_duration(within)));

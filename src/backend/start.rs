@@ -12,6 +12,7 @@ use super::follow::ResponseStream;
 use crate::domain::bounds::ANSWER_BYTES_MAX;
 use crate::domain::cron::Mode;
 use crate::domain::ids::{BackendRunId, ThreadId};
+use crate::domain::trace::TraceParent;
 use crate::transport::{BodyStream, TransportError, read_body};
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub struct StartRequest {
     pub mode: Mode,
     /// The fields of the server's API, with placeholders filled in.
     pub body: Map<String, Value>,
+    pub trace: TraceParent,
 }
 
 /// A run that the backend has accepted.
@@ -65,7 +67,7 @@ impl AgentClient {
             // The run must outlive our connection to it.
             body.insert("on_disconnect".to_owned(), json!("continue"));
         }
-        match self.open(Method::POST, &path, Some(&Value::Object(body))).await {
+        match self.open_in(request.trace, Method::POST, &path, &Value::Object(body)).await {
             Ok(response) => self.judge_response(request.mode, response).await,
             Err(error) => {
                 let detail = format!("agent server unreachable: {error}");

@@ -11,7 +11,8 @@ use serde_json::{Map, json};
 use super::*;
 use crate::config::Credentials;
 use crate::domain::cron::Mode;
-use crate::domain::ids::ThreadId;
+use crate::domain::ids::{RunId, ThreadId};
+use crate::domain::trace::TraceParent;
 use crate::transport::{BodyStream, Transport, TransportError};
 
 const RUN: &str = "01a2081f-740d-7775-bcd5-db522831835e";
@@ -69,7 +70,8 @@ fn thread() -> ThreadId {
 }
 
 fn request(mode: Mode) -> StartRequest {
-    StartRequest { thread_id: thread(), mode, body: Map::new() }
+    let trace = TraceParent::of_start(RunId::default(), thread());
+    StartRequest { thread_id: thread(), mode, body: Map::new(), trace }
 }
 
 fn described(answer: &StartAnswer) -> String {

@@ -6,7 +6,7 @@ use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
     import, init, list, next, outages, pause, prune, report, restore, resume, retry, run, show, skip_next,
-    stats, status, trigger, webhook,
+    stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -75,6 +75,7 @@ pub(super) enum Verb {
     Webhook(webhook::Webhook),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Support(support::Support),
     Import(import::Import),
     Init(init::Init),
     Demo(demo::Demo),

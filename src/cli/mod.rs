@@ -32,6 +32,7 @@ mod show;
 mod skip_next;
 mod stats;
 mod status;
+mod support;
 mod terminal;
 mod trigger;
 mod waiting;
@@ -124,6 +125,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Backup(backup) => backup::backup(&backup, session),
         Verb::Restore(restore) => restore::restore(&restore, session),
         Verb::Import(import) => import::import(&import, session),
+        Verb::Support(support) => support::support(&support, session),
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),

@@ -14,10 +14,10 @@ use super::terminal::{
     start_log,
 };
 use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
-use crate::daemon::{self, DaemonError, World};
+use crate::daemon::{self, DaemonError, Watchdog, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
-use crate::store::{Execution, Sharing, StoreError};
+use crate::store::{self, Execution, Sharing, StoreError};
 use crate::transport::{Dialer, Relay, Transport};
 
 /// Why no run is sent while there is no telling where the agent server is.
@@ -57,6 +57,7 @@ pub(super) struct Run {
 
 pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
     let log = start_log(&run.log, run.log_format, session)?;
+    store::trace_panics();
     // What a service was given is its own; a daemon that is started by hand uses none of it.
     session.environment = Environment::of_process();
     let reload =
@@ -90,6 +91,7 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         listen: config.http.listen,
         relay,
         reload: Some(Arc::clone(reload)),
+        watchdog: Some(Watchdog::of_service(sd_notify::watchdog_enabled(), alive)),
         show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
         backend,
         receivers: way_to_receivers(&config.webhooks)?,
@@ -159,7 +161,11 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
         notify_service_manager(NotifyState::Stopping);
         stop.now.cancelled().await;
     };
-    let ready = || notify_service_manager(NotifyState::Ready);
+    let path = world.config.store.path.clone();
+    let ready = || {
+        store::keep_panics_beside(&path);
+        notify_service_manager(NotifyState::Ready);
+    };
     let ended = tokio::select! {
         // If it ends by itself, another one may follow.
         ended = daemon::serve(world, ready, stop.graceful.child_token()) => ended,
@@ -174,6 +180,11 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
 /// An old line that stays is not worth one in the log.
 fn show_status(line: &str) {
     let _ = sd_notify::notify(&[NotifyState::Status(line)]);
+}
+
+/// Tells the service manager that all loops live.
+fn alive() {
+    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
 }
 
 /// Does nothing without a service manager; that is not an error.

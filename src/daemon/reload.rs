@@ -21,6 +21,8 @@ use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::domain::retention::Retention;
 use crate::engine::Wakes;
+use crate::engine::reloads::Reloads;
+use crate::pulse::Pulse;
 use crate::store::{NewNotice, Store, StoreError, SyncReport};
 use crate::webhook::WebhookSettings;
 
@@ -44,6 +46,9 @@ pub(super) struct Reload {
     pub(super) live: LiveWriters,
     /// Notified when a reload is requested.
     pub(super) requested: Arc<Notify>,
+    /// Where it is shown how that went.
+    pub(super) reloads: Reloads,
+    pub(super) pulse: Pulse,
 }
 
 /// Publishes the settings that a reload replaces.
@@ -141,6 +146,8 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     let loaded = load(reload, clean_files).await;
     let sources = loaded.sources.clone();
     let Some(config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
+    // Only now: a file system of a network may take its time.
+    reload.pulse.busy();
     let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.fires_any();
     if is_emptied && cause != Cause::Requested {
         let message =
@@ -149,6 +156,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
     } else {
         apply(reload, known, config, cause).await?;
     }
+    reload.pulse.idle();
     if *known.sources == sources {
         return Ok(found);
     }
@@ -217,6 +225,7 @@ async fn apply(
         reload.store.save_sections(config.saved.clone()).await?;
     }
     let notice = mistakes::describe(&config, &reload.config, &known.kept);
+    reload.reloads.note(notice.is_none(), now);
     let is_repaired = notice.is_none() && known.mistakes.is_some();
     if notice != known.mistakes || (notice.is_some() && cause == Cause::Requested) {
         known.mistakes.clone_from(&notice);
@@ -266,6 +275,7 @@ async fn refuse(
     notice: NewNotice,
     cause: Cause,
 ) -> Result<(), StoreError> {
+    reload.reloads.note(false, reload.clock.now());
     let notice = Some(notice);
     if known.mistakes == notice && cause != Cause::Requested {
         return Ok(());

@@ -54,8 +54,15 @@ fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
 }
 
 fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
-    let HttpConfig { listen, keys: _, allow_origins: _, client_crons: _, socket, disable_webhooks: _ } =
-        running;
+    let HttpConfig {
+        listen,
+        keys: _,
+        allow_origins: _,
+        client_crons: _,
+        open_probes: _,
+        socket,
+        disable_webhooks: _,
+    } = running;
     names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
 }
 

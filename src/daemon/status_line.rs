@@ -9,6 +9,7 @@ use crate::domain::bounds::{STATUS_LINE_CRONS, STATUS_LINE_EVERY};
 use crate::domain::outage::Outage;
 use crate::engine::Health;
 use crate::present::{counted, times};
+use crate::pulse::Pulse;
 use crate::store::{CronsAtAGlance, Store, StoreError};
 
 /// Shows the line until it is stopped. Everything in it changes with a commit.
@@ -17,12 +18,15 @@ pub(super) async fn run(
     clock: Clock,
     health: Health,
     show: fn(&str),
+    pulse: Pulse,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut shown = String::new();
     let updates = async {
         loop {
+            pulse.idle();
             tokio::time::sleep(STATUS_LINE_EVERY).await;
+            pulse.busy();
             let next = health.next_wake.next_cron();
             let next = next.as_ref().map(|(at, name)| (*at, name.as_str()));
             let away: Vec<String> = health.outages.lasting().iter().map(Outage::called).collect();
@@ -32,6 +36,7 @@ pub(super) async fn run(
                 show(&text);
                 shown = text;
             }
+            pulse.idle();
             store.next_commit().await;
         }
     };

@@ -33,6 +33,8 @@ pub enum Caller {
     Key { name: String, access: Access },
     /// Some program on this machine. There are no keys.
     Local,
+    /// Somebody who shows none of the keys.
+    Stranger,
 }
 
 /// What a request is about.
@@ -64,6 +66,7 @@ impl Caller {
             Caller::Socket => "socket",
             Caller::Key { name, .. } => name,
             Caller::Local => "local",
+            Caller::Stranger => "stranger",
         }
     }
 
@@ -73,6 +76,7 @@ impl Caller {
             Caller::Socket => Access::Act,
             Caller::Key { access, .. } => *access,
             Caller::Local => return !matches!((intent, subject), (Intent::Act, Subject::Own)),
+            Caller::Stranger => return (intent, subject) == (Intent::See, Subject::Health),
         };
         match access {
             Access::Act => true,
@@ -83,7 +87,7 @@ impl Caller {
 
     /// Returns whether the caller may see what graphs were given, asked and returned.
     pub fn may_see_values(&self) -> bool {
-        !matches!(self, Caller::Local | Caller::Key { access: Access::Client, .. })
+        !matches!(self, Caller::Local | Caller::Stranger | Caller::Key { access: Access::Client, .. })
     }
 
     /// Returns whether a forwarded request may be sent under the credentials of `backend`.
@@ -99,16 +103,23 @@ mod tests {
     #[test]
     fn every_caller_may_do_this_and_no_more() {
         let key = |access| Caller::Key { name: "k".to_owned(), access };
-        let callers =
-            [Caller::Socket, key(Access::Act), key(Access::Read), key(Access::Client), Caller::Local];
-        // By columns: socket, act, read, client, local.
+        let callers = [
+            Caller::Socket,
+            key(Access::Act),
+            key(Access::Read),
+            key(Access::Client),
+            Caller::Local,
+            Caller::Stranger,
+        ];
+        // By columns: socket, act, read, client, local, stranger.
         let table = [
-            (Intent::See, Subject::Health, [true, true, true, true, true]),
-            (Intent::See, Subject::Metrics, [true, true, true, false, true]),
-            (Intent::See, Subject::Own, [true, true, true, false, true]),
-            (Intent::Act, Subject::Own, [true, true, false, false, false]),
-            (Intent::See, Subject::AgentServer, [true, true, false, true, true]),
-            (Intent::Act, Subject::AgentServer, [true, true, false, true, true]),
+            (Intent::See, Subject::Health, [true, true, true, true, true, true]),
+            (Intent::Act, Subject::Health, [true, true, false, true, true, false]),
+            (Intent::See, Subject::Metrics, [true, true, true, false, true, false]),
+            (Intent::See, Subject::Own, [true, true, true, false, true, false]),
+            (Intent::Act, Subject::Own, [true, true, false, false, false, false]),
+            (Intent::See, Subject::AgentServer, [true, true, false, true, true, false]),
+            (Intent::Act, Subject::AgentServer, [true, true, false, true, true, false]),
         ];
         for (intent, subject, expected) in table {
             assert_eq!(
@@ -117,10 +128,10 @@ mod tests {
                 "{intent:?} {subject:?}"
             );
         }
-        assert_eq!(callers.each_ref().map(Caller::may_see_values), [true, true, true, false, false]);
+        assert_eq!(callers.each_ref().map(Caller::may_see_values), [true, true, true, false, false, false]);
         assert_eq!(
             callers.each_ref().map(Caller::may_use_backend_credentials),
-            [true, true, false, false, false]
+            [true, true, false, false, false, false]
         );
     }
 }

@@ -117,7 +117,8 @@ impl Actor {
         match caller {
             Caller::Socket => Self::uid(uid),
             Caller::Key { name, .. } => Self { kind: ActorKind::Key, name: Some(name.clone()) },
-            Caller::Local => Self { kind: ActorKind::Local, name: None },
+            // A stranger may do nothing that is recorded.
+            Caller::Local | Caller::Stranger => Self { kind: ActorKind::Local, name: None },
         }
     }
 }

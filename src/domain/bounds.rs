@@ -10,6 +10,7 @@ mod feeds;
 mod grep;
 mod report;
 mod retention;
+mod self_care;
 mod waiting;
 
 pub use acts::*;
@@ -18,6 +19,7 @@ pub use feeds::*;
 pub use grep::*;
 pub use report::*;
 pub use retention::*;
+pub use self_care::*;
 pub use waiting::*;
 
 /// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold
@@ -45,16 +47,6 @@ pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The least wait before a retry after an overload: providers count most limits by the minute.
 pub const OVERLOAD_WAIT_MIN: Duration = Duration::from_secs(60);
-
-/// Ended runs by which a cron is judged: enough for a percentile, few enough to be read for each cron of a listing.
-pub const RECENT_RUNS: u32 = 50;
-
-/// Kinds of failures that a cron is shown with, and of how long ago; `agentcron history --failed` has all of them.
-pub const RECENT_FAILURES: u32 = 5;
-pub const RECENT_FAILURES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Versions of its definition that a cron is shown with.
-pub const RECENT_VERSIONS: u32 = 5;
 
 /// Backfilled runs of one cron start one after the other, which may take days; after this long nobody waits for them.
 pub const BACKFILL_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -178,7 +170,8 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 /// Crons imported from a server at once: one file should not hold more.
 pub const IMPORTED_CRONS_MAX: usize = 10_000;
 
-/// Crons from files with a metric series each: as many as Prometheus stores without a thought, in a text of about 100 KB.
+/// Crons from files with metrics of their own: some twenty series each, in a text of 1.5 MB that takes 50 ms, which is much for
+/// one target and little for Prometheus. Whoever has more watches them by other labels.
 pub const METRIC_CRONS_MAX: usize = 1_000;
 
 /// Reads of the API at once: a small machine can serve this many beside the daemon's own work. Each has a connection of

@@ -19,6 +19,7 @@ use crate::domain::backoff;
 use crate::domain::bounds::{
     BACKEND_ANSWERS_WITHIN, BACKEND_ASKED_EVERY, BACKEND_AWAY_ASKED_EVERY, BACKEND_HANGS_AFTER,
 };
+use crate::pulse::Pulse;
 use crate::store::StoreError;
 
 /// The wait before a silent server is asked for the first time.
@@ -35,7 +36,7 @@ pub struct BackendWatch {
 }
 
 /// Watches until it is stopped.
-pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(watch: BackendWatch, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
     let contact = watch.backend.contact();
     let patience = BACKEND_ANSWERS_WITHIN.min(watch.backend.request_timeout());
     // How often the server was asked in vain: twice, or for a long time.
@@ -49,6 +50,7 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
         }
     }
     loop {
+        pulse.busy();
         let silence = contact.silence();
         if silence.is_none() {
             unanswered = 0;
@@ -61,6 +63,7 @@ pub async fn run(watch: BackendWatch, stop: CancellationToken) -> Result<(), Sto
             }
             None => contact.quiet_since().map(|since| BACKEND_ASKED_EVERY.saturating_sub(since.elapsed())),
         };
+        pulse.idle();
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),

@@ -24,7 +24,9 @@ use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::run::called;
+use crate::domain::trace::TraceParent;
 use crate::domain::url_policy;
+use crate::pulse::Pulse;
 use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
 use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
@@ -79,13 +81,14 @@ impl SendControl {
 type Attempts = JoinSet<FinishedAttempt>;
 
 /// Delivers until it is stopped, then finishes the attempts in flight.
-pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(mut courier: Courier, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
     courier.follow_settings().await?;
     // Those that ended while a pass was committed are recorded together, in the commit of the next pass.
     let (mut attempts, mut ended) = (Attempts::new(), Vec::new());
     let mut control = SendControl { origins: courier.origins.clone(), ..SendControl::default() };
     let mut steps = StepWatch::begin(&courier.clock);
     loop {
+        pulse.busy();
         if steps.check(&courier.clock).is_some_and(|step| step.is_negative()) {
             // A probe may be further away than it was meant to be.
             control.origins.hurry(courier.clock.now());
@@ -96,6 +99,7 @@ pub async fn run(mut courier: Courier, stop: CancellationToken) -> Result<(), St
         );
         recorded?;
         let next = next?;
+        pulse.idle();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -248,6 +252,7 @@ async fn attempt(
         webhook_id: webhook_id(run_id),
         url: delivery.url.clone(),
         body: std::mem::take(&mut delivery.body),
+        trace: Some(TraceParent::of_webhook(run_id, delivery_id)),
     };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::bounds::DELETIONS_IN_FLIGHT;
+use crate::pulse::Pulse;
 use crate::store::{DueDeletion, Store, StoreError};
 
 /// How many threads are deleted at once.
@@ -31,13 +32,14 @@ pub struct Janitor {
 }
 
 /// Deletes threads until it is stopped.
-pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(janitor: Janitor, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
     loop {
         let next = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            next = pass(&janitor) => next?,
+            next = pass(&janitor, &pulse) => next?,
         };
+        pulse.idle();
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -48,13 +50,16 @@ pub async fn run(janitor: Janitor, stop: CancellationToken) -> Result<(), StoreE
 }
 
 /// Deletes what is due, and returns when the next deletion is due.
-async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
+async fn pass(janitor: &Janitor, pulse: &Pulse) -> Result<Option<Timestamp>, StoreError> {
     loop {
+        pulse.busy();
         let due = janitor.store.claim_deletions(janitor.clock.now(), BATCH).await?;
         if due.threads.is_empty() {
             return Ok(due.next_due_at);
         }
         crash_point("deletion_due").await;
+        // Each of these requests has a timeout.
+        pulse.idle();
         let results: Vec<(DueDeletion, Deleted)> = futures_util::stream::iter(due.threads)
             .map(|deletion| async move {
                 let deleted = match janitor.store.may_act() {
@@ -66,6 +71,7 @@ async fn pass(janitor: &Janitor) -> Result<Option<Timestamp>, StoreError> {
             .buffer_unordered(DELETIONS_IN_FLIGHT)
             .collect()
             .await;
+        pulse.busy();
         crash_point("deletion_answered").await;
         record(janitor, results).await?;
     }

@@ -9,7 +9,8 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::bounds::CHECKPOINT_EVERY;
+use crate::domain::bounds::{CHECKPOINT_EVERY, HOUSEKEEPING_WITHIN};
+use crate::pulse::Pulse;
 use crate::store::{Store, StoreError};
 
 /// Once an hour, at an odd minute, when other jobs on the machine are rarely started.
@@ -22,7 +23,7 @@ pub struct Maintenance {
 }
 
 /// Does the housekeeping until it is stopped.
-pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(maintenance: Maintenance, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
     let due = Arc::new(Notify::new());
     // Without housekeeping the store still works; it only grows a little.
     let calendar = match calendar(Arc::clone(&due)).await {
@@ -37,7 +38,11 @@ pub async fn run(maintenance: Maintenance, stop: CancellationToken) -> Result<()
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = due.notified() => maintenance.store.housekeeping(maintenance.clock.now()).await?,
+            () = due.notified() => {
+                pulse.busy_at_most(HOUSEKEEPING_WITHIN);
+                maintenance.store.housekeeping(maintenance.clock.now()).await?;
+                pulse.idle();
+            }
             () = tokio::time::sleep(CHECKPOINT_EVERY) => {
                 if maintenance.store.last_commit() >= checkpointed {
                     checkpointed = maintenance.clock.now();

@@ -10,6 +10,7 @@ pub mod janitor;
 pub mod lease;
 pub mod maintenance;
 pub mod outages;
+pub mod reloads;
 pub mod retention;
 pub mod runner;
 
@@ -19,6 +20,8 @@ use tokio::sync::Notify;
 
 pub use denials::Denials;
 
+use crate::pulse::Pulses;
+
 /// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]
 pub struct Health {
@@ -27,6 +30,8 @@ pub struct Health {
     pub origins: courier::OriginLimiter,
     pub outages: outages::Outages,
     pub pruning: retention::Pruning,
+    pub reloads: reloads::Reloads,
+    pub pulses: Pulses,
 }
 
 /// Wakes one loop each: there may be something to do. A wake may be lost or doubled without harm.

@@ -1,6 +1,9 @@
 //! Keeps the outages: one line in the log when one begins and one when it ends, and a row in the store. What notices
 //! them reports here; the row is committed by a loop of its own, so that nobody waits for it.
 
+mod room;
+mod totals;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +22,13 @@ use crate::domain::breaker::{Absence, Scope};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::{self, Away, NOTHING_WAITS, Outage};
+use crate::pulse::Pulse;
 use crate::store::{Store, StoreError};
 use crate::webhook::{receiver, redacted};
+
+use room::Room;
+pub use totals::OutageTotal;
+use totals::Totals;
 
 /// The outages that last. It is cheap to clone.
 #[derive(Clone, Default)]
@@ -42,6 +50,7 @@ struct State {
     /// Receivers that were away a short while ago, as they were then.
     recent: HashMap<String, Recent>,
     unsaved: Vec<Outage>,
+    totals: Totals,
 }
 
 /// What the last failure at a receiver has shown.
@@ -78,8 +87,8 @@ struct Recent {
 
 impl Outages {
     /// Returns no outages, after those that the former daemon knew at its end.
-    pub fn after(former: Vec<Outage>) -> Self {
-        let state = Mutex::new(State { former, ..State::default() });
+    pub fn after(former: Vec<Outage>, now: Timestamp) -> Self {
+        let state = Mutex::new(State { former, totals: Totals::since(now), ..State::default() });
         Self(Arc::new(Shared { state, changed: Notify::new() }))
     }
 
@@ -91,6 +100,12 @@ impl Outages {
     /// Returns the outages that last, the daemon's and the disk's apart.
     pub fn lasting(&self) -> Vec<Outage> {
         self.lock().lasting.clone()
+    }
+
+    /// Returns how often something of this kind was away since the daemon started.
+    pub fn total(&self, what: Away, now: Timestamp) -> OutageTotal {
+        let state = self.lock();
+        state.totals.of(what, &state.lasting, now)
     }
 
     /// Returns when the next attempt is made at receivers that are away, if something waits.
@@ -224,6 +239,7 @@ impl State {
             if let Some(called) = logged(&outage) {
                 tracing::info!("{called} reachable again after {}", lasted(&outage, now));
             }
+            self.totals.add(&outage, now);
             self.unsaved.push(Outage { until: Some(now.max(outage.since)), ..outage });
         }
     }
@@ -315,6 +331,7 @@ impl State {
         if is_told {
             tracing::info!("{text}");
         }
+        self.totals.add(&outage, now);
         outage.why.extend(ended_by.map(|reason| format!("; {reason}")));
         outage.until = Some(now.max(outage.since));
         self.unsaved.push(outage.clone());
@@ -345,6 +362,7 @@ pub async fn run(
     outages: Outages,
     store: Store,
     clock: Clock,
+    pulse: Pulse,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     // A commit may have to wait for a full disk.
@@ -358,12 +376,14 @@ pub async fn run(
         biased;
         () = stop.cancelled() => Ok(()),
         () = signs => Ok(()),
-        failed = commit(&outages, &store, &clock) => failed,
+        failed = commit(&outages, &store, &clock, &pulse) => failed,
     }
 }
 
-async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+async fn commit(outages: &Outages, store: &Store, clock: &Clock, pulse: &Pulse) -> Result<(), StoreError> {
+    let mut room = Room::default();
     loop {
+        pulse.busy();
         let unsaved = outages.take_unsaved();
         if !unsaved.is_empty() {
             store.save_outages(unsaved).await?;
@@ -373,10 +393,12 @@ async fn commit(outages: &Outages, store: &Store, clock: &Clock) -> Result<(), S
             store.commit_nothing().await?;
         }
         let next = outages.confirm(now);
+        let look = room.look(|| store.disk_space());
+        pulse.idle();
         tokio::select! {
             () = outages.0.changed.notified() => {}
             () = clock.sleep_until(next) => {}
-            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY) => {}
+            () = tokio::time::sleep(SIGN_OF_LIFE_EVERY.min(look)) => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is wrong, and what is unusual on purpose, worst first. The text, the JSON and the exit code of `status` are made
 //! from this one list.
 
+mod notices;
+
 use jiff::Timestamp;
 
 use super::{counted, first_words, runs, times};
@@ -8,11 +10,12 @@ use crate::domain::backoff;
 use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
 use crate::domain::cron_state::{CronStatus, Pause, PauseCause};
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
+use crate::domain::disk_space::DiskSpace;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::words::words;
 use crate::store::{
-    CronHead, DaemonState, Denied, FormerDaemon, LostWebhooks, Notice, NoticeKind, STATUS_PERIOD,
-    StatusSnapshot, Unstarted, WebhookQueue,
+    CronHead, DaemonState, Denied, FormerDaemon, LostWebhooks, PanicTrace, STATUS_PERIOD, StatusSnapshot,
+    Unstarted, WebhookQueue,
 };
 use crate::webhook::{is_of, redacted};
 
@@ -23,6 +26,8 @@ words!(
         AllPaused = "all_paused",
         /// The daemon does not run, or does not respond.
         Daemon = "daemon",
+        /// A loop of the daemon is stuck.
+        LoopStuck = "loop_stuck",
         /// The store cannot commit.
         Disk = "disk",
         /// The agent server is away or refuses our credentials.
@@ -31,6 +36,10 @@ words!(
         Unstarted = "unstarted",
         /// Another daemon runs with a copy of the store.
         StoreCopy = "store_copy",
+        /// A part of the daemon panicked within a day.
+        Panicked = "panicked",
+        /// The disk of the store will be full soon.
+        DiskLow = "disk_low",
         /// The files have mistakes, or differ from what is in force.
         Configuration = "configuration",
         /// A definition cannot be read by this version.
@@ -129,7 +138,10 @@ impl Concern {
         match self {
             Concern::AllPaused => ("all crons", None),
             Concern::Daemon => ("daemon", None),
+            Concern::LoopStuck => ("stuck", None),
             Concern::Disk => ("disk", None),
+            Concern::Panicked => ("panic", None),
+            Concern::DiskLow => ("disk", None),
             Concern::Backend => ("agent server", None),
             Concern::Unstarted => ("starts", Some("agentcron history --status unconfirmed,pending")),
             Concern::StoreCopy => ("copy of this store", None),
@@ -156,11 +168,15 @@ impl Concern {
 pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
     let mut found: Vec<Attention> = daemon(snapshot, now).into_iter().collect();
     found.extend(snapshot.pause_of_all.as_ref().map(|pause| all_paused(pause, now)));
+    found.extend(snapshot.stuck.iter().map(|(name, since)| stuck(name, *since)));
     let lasting = snapshot.outages.iter().filter(|outage| outage.until.is_none());
     found.extend(lasting.filter_map(|outage| away(outage, snapshot, now)));
+    found.extend(snapshot.disk.filter(|space| space.is_low()).map(disk_low));
+    found.extend(snapshot.panic.as_ref().and_then(|panic| panicked(panic, now)));
     found.extend(suspected(snapshot));
     found.extend(unstarted(snapshot));
-    found.extend(snapshot.notices.iter().filter_map(|notice| noticed(notice, &snapshot.daemon, now)));
+    found
+        .extend(snapshot.notices.iter().filter_map(|notice| notices::noticed(notice, &snapshot.daemon, now)));
     found.extend(snapshot.crons.iter().filter_map(|row| cron(row, snapshot, now)));
     found.extend(denied(snapshot.overview.denied));
     found.extend(undelivered(snapshot, now));
@@ -177,6 +193,27 @@ pub fn attention(snapshot: &StatusSnapshot, now: Timestamp) -> Vec<Attention> {
 pub fn daemon_silent(why: &str) -> Attention {
     Attention::new(Concern::Daemon, format!("it runs, and does not respond at its socket: {why}"))
         .todo("see its log, and restart it if it stays so")
+}
+
+/// Returns what is to be said of a loop that has been busy with one thing for too long.
+fn stuck(name: &str, since: Timestamp) -> Attention {
+    Attention::new(Concern::LoopStuck, format!("the {name} does not go on; this is a bug"))
+        .since(since)
+        .todo("restart the daemon, which loses nothing; WatchdogSec= in its unit does so by itself")
+}
+
+/// Returns what is to be said of a panic, until a day has passed.
+fn panicked(panic: &PanicTrace, now: Timestamp) -> Option<Attention> {
+    let found = Attention::new(Concern::Panicked, format!("this is a bug, at {}", panic.text));
+    let todo = "please report it, with what `agentcron support` collects";
+    (now.duration_since(panic.at) <= STATUS_PERIOD).then(|| found.since(panic.at).todo(todo))
+}
+
+/// Returns what is to be said of a disk that will be full soon.
+fn disk_low(space: DiskSpace) -> Attention {
+    let text = format!("nearly full: {}", space.described());
+    Attention::new(Concern::DiskLow, text)
+        .todo("make room: on a full disk, nothing can be recorded, and nothing starts")
 }
 
 /// Returns what is to be said of files that differ from what is in force.
@@ -364,32 +401,6 @@ fn lost(lost: LostWebhooks) -> Attention {
     Attention::new(Concern::WebhooksLost, format!("{} failed for good", lost.count)).since(lost.since).todo(
         "`agentcron webhook list --status failed,blocked` says why, `agentcron webhook replay --status failed,blocked` sends them",
     )
-}
-
-fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Attention> {
-    let text = notice.detail.as_str();
-    let is_over = *daemon == DaemonState::Stopped;
-    let found = match notice.kind {
-        NoticeKind::ClockStep if now.duration_since(notice.at) > STATUS_PERIOD => return None,
-        NoticeKind::ClockStep => Attention::new(Concern::ClockStep, text).on_purpose(),
-        NoticeKind::StoreCopy | NoticeKind::Configuration | NoticeKind::Listen if is_over => return None,
-        NoticeKind::StoreCopy => Attention::new(Concern::StoreCopy, text)
-            .todo("stop one of the two, or give one an empty database"),
-        NoticeKind::Configuration => {
-            let text = match text.lines().nth(1) {
-                None if notice.count == 1 => text.to_owned(),
-                _ => format!("{}; what is understood is in force", counted(notice.count, "mistake")),
-            };
-            Attention::new(Concern::Configuration, text)
-                .todo("mend the files; they are read again by themselves")
-        }
-        NoticeKind::Backup => Attention::new(Concern::Backup, format!("failed: {text}"))
-            .todo("make room, or correct [store.backup]; it is tried again within the hour"),
-        NoticeKind::Listen => {
-            Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
-        }
-    };
-    Some(found.since(notice.at))
 }
 
 fn all_paused(pause: &Pause, now: Timestamp) -> Attention {

@@ -2,6 +2,9 @@
 //!
 //! What a transaction counts stays with it until its commit. One that is rolled back has counted nothing.
 
+mod by_cron;
+mod histogram;
+
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +16,20 @@ use super::ended::Ended;
 use super::sql::Transaction;
 use super::{StoreError, rollups};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::ids::DaemonNumber;
+use crate::domain::ids::{CronId, DaemonNumber};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, Status, Trigger};
+
+pub use by_cron::{CountsByCron, CronCounts};
+pub use histogram::{Histogram, HistogramSnapshot};
+
+use by_cron::CountedCrons;
 
 /// An event to count.
 #[derive(Debug)]
 pub(super) enum Counted {
     /// The backend accepted a run, `late` after it was due.
-    Started { late: Duration },
+    Started { cron_id: Option<CronId>, late: Duration },
     /// A run ended, or occurrences were skipped or missed.
     Ended(Ended),
     /// A receiver answered with this HTTP status, or did not answer.
@@ -39,7 +47,7 @@ pub(super) struct Tx<'t> {
 }
 
 /// The counts since the process started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CommitCounts {
     ended: [[Count; Trigger::ALL.len()]; Status::ALL.len()],
     reasons: [CountsByReason; Status::ALL.len()],
@@ -54,7 +62,20 @@ pub struct CommitCounts {
     pub delivery_delay: Histogram,
     /// The duration of commits.
     pub commits: Histogram,
+    /// How many changes each commit had.
+    pub changes: Histogram,
+    disk_outages: Count,
+    disk_millis: Count,
+    crons: CountedCrons,
 }
+
+/// Upper bounds in seconds: from a commit to an agent that works for an hour.
+const SECONDS: [f64; 17] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
+/// Upper bounds: from a change by itself to the most that one commit takes.
+const CHANGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
 crate::domain::words::words!(
     /// How a receiver responded to an attempt.
@@ -81,29 +102,6 @@ impl Default for CountsByReason {
         Self(std::array::from_fn(|_| Count::default()))
     }
 }
-
-/// A distribution of durations.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    /// The counts are not cumulative. The last bucket is for durations beyond all bounds.
-    buckets: [Count; BOUNDS_SECONDS.len() + 1],
-    sum_us: Count,
-}
-
-/// A histogram at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistogramSnapshot {
-    /// The upper bounds in seconds, each with the number of durations at or below it.
-    pub buckets: Vec<(f64, u64)>,
-    pub count: u64,
-    /// The sum of all durations in seconds.
-    pub sum: f64,
-}
-
-/// They range from a commit to an agent that works for an hour.
-const BOUNDS_SECONDS: [f64; 17] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
-];
 
 impl Tx<'_> {
     /// Begins a transaction that writes.
@@ -164,11 +162,35 @@ impl<'t> Deref for Tx<'t> {
     }
 }
 
+impl Default for CommitCounts {
+    fn default() -> Self {
+        Self {
+            ended: Default::default(),
+            reasons: Default::default(),
+            never_ran: Default::default(),
+            deliveries: Default::default(),
+            attempts: Default::default(),
+            start_delay: Histogram::of(&SECONDS),
+            run_time: Histogram::of(&SECONDS),
+            delivery_delay: Histogram::of(&SECONDS),
+            commits: Histogram::of(&SECONDS),
+            changes: Histogram::of(&CHANGES),
+            disk_outages: Count::default(),
+            disk_millis: Count::default(),
+            crons: CountedCrons::default(),
+        }
+    }
+}
+
 impl CommitCounts {
     fn add(&self, counted: &Counted) {
         match counted {
-            Counted::Started { late } => self.start_delay.observe(*late),
-            Counted::Ended(Ended { status, code, trigger, took, occurrences, .. }) => {
+            Counted::Started { cron_id, late } => {
+                self.start_delay.observe(*late);
+                self.crons.with(*cron_id, |cron| cron.lateness.observe(*late));
+            }
+            Counted::Ended(ended @ Ended { status, code, trigger, took, occurrences, .. }) => {
+                self.crons.with(ended.cron_id, |cron| cron.add(ended));
                 if let Some(code) = code {
                     self.reasons[*status as usize].0[*code as usize].add(*occurrences);
                 }
@@ -195,6 +217,28 @@ impl CommitCounts {
                 }
             }
         }
+    }
+
+    /// Counts a time in which the store could not commit, which is over.
+    pub(super) fn disk_is_back(&self, took: Duration) {
+        self.disk_outages.add(1);
+        self.disk_millis.add(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Returns how often the store could not commit, and for how long, as far as that is over.
+    pub fn disk_outages(&self) -> (u64, Duration) {
+        (self.disk_outages.get(), Duration::from_millis(self.disk_millis.get()))
+    }
+
+    /// Returns what was counted by cron.
+    pub fn by_cron(&self) -> CountsByCron {
+        self.crons.now()
+    }
+
+    /// Counts these crons one by one from now on, as many as there may be: those first that are counted already, and then in
+    /// this order.
+    pub(super) fn count_crons(&self, crons: &[CronId]) {
+        self.crons.set(crons);
     }
 
     /// Returns how many runs of this trigger ended with this status.
@@ -245,26 +289,6 @@ impl Count {
     }
 }
 
-impl Histogram {
-    pub(super) fn observe(&self, took: Duration) {
-        let beyond = BOUNDS_SECONDS.iter().take_while(|bound| took.as_secs_f64() > **bound).count();
-        self.buckets[beyond].add(1);
-        self.sum_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    /// Returns the distribution as it is now.
-    pub fn snapshot(&self) -> HistogramSnapshot {
-        let mut count = 0;
-        let mut below = |bucket: &Count| {
-            count += bucket.get();
-            count
-        };
-        let buckets = BOUNDS_SECONDS.iter().zip(&self.buckets).map(|(bound, b)| (*bound, below(b))).collect();
-        let count = below(&self.buckets[BOUNDS_SECONDS.len()]);
-        HistogramSnapshot { buckets, count, sum: Duration::from_micros(self.sum_us.get()).as_secs_f64() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,17 +325,5 @@ mod tests {
         let (first, undone, last) = tokio::join!(work(false), work(true), work(false));
         assert_eq!((first.is_ok(), undone.is_ok(), last.is_ok()), (true, false, true));
         assert_eq!(store.counts().never_ran(Status::Missed), 14);
-    }
-
-    #[test]
-    fn a_histogram_counts_what_is_at_or_below_each_bound() {
-        let histogram = Histogram::default();
-        for millis in [1, 2, 250, 7_200_000] {
-            histogram.observe(Duration::from_millis(millis));
-        }
-        let snapshot = histogram.snapshot();
-        let at = |bound: f64| snapshot.buckets.iter().find(|(b, _)| *b == bound).unwrap().1;
-        assert_eq!((at(0.001), at(0.0025), at(0.1), at(0.25), at(3600.0)), (1, 2, 2, 3, 3));
-        assert_eq!((snapshot.count, snapshot.sum), (4, 7200.253));
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{CronHealth, CronState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
-use crate::domain::run::{Run, RunState};
+use crate::domain::run::{Outcome, Run, RunState, Status};
 
 /// A cron's row without its definition.
 #[derive(Clone, Debug)]
@@ -156,9 +156,9 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
     Ok(())
 }
 
-/// Counts the end of a run towards its cron's failures in a row, of which `limit` pause the cron. Returns the
-/// pause if this end began one.
-pub(super) fn count_failure(
+/// Takes note of the end of a run on its cron, and counts it towards the failures in a row, of which `limit` pause the cron.
+/// Returns the pause if this end began one.
+pub(super) fn run_ended(
     tx: &Transaction<'_>,
     run: &Run,
     limit: Option<u32>,
@@ -166,9 +166,13 @@ pub(super) fn count_failure(
 ) -> Result<Option<PausedByFailures>, StoreError> {
     let RunState::Ended { outcome, .. } = &run.state else { return Ok(None) };
     let Some(cron_id) = run.cron_id() else { return Ok(None) };
+    let says = CronHealth::shown_by(outcome);
+    if note_end(tx, cron_id, outcome, says)? {
+        return Ok(None);
+    }
     let Some(entry) = by_id(tx, cron_id)?.filter(|entry| !entry.removed) else { return Ok(None) };
     let mut state = entry.state.clone();
-    let pause = state.run_ended(CronHealth::shown_by(outcome), limit, now).cloned();
+    let pause = state.run_ended(says, limit, now).cloned();
     if let Some(Pause { note, .. }) = &pause {
         let (by, what, subject) = (Actor::AGENTCRON, ActKind::Paused, Subject::run(run));
         acts::record(tx, &Act { at: now, by, what, subject, note: note.clone() })?;
@@ -177,6 +181,33 @@ pub(super) fn count_failure(
         save_state(tx, cron_id, &state)?;
     }
     Ok(pause.map(|_| PausedByFailures { cron_name: entry.name, failures: state.failures }))
+}
+
+/// Writes when the last run of a cron ended, and returns whether there is nothing more to write: most runs succeed, and so did
+/// those before them.
+fn note_end(
+    tx: &Transaction<'_>,
+    cron_id: CronId,
+    outcome: &Outcome,
+    says: CronHealth,
+) -> Result<bool, StoreError> {
+    // What was recovered may be learnt of after what ended later.
+    let sql = "UPDATE crons SET last_run_at = max(coalesce(last_run_at, ?2), ?2), \
+               last_success_at = iif(?3, max(coalesce(last_success_at, ?2), ?2), last_success_at) WHERE cron_id = ?1";
+    let values = (cron_id.to_string(), millis(outcome.ended_at), outcome.status == Status::Success);
+    if says == CronHealth::Works && tx.execute(&format!("{sql} AND failures = 0"), values.clone())? == 1 {
+        return Ok(true);
+    }
+    tx.execute(sql, values)?;
+    Ok(says == CronHealth::Unknown)
+}
+
+/// Returns the crons from files in the order in which they are to be counted by themselves: those that fail, by name, and then
+/// the others.
+pub(super) fn to_count(tx: &Transaction<'_>) -> Result<Vec<CronId>, StoreError> {
+    let sql =
+        "SELECT cron_id FROM crons WHERE source = 'file' AND removed_at IS NULL ORDER BY failures = 0, name";
+    tx.query(sql, (), |row| parsed(row, "cron_id"))
 }
 
 fn names(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {

@@ -17,6 +17,7 @@ mod delivery_body;
 mod delivery_mode;
 mod delivery_queue;
 mod denials;
+mod disk_space;
 mod edits;
 mod ended;
 mod erase;
@@ -38,6 +39,7 @@ mod open;
 mod outages;
 mod owed_webhooks;
 mod own_input;
+mod panic_trace;
 mod pause_all;
 mod pauses_of_all;
 mod planning;
@@ -82,7 +84,7 @@ pub use api_crons::{
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use backup::{BackupProgress, back_up};
 pub use cancel::{CancelEffect, CancelledRun};
-pub use counts::{CommitCounts, Histogram, HistogramSnapshot, ResponseClass};
+pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
@@ -103,14 +105,15 @@ pub use lock::DaemonLock;
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
+pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
-    CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied,
-    EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions, News, Notice,
-    Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot, RunDetails,
-    RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, Version, WatchUntil,
-    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter,
+    DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions,
+    News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot,
+    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, Version,
+    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
@@ -131,6 +134,7 @@ use writer::Writer;
 
 use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
+use crate::pulse::Pulse;
 
 /// The daemon's store. Cheap to clone.
 #[derive(Clone)]
@@ -266,6 +270,11 @@ impl Store {
     /// Returns a receiver that is told of every commit from now on; many commits may be one.
     pub fn commits(&self) -> tokio::sync::watch::Receiver<()> {
         self.writer.commits().subscribe()
+    }
+
+    /// Returns the sign of life of the writer.
+    pub fn pulse(&self) -> Pulse {
+        self.writer.pulse().clone()
     }
 
     /// Returns how many changes wait for the writer.

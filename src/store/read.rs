@@ -19,6 +19,7 @@ mod recent;
 mod records;
 mod report;
 mod status;
+mod tables;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use feed::{Change, FeedPosition, News, Topic};
 pub use grep::Mentions;
 pub use history::RunFilter;
-pub use measures::{CronsAtAGlance, Measures};
+pub use measures::{CronMeasures, CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;

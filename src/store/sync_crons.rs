@@ -77,6 +77,7 @@ impl Store {
             })
             .await?;
         synced.unaccounted.iter().for_each(Unaccounted::log);
+        self.counts().count_crons(&self.read_for_loop(cron_entries::to_count).await?);
         Ok(synced.report)
     }
 }

@@ -18,9 +18,11 @@ use super::lease::Lease;
 use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
+use crate::domain::backoff;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
+use crate::pulse::Pulse;
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -50,6 +52,7 @@ struct WriterHealth {
     /// When the latest commit began.
     last_commit: Mutex<Timestamp>,
     counts: CommitCounts,
+    pulse: Pulse,
     /// Notified after each commit.
     committed: Notify,
     /// The same, for any number of those who want to know.
@@ -148,6 +151,7 @@ impl Writer {
             timeline: registration.timeline,
             trouble: Mutex::new(trouble),
             counts: CommitCounts::default(),
+            pulse: Pulse::new("store writer"),
             committed: Notify::new(),
             commits: watch::Sender::new(()),
             is_ousted: AtomicBool::new(false),
@@ -182,6 +186,10 @@ impl Writer {
 
     pub(super) fn counts(&self) -> &CommitCounts {
         &self.health.counts
+    }
+
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.health.pulse
     }
 
     pub(super) fn committed(&self) -> &Notify {
@@ -256,6 +264,7 @@ fn write_until_closed(
     health: &WriterHealth,
 ) {
     while let Some(first) = waiting.blocking_recv() {
+        health.pulse.busy();
         let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
@@ -264,6 +273,7 @@ fn write_until_closed(
             // The truth is in the file and not in this process: nothing more is accepted.
             Committed::StoreLost => return,
         }
+        health.pulse.idle();
     }
     // A clean end leaves one file behind, not three.
     let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
@@ -393,6 +403,7 @@ fn commit_as(
     let began = Instant::now();
     let counted = tx.commit(&health.counts)?;
     health.counts.commits.observe(began.elapsed());
+    health.counts.changes.observe_number(batch.len());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;
     health.lease.renew(lease_from);
     Ok(Some(counted))
@@ -432,7 +443,9 @@ fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
         }
         (true, None) => {
             tracing::info!("the store can commit again");
-            *known = None;
+            if let Some((since, _)) = known.take() {
+                health.counts.disk_is_back(backoff::between(since, health.clock.now()));
+            }
             health.lock.tell(|own| own.disk_since = None);
         }
         (false, None) => health.lock.tell(|own| own.disk_since = None),

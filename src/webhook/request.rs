@@ -11,6 +11,7 @@ use crate::config::{Environment, WebhooksConfig};
 use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
+use crate::domain::trace::{TRACEPARENT, TraceParent};
 
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
@@ -22,6 +23,8 @@ pub struct OutboundWebhook {
     pub url: String,
     /// The exact bytes to send.
     pub body: Vec<u8>,
+    /// The trace that it belongs to, which a configured header may replace; `None` for none.
+    pub trace: Option<TraceParent>,
 }
 
 /// A request that lacks only its signature.
@@ -52,6 +55,9 @@ pub(super) fn prepare(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if let Some(trace) = webhook.trace {
+        insert(&mut request, TRACEPARENT, &trace.to_string())?;
+    }
     for (name, template) in &settings.headers {
         let filled = environment.fill(&template.0).map_err(|error| format!("header {name}: {error}"))?;
         insert(&mut request, name, filled.expose())?;

@@ -126,6 +126,7 @@ impl Scenario {
             relay: None,
             reload: None,
             show_status: None,
+            watchdog: None,
         };
         daemon::serve(world, || {}, stop).await
     }

@@ -4,6 +4,7 @@
 //! `UPDATE_DOCUMENTS=1 cargo test --test it documents` writes the generated tables anew.
 
 mod api;
+mod contrib;
 mod examples;
 mod generated;
 mod keys;

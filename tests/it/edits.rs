@@ -262,6 +262,7 @@ async fn live(folder: &tempfile::TempDir, clock: &Clock, crons: &str, backend: T
         relay: None,
         reload: None,
         show_status: None,
+        watchdog: None,
     };
     let stop = CancellationToken::new();
     let later = async {

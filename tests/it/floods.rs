@@ -173,6 +173,30 @@ async fn bodies_that_do_not_arrive_delay_no_other_and_are_answered() {
 }
 
 #[tokio::test]
+async fn probes_without_a_key_are_answered_and_take_no_place_of_those_with_one() {
+    let address = free_address();
+    let (mut daemon, _backend) = daemon(address, &format!("api_keys = [\"{KEY}\"]"), Vec::new()).await;
+    let probe = "GET /healthz HTTP/1.1\r\nHost: 10.0.0.7\r\n";
+    // More than there are places for clients with a key; each is answered, and its connection ends.
+    for _ in 0..20 {
+        for stream in &mut opened(address, vec![format!("{probe}\r\n"); 100]).await {
+            let mut answer = Vec::new();
+            timeout(PROMPTLY, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+        }
+    }
+    // Those that send a body, or never end their request, keep out nobody.
+    let mut half = opened(address, vec![probe.to_owned(); 300]).await;
+    half.extend(opened(address, vec![format!("{probe}Content-Length: 1000000\r\n\r\nx"); 300]).await);
+    slowest(10, async || Client::new(address).with("x-api-key", KEY).get("/v1/status").await.status, 200)
+        .await;
+    slowest(10, async || Client::new(address).get("/readyz").await.status, 200).await;
+    assert_eq!(Client::new(address).get("/v1/status").await.status, 401);
+    stops_promptly(&mut daemon).await;
+}
+
+#[tokio::test]
 async fn bodies_of_many_values_keep_neither_others_waiting_nor_memory() {
     // A debug build takes ten times as long as what is delivered.
     const BYTES: usize = if cfg!(debug_assertions) { 4 << 20 } else { 16 << 20 };

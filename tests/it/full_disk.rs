@@ -35,6 +35,13 @@ impl Disk {
         while std::io::Write::write_all(&mut filler, &[7; 1024]).is_ok() {}
     }
 
+    /// Leaves this many bytes free.
+    fn fill_up_to(&self, free: u64) {
+        self.fill();
+        let filler = fs::File::options().write(true).open(self.0.join("filler")).unwrap();
+        filler.set_len(filler.metadata().unwrap().len() - free).unwrap();
+    }
+
     fn make_room(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
@@ -153,4 +160,22 @@ async fn a_daemon_that_is_started_on_a_full_disk_says_so_and_begins_once_there_i
         assert!(disk_full["until"].is_string() && down["until"].is_string(), "{disk_full} {down}");
         daemon.kill9();
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_told_before_nothing_can_be_recorded() {
+    let Some((mut daemon, disk)) = on_small_disk() else { return };
+    daemon.start_again();
+    daemon.wait_for_stderr("daemon ready").await;
+    let is_low = || {
+        let status = status(&daemon);
+        status["attention"].as_array().unwrap().iter().find(|one| one["what"] == "disk_low").cloned()
+    };
+    assert_eq!(is_low(), None);
+    disk.fill_up_to(100 << 10);
+    let found = daemon.wait_within(PATIENCE, "status to say that it is nearly full", is_low).await;
+    assert!(found["text"].as_str().unwrap().contains("KiB of 3 MiB are free"), "{found}");
+    assert_eq!(code(&daemon, &["health"]), Some(5));
+    disk.make_room();
+    daemon.wait_until("status to say no more of it", || is_low().is_none()).await;
 }

@@ -59,8 +59,10 @@ mod status;
 #[expect(dead_code, reason = "support offers more than the tests of today use")]
 mod support;
 mod tidy;
+mod traces;
 mod users;
 mod verifying;
+mod watchdog;
 mod weaker_servers;
 mod web_pages;
 mod webhook_control;

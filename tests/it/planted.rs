@@ -141,6 +141,26 @@ fn send(daemon: &Daemon, method: &str, path: &str, body: &str) -> String {
     response
 }
 
+/// Checks the file for a bug report, which has less in it than what commands show: strangers read it.
+fn assert_support_file_is_clean(daemon: &Daemon, name: &str) {
+    let output = daemon.run_command(&["support", name]);
+    assert!(output.status.success(), "{output:?}");
+    let path = daemon.folder().join(name);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_clean(name, &text);
+    for private in ["I know", "/delivered", "/literal", "stage-"] {
+        assert!(!text.contains(private), "{private} in {text}");
+    }
+    for known in
+        ["agentcron 0.", "[cron.literal]", "${{ credential.backend_key }}", "runs: ", "\"attention\""]
+    {
+        assert!(text.contains(known), "no {known} in {text}");
+    }
+    let again = daemon.run_command(&["support", name]);
+    assert_eq!(again.status.code(), Some(1), "it would overwrite: {again:?}");
+}
+
 /// Checks every command that only reads, with and without `--json`.
 fn assert_commands_are_clean(daemon: &Daemon) {
     let runs = daemon.history();
@@ -213,6 +233,9 @@ async fn no_planted_secret_is_shown() {
         &std::fs::read_to_string(format!("/proc/{process_id}/cmdline")).unwrap(),
     );
     assert_commands_are_clean(&daemon);
+    assert_support_file_is_clean(&daemon, "running.txt");
+    let text = std::fs::read_to_string(daemon.folder().join("running.txt")).unwrap();
+    assert!(text.contains("agentcron::daemon: daemon ready"), "{text}");
     let first = daemon.history().remove(0).run_id;
     for (method, path, body) in [
         ("GET", "/v1/status", ""),
@@ -239,8 +262,13 @@ async fn no_planted_secret_is_shown() {
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     let log = daemon.stderr();
-    assert!(log.contains("TRACE") && log.contains("panicked at") && log.contains("\"level\":\"TRACE\""));
+    assert!(
+        log.contains("TRACE")
+            && log.contains("panicked; this is a bug")
+            && log.contains("\"level\":\"TRACE\"")
+    );
     assert_clean("the log", &log);
+    assert_support_file_is_clean(&daemon, "stopped.txt");
     assert_stored_as_written(&daemon);
 }
 

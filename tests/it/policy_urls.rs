@@ -88,7 +88,7 @@ impl Fixture {
         *self.answers.lock().unwrap() = addresses;
         self.dialled.lock().unwrap().clear();
         let webhook_id = "msg_1".to_owned();
-        let attempt = OutboundWebhook { webhook_id, url: url.to_owned(), body: b"{}".to_vec() };
+        let attempt = OutboundWebhook { webhook_id, url: url.to_owned(), body: b"{}".to_vec(), trace: None };
         let report = self.sender.send(attempt).await;
         (report, std::mem::take(&mut *self.dialled.lock().unwrap()))
     }

@@ -607,6 +607,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             relay: None,
             reload: None,
             show_status: None,
+            watchdog: None,
         };
         let stop = CancellationToken::new();
         let four_days_later = async {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The top-level modules from the ground up. A module uses lower floors only, and no neighbour on its own floor.
 const FLOORS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "config", "crash", "transport"],
+    &["clock", "config", "crash", "log_tail", "pulse", "transport"],
     &["store", "backend", "webhook"],
     &["engine"],
     &["present"],

@@ -3,7 +3,7 @@
 //! 1. Is its `Host` well-formed, and one that this listener may have? A page can point a name of its own at loopback (DNS
 //!    rebinding); its requests then carry that name.
 //! 2. Is it a browser's preflight? It is answered before a key is asked for, because it cannot carry one.
-//! 3. Over TCP with keys set: does it show one of them?
+//! 3. Over TCP with keys set: does it show one of them? A probe needs none.
 //! 4. Does it come from a web page, and may that page send it? Pages of other sites can send requests to loopback.
 //! 5. May its sender do this at all (`domain/access.rs`)?
 
@@ -85,8 +85,11 @@ impl Admission {
         if let Some(answer) = pages::preflight(parts, page, cors)? {
             return Ok(Verdict::Answered(answer));
         }
-        let caller = self.caller(parts, rules)?;
         let (intent, subject) = (intent_of(&parts.method), subject_of(parts.uri.path()));
+        let caller = match self.caller(parts, rules) {
+            Err(_) if rules.open_probes && subject == Subject::Health => Caller::Stranger,
+            caller => caller?,
+        };
         let is_allowed_page = rules.allows(page.origin()) || page.is_of(&hosts);
         if caller == Caller::Local && !is_allowed_page && !matches!(cors, Cors::Allowed(_)) {
             page.check_on_this_machine(parts)?;
@@ -154,6 +157,7 @@ fn subject_of(path: &str) -> Subject {
 /// Returns why this caller may not do it, and what to do.
 fn refusal(caller: &Caller, intent: Intent) -> String {
     match (caller, intent) {
+        (Caller::Stranger, _) => "without a key, a probe may only ask (GET)".to_owned(),
         (Caller::Local, _) => {
             "over TCP, /v1 acts only for a key of ours: set http.api_keys or [http.keys.NAME] with \
                                access = \"act\", or use the Unix socket"

@@ -13,6 +13,8 @@ pub struct AccessRules {
     /// The web pages that may call.
     pub(super) allow_origins: Vec<OriginPattern>,
     pub(in crate::api) client_crons: ClientCrons,
+    /// Whether `/healthz` and `/readyz` need no key.
+    pub(super) open_probes: bool,
 }
 
 impl AccessRules {
@@ -21,6 +23,7 @@ impl AccessRules {
             keys: KeyDigests::of(&http.keys),
             allow_origins: http.allow_origins.clone(),
             client_crons: http.client_crons,
+            open_probes: http.open_probes,
         }
     }
 

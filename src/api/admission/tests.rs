@@ -25,6 +25,7 @@ fn http(keys: &[(&str, Access)], origins: &[&str]) -> HttpConfig {
         keys: keys.iter().map(key).collect(),
         allow_origins: origins.iter().map(|origin| OriginPattern::parse(origin).unwrap()).collect(),
         client_crons: ClientCrons::Open,
+        open_probes: true,
         socket: None,
         disable_webhooks: false,
     }
@@ -141,6 +142,33 @@ fn a_key_may_do_what_its_access_says_on_every_kind_of_path() {
         });
         assert_eq!(statuses.each_ref().map(|status| &status[..3]), expected, "{request}");
     }
+}
+
+#[test]
+fn a_probe_needs_no_key_unless_the_configuration_says_so() {
+    let open = http(&all_keys(), &[]);
+    let closed = HttpConfig { open_probes: false, ..http(&all_keys(), &[]) };
+    let (open, closed) = (tcp(&open), tcp(&closed));
+    let table: [(&str, Headers<'_>, &str); 9] = [
+        ("GET /healthz", &[], "200 stranger"),
+        ("HEAD /readyz", &[], "200 stranger"),
+        ("GET /readyz", &[("host", "10.0.0.7:2025")], "200 stranger"),
+        ("GET /readyz", &[("x-api-key", "a-wrong-key-of-somebody")], "200 stranger"),
+        ("GET /readyz", &[("x-api-key", CLIENT)], "200 the-client-key"),
+        ("POST /healthz", &[], "403"),
+        ("GET /healthz/", &[], "401"),
+        ("GET /metrics", &[], "401"),
+        ("GET /v1/status", &[], "401"),
+    ];
+    for (request, headers, verdict) in table {
+        check(&open, request, headers, verdict);
+        let with_key = verdict.ends_with("key");
+        check(&closed, request, headers, if with_key { verdict } else { "401" });
+    }
+    // A page of another site cannot read the answer, as it cannot read others.
+    let judged =
+        judge(&tcp(&http(&all_keys(), &[PAGE])), "GET /healthz", &[("origin", "https://evil.example")]);
+    assert_eq!(judged.response.get(ACCESS_CONTROL_ALLOW_ORIGIN), None);
 }
 
 #[test]

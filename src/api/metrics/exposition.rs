@@ -25,15 +25,14 @@ impl Exposition {
         self.metric(name, "counter", help)
     }
 
-    /// Writes a whole histogram: how many things took how long, in seconds.
+    /// Writes a whole histogram: how many things took how long, in seconds, or how many there were.
     pub(super) fn histogram(&mut self, name: &'static str, help: &str, snapshot: &HistogramSnapshot) {
-        let metric = self.metric(name, "histogram", help);
-        for (bound, count) in &snapshot.buckets {
-            write_line(metric.text, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
-        }
-        write_line(metric.text, format_args!("{name}_bucket{{le=\"+Inf\"}} {}", snapshot.count));
-        write_line(metric.text, format_args!("{name}_sum {}", snapshot.sum));
-        write_line(metric.text, format_args!("{name}_count {}", snapshot.count));
+        self.histograms(name, help).of(&[], snapshot);
+    }
+
+    /// Begins a metric that is a histogram for each of its labels.
+    pub(super) fn histograms(&mut self, name: &'static str, help: &str) -> Metric<'_> {
+        self.metric(name, "histogram", help)
     }
 
     pub(super) fn into_string(self) -> String {
@@ -55,10 +54,30 @@ impl Metric<'_> {
 
     /// Writes a sample with labels.
     pub(super) fn with(&mut self, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
-        write_line(self.text, format_args!("{}{{{}}} {value}", self.name, labels.join(",")));
+        let (name, labels) = (self.name, written(labels));
+        write_line(self.text, format_args!("{name}{{{labels}}} {value}"));
     }
+
+    /// Writes the histogram of these labels.
+    pub(super) fn of(&mut self, labels: &[(&str, &str)], snapshot: &HistogramSnapshot) {
+        let (name, labels, count, sum) = (self.name, written(labels), snapshot.count, snapshot.sum);
+        let (before, braced) = match labels.as_str() {
+            "" => (String::new(), String::new()),
+            labels => (format!("{labels},"), format!("{{{labels}}}")),
+        };
+        for (bound, count) in &snapshot.buckets {
+            write_line(self.text, format_args!("{name}_bucket{{{before}le=\"{bound}\"}} {count}"));
+        }
+        write_line(self.text, format_args!("{name}_bucket{{{before}le=\"+Inf\"}} {count}"));
+        write_line(self.text, format_args!("{name}_sum{braced} {sum}"));
+        write_line(self.text, format_args!("{name}_count{braced} {count}"));
+    }
+}
+
+fn written(labels: &[(&str, &str)]) -> String {
+    let labels: Vec<String> =
+        labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
+    labels.join(",")
 }
 
 fn escaped(text: &str) -> String {

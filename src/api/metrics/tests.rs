@@ -19,8 +19,7 @@ use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
-use crate::store::TriggerRequest;
-use crate::store::{Execution, NewApiCron, RunEnding, Step, Store};
+use crate::store::{CronStateChange, Execution, NewApiCron, RunEnding, Step, Store, TriggerRequest};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
@@ -203,24 +202,156 @@ async fn crons_of_clients_have_one_series_together() {
     }
     run(&api, Status::Error).await;
     let samples = scrape(&crate::api::router(api.clone())).await;
-    let by_cron: Vec<_> = samples.keys().filter(|series| series.contains("cron=")).collect();
-    assert_eq!(by_cron, ["agentcron_cron_failures_in_a_row{cron=\"from-a-file\"}"]);
+    let of_others = |series: &&String| series.contains("cron=") && !series.contains("cron=\"from-a-file\"");
+    assert_eq!(samples.keys().find(of_others), None);
+    assert_eq!(samples["agentcron_cron_failures_in_a_row{cron=\"from-a-file\"}"], 0.0);
     assert_eq!(samples["agentcron_api_cron_failures_in_a_row"], 1.0);
     assert_eq!(samples["agentcron_crons{state=\"active\"}"], 4.0);
 }
 
+/// Returns the crons that have a sample of this metric.
+fn crons_of(samples: &BTreeMap<String, f64>, metric: &str) -> BTreeSet<String> {
+    let of_metric = samples.keys().filter_map(|series| series.strip_prefix(metric)?.strip_prefix("{cron=\""));
+    of_metric.map(|labels| labels.split('"').next().unwrap().to_owned()).collect()
+}
+
 #[tokio::test(start_paused = true)]
-async fn of_too_many_crons_from_files_those_that_fail_have_a_series() {
+async fn of_too_many_crons_from_files_those_have_series_that_were_first_and_those_that_fail() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path());
     let names = (0..METRIC_CRONS_MAX + 1).map(|number| format!("cron-{number:04}"));
     let definitions = names.chain(["digest".to_owned()]).map(|name| definition(&name));
     api.store.sync_file_crons(api.clock.now(), definitions.collect()).await.unwrap();
+    let router = crate::api::router(api.clone());
+    let before = scrape(&router).await;
+    let counted = crons_of(&before, "agentcron_cron_runs_total");
+    assert_eq!(counted.len(), METRIC_CRONS_MAX);
+    assert!(!counted.contains("digest"), "by name, it is the last");
+    assert_eq!(crons_of(&before, "agentcron_cron_failures_in_a_row"), counted);
+    assert_eq!(before["agentcron_crons_without_series"], 2.0);
+
     run(&api, Status::Error).await;
+    tokio::time::advance(CACHED_FOR).await;
+    let after = scrape(&router).await;
+    assert_eq!(crons_of(&after, "agentcron_cron_runs_total"), counted, "counters neither come nor go");
+    assert_eq!(after["agentcron_cron_failures_in_a_row{cron=\"digest\"}"], 1.0);
+    assert_eq!(crons_of(&after, "agentcron_cron_failures_in_a_row").len(), METRIC_CRONS_MAX + 1);
+    assert_eq!(after["agentcron_crons_without_series"], 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_cron_from_a_file_has_its_own_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut api = api(folder.path());
+    api.clock = Clock::simulated(at("2026-03-02T09:30:00Z"));
+    let definitions = ["digest", "other"].map(definition).to_vec();
+    api.store.sync_file_crons(api.clock.now(), definitions.clone()).await.unwrap();
+    let router = crate::api::router(api.clone());
+    let scraped = async |metric: &str| {
+        tokio::time::advance(CACHED_FOR).await;
+        let samples = scrape(&router).await;
+        let lines = samples.into_iter().filter(|(series, _)| {
+            series.starts_with(metric) && (series.contains("digest") || metric.contains("other"))
+        });
+        lines
+            .map(|(series, value)| format!("{} {value}", &series[metric.len()..]))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let instant = |text: &str| at(text).as_second();
+    assert_eq!(scraped("agentcron_cron_last_success_timestamp_seconds").await, "");
+    let defined = scraped("agentcron_cron_defined_timestamp_seconds").await;
+    assert_eq!(defined, format!("{{cron=\"digest\"}} {}", instant("2026-03-02T09:30:00Z")));
+
+    // It starts 2 s after it is due, and runs for 3 s.
+    run(&api, Status::Success).await;
+    let ended_at = backoff::after(api.clock.now(), Duration::from_secs(5));
+    tokio::time::advance(Duration::from_secs(10)).await;
+    run(&api, Status::Error).await;
+    let failed_at = backoff::after(api.clock.now(), Duration::from_secs(5));
+    let of = |at: Timestamp| format!("{{cron=\"digest\"}} {}", at.as_second());
+    assert_eq!(scraped("agentcron_cron_last_success_timestamp_seconds").await, of(ended_at));
+    assert_eq!(scraped("agentcron_cron_last_run_timestamp_seconds").await, of(failed_at));
+    assert_eq!(
+        scraped("agentcron_cron_runs_total").await,
+        "{cron=\"digest\",status=\"error\"} 1\n{cron=\"digest\",status=\"success\"} 1"
+    );
+    assert_eq!(
+        scraped("agentcron_cron_run_duration_seconds_bucket").await,
+        "{cron=\"digest\",le=\"+Inf\"} 2\n{cron=\"digest\",le=\"1\"} 0\n{cron=\"digest\",le=\"10\"} 2\n\
+         {cron=\"digest\",le=\"3600\"} 2\n{cron=\"digest\",le=\"60\"} 2\n{cron=\"digest\",le=\"600\"} 2"
+    );
+    assert_eq!(scraped("agentcron_cron_start_delay_seconds_count").await, "{cron=\"digest\"} 2");
+    assert_eq!(scraped("agentcron_cron_run_duration_seconds_sum{cron=\"other").await, "");
+
+    // Occurrences that come due while nobody plans them are missed, all but the latest.
+    tokio::time::advance(Duration::from_secs(3 * 3600)).await;
+    api.store.plan_due(api.clock.now()).await.unwrap();
+    let missed = "{cron=\"digest\",reason_code=\"catchup_latest\"} 2";
+    assert_eq!(scraped("agentcron_cron_occurrences_missed_total").await, missed);
+    let next = scraped("agentcron_cron_next_timestamp_seconds").await;
+    assert_eq!(next, of(at("2026-03-02T13:00:00Z")));
+    let pause = CronStateChange::Pause { note: None, until: None };
+    api.store.change_cron_state(api.clock.now(), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
+    assert_eq!(scraped("agentcron_cron_paused").await, "{cron=\"digest\"} 1");
+    assert_eq!(scraped("agentcron_cron_next_timestamp_seconds").await, "");
+
+    // A cron that is removed takes its metrics with it; the store remembers when it succeeded.
+    api.store.sync_file_crons(api.clock.now(), definitions[1..].to_vec()).await.unwrap();
+    assert_eq!(scraped("agentcron_cron").await, "");
+    api.store.sync_file_crons(api.clock.now(), definitions).await.unwrap();
+    assert_eq!(scraped("agentcron_cron_last_success_timestamp_seconds").await, of(ended_at));
+    let fresh = "{cron=\"digest\",status=\"error\"} 0\n{cron=\"digest\",status=\"success\"} 0";
+    assert_eq!(scraped("agentcron_cron_runs_total").await, fresh);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outages_and_readings_of_the_files_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut api = api(folder.path());
+    let router = crate::api::router(api.clone());
+    assert!(!scrape(&router).await.contains_key("agentcron_config_last_reload_success_timestamp_seconds"));
+    let now = api.clock.now();
+    api.health.outages = crate::engine::outages::Outages::after(Vec::new(), now);
+    api.health.outages.backend_away(now, "connection refused");
+    tokio::time::advance(Duration::from_secs(20)).await;
+    api.health.outages.backend_back(api.clock.now());
+    api.health.outages.access_denied(api.clock.now(), "401");
+    api.health.reloads.note(true, now);
+    api.health.reloads.note(false, api.clock.now());
+    tokio::time::advance(Duration::from_secs(5)).await;
     let samples = scrape(&crate::api::router(api.clone())).await;
-    assert_eq!(samples.keys().filter(|series| series.contains("cron=")).count(), METRIC_CRONS_MAX);
-    assert_eq!(samples["agentcron_cron_failures_in_a_row{cron=\"digest\"}"], 1.0);
-    assert_eq!(samples["agentcron_crons_without_series"], 2.0);
+    let of = |metric: &str, what: &str| samples[&format!("{metric}{{what=\"{what}\"}}")];
+    let all = |what| {
+        ["agentcron_outages", "agentcron_outages_total", "agentcron_outage_seconds_total"]
+            .map(|metric| of(metric, what))
+    };
+    assert_eq!(all("backend"), [0.0, 1.0, 20.0]);
+    assert_eq!(all("access"), [1.0, 1.0, 5.0]);
+    assert_eq!(all("disk"), [0.0, 0.0, 0.0]);
+    assert_eq!(samples["agentcron_config_last_reload_successful"], 0.0);
+    let succeeded_at = samples["agentcron_config_last_reload_success_timestamp_seconds"];
+    assert_eq!(succeeded_at, seconds_since_1970(now));
+}
+
+/// Run it with `--ignored --nocapture`: it prints what ten thousand crons cost.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_scrape_of_ten_thousand_crons() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    let names: Vec<String> = (0..10_000).map(|number| format!("customer-{number:05}-digest")).collect();
+    let definitions = names.iter().map(|name| definition(name)).chain([definition("digest")]);
+    api.store.sync_file_crons(api.clock.now(), definitions.collect()).await.unwrap();
+    for counts in api.store.counts().by_cron().values() {
+        counts.lateness.observe(Duration::from_millis(5));
+        counts.run_time.observe(Duration::from_secs(5));
+    }
+    for _ in 0..3 {
+        let began = tokio::time::Instant::now();
+        let text = render(&api, api.clock.now(), api.clock.now()).await;
+        println!("{} bytes, {} lines, {:?}", text.len(), text.lines().count(), began.elapsed());
+    }
 }
 
 #[test]

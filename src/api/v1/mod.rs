@@ -7,6 +7,7 @@ mod deliveries;
 mod events;
 mod history;
 mod listing;
+mod log;
 mod outages;
 mod parse;
 mod pauses;
@@ -30,6 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(report::report))
         .routes(routes!(acts::acts))
         .routes(routes!(events::events))
+        .routes(routes!(log::log))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

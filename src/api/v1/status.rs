@@ -33,6 +33,7 @@ pub(super) async fn report(api: &Api, viewer: Viewer) -> Result<StatusReport, Er
     let now = api.clock.now();
     // Whoever reads it may be in another folder.
     let path = std::path::absolute(api.store.path()).unwrap_or_else(|_| api.store.path().to_owned());
+    let stuck = api.stuck_loops();
     let (lasting, probes) = (api.lasting_outages(), api.health.outages.probes());
     let status = api.store.read(move |reader| {
         let daemon = DaemonState::Running { pid: Some(std::process::id()) };
@@ -41,6 +42,7 @@ pub(super) async fn report(api: &Api, viewer: Viewer) -> Result<StatusReport, Er
         viewer.hide(&mut snapshot);
         snapshot.probes = probes;
         snapshot.backend = backend;
+        snapshot.stuck = stuck;
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
         Ok(StatusReport::of(&path, &snapshot, version, now))
     });

@@ -197,6 +197,13 @@ pub struct Readiness {
     pub warnings: Vec<&'static str>,
 }
 
+/// The last lines of the daemon's log.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogTail {
+    /// The oldest first.
+    pub lines: Vec<String>,
+}
+
 /// Counts by status or phase; those with a count of 0 are left out.
 #[derive(Clone, Debug, Default, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, u64>, example = json!({ "success": 12, "error": 1 }))]

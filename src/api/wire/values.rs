@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Cron, CronDetails, Delivery, DeliveryDetails, Explanation, Page, Run, RunDetails};
+use super::{Cron, CronDetails, Delivery, DeliveryDetails, Explanation, LogTail, Page, Run, RunDetails};
 use crate::domain::run::Phase;
 use crate::store::StatusSnapshot;
 
@@ -25,6 +25,12 @@ pub trait HideValues {
 impl<T: HideValues> HideValues for Page<T> {
     fn hide_values(&mut self) {
         self.items.iter_mut().for_each(T::hide_values);
+    }
+}
+
+impl HideValues for LogTail {
+    fn hide_values(&mut self) {
+        self.lines.clear();
     }
 }
 

@@ -57,6 +57,7 @@ impl DemoSetup {
             "thank you"
         });
         World {
+            watchdog: None,
             config: self.config.clone(),
             environment: empty_environment(),
             clock: clock.clone(),

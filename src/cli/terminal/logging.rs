@@ -13,6 +13,7 @@ use super::output::{Coloring, TextStyle, paint, with_margin};
 use super::{Failure, Session};
 use crate::domain::log::{LoggedRuns, Repeats};
 use crate::domain::printable::{in_json, on_lines};
+use crate::log_tail;
 use crate::present::Tone;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,20 +81,28 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, written: &[u8]) -> io::Result<usize> {
-        let event = Event::parse(written)?;
-        match (&self.journal, self.format) {
-            _ if !self.admits(&event) => {}
-            (Some(journal), _) => {
-                journal.write(event.priority(), &on_lines(&event.message()), &event.journal_fields())?
-            }
-            (None, LogFormat::Json) => io::stderr().write_all(event.json().as_bytes())?,
-            (None, LogFormat::Text) => io::stderr().write_all(event.line(self.coloring).as_bytes())?,
+        let mut event = Event::parse(written)?;
+        if self.admits(&event) {
+            self.show(&event)?;
+            log_tail::keep(event.without_words_of_graphs().line(Coloring::Off).trim_end());
         }
         Ok(written.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+impl Log {
+    fn show(&self, event: &Event) -> io::Result<()> {
+        match (&self.journal, self.format) {
+            (Some(journal), _) => {
+                journal.write(event.priority(), &on_lines(&event.message()), &event.journal_fields())
+            }
+            (None, LogFormat::Json) => io::stderr().write_all(event.json().as_bytes()),
+            (None, LogFormat::Text) => io::stderr().write_all(event.line(self.coloring).as_bytes()),
+        }
     }
 }
 
@@ -107,6 +116,14 @@ impl Event {
         let target = short_target(event.text("target"));
         event.0.insert("target".to_owned(), target.into());
         Ok(event)
+    }
+
+    /// Returns it without what a graph failed with.
+    fn without_words_of_graphs(&mut self) -> &Self {
+        if self.text("target") == "agentcron::runs" {
+            self.0.shift_remove("error");
+        }
+        self
     }
 
     fn text(&self, name: &str) -> &str {

@@ -109,6 +109,7 @@ impl ChosenReceiver {
             webhook_id: sample.webhook_id(),
             url: self.url.clone(),
             body: sample.body(&self.webhooks),
+            trace: None,
         }
     }
 }

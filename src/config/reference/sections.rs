@@ -124,6 +124,8 @@ pub(in crate::config) const HTTP: SectionReference = SectionReference {
             "The origins of the web pages that may call from a browser; `*` stands for one label of the host's name."
         client_crons: Word(ClientCrons::WORDS), Toml("\"open\""), Public, "\"service\"";
             "Whether clients may have crons on an agent server that knows users: with `open` they may not, and with `service` their crons run under the credentials of `[backend]`, while the agent server decides who may see and change each."
+        open_probes: Boolean, Toml("true"), Public, "false";
+            "Whether `/healthz` and `/readyz` need no key, so that load balancers and Kubernetes can ask; they say nothing secret."
         socket: Path, Absent("beside the database, with the extension `sock`; under systemd `$RUNTIME_DIRECTORY/agentcron.sock` if the database is at its default"), Public,
             "\"/run/agentcron/agentcron.sock\"";
             "The Unix socket over which the command line talks to the daemon."

@@ -1,4 +1,4 @@
-//! What is counted for reports, and how much of it is shown.
+//! What is counted for reports, and how much of the past is shown.
 
 use std::time::Duration;
 
@@ -28,3 +28,13 @@ pub const STATS_DAYS_MAX: i64 = 3660;
 
 /// Receivers that a report lists.
 pub const REPORTED_RECEIVERS: usize = 20;
+
+/// Ended runs by which a cron is judged: enough for a percentile, few enough to be read for each cron of a listing.
+pub const RECENT_RUNS: u32 = 50;
+
+/// Kinds of failures that a cron is shown with, and of how long ago; `agentcron history --failed` has all of them.
+pub const RECENT_FAILURES: u32 = 5;
+pub const RECENT_FAILURES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Versions of its definition that a cron is shown with.
+pub const RECENT_VERSIONS: u32 = 5;

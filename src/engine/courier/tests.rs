@@ -137,7 +137,7 @@ async fn ten_minutes(deliveries: impl Iterator<Item = (String, i64)>) -> (Receiv
     let log = Arc::<Mutex<ReceiverLog>>::default();
     let courier = courier(&folder, &store, &clock, receivers(&log, &clock));
     let stop = CancellationToken::new();
-    let working = run(courier, stop.clone());
+    let working = run(courier, Pulse::new("courier"), stop.clone());
     let looking = async {
         tokio::time::sleep(Duration::from_secs(600)).await;
         stop.cancel();

@@ -42,6 +42,7 @@ use crate::domain::retention::Retention;
 use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
+use crate::pulse::Pulse;
 use crate::store::{ClaimLimits, ClaimedRun, HeldRun, NextPlan, Store, StoreError};
 use crate::webhook::LiveSettings;
 
@@ -211,20 +212,23 @@ impl Runner {
 
 /// Plans and drives runs until it is stopped, then waits for the requests in flight. Runs in progress are recovered by
 /// the next start.
-pub async fn run(runner: Runner) -> Result<(), StoreError> {
+pub async fn run(runner: Runner, pulse: Pulse) -> Result<(), StoreError> {
     let runner = Arc::new(runner);
     let mut watch =
         ClockWatch::begin(runner.store.clone(), runner.clock.clone(), runner.wakes.clone()).await?;
     let mut running = RunningTasks::default();
     let mut pass = Pass::default();
     while !runner.stop.is_cancelled() {
+        pulse.busy();
         pass = make_pass(&runner, &mut running, pass).await?;
         loop {
+            pulse.idle();
             let slept_from = Instant::now();
             let is_due = tokio::select! {
                 biased;
                 () = runner.stop.cancelled() => break,
                 Some(done) = running.tasks.join_next_with_id() => {
+                    pulse.busy();
                     reap(&runner, &mut running, done).await?;
                     // Every task that has finished by now is reaped before the next claim.
                     while let Some(done) = running.tasks.try_join_next_with_id() {
@@ -238,6 +242,7 @@ pub async fn run(runner: Runner) -> Result<(), StoreError> {
                 // By a clock that cannot be set: a step must be noticed even if nothing is due for a month.
                 () = tokio::time::sleep(SLEEP_MAX) => false,
             };
+            pulse.busy();
             if watch.look(slept_from.elapsed()).await? || is_due {
                 break;
             }

@@ -8,6 +8,7 @@ use crate::domain::cron::{Request, Target};
 use crate::domain::ids::{InstallationId, RunOwner, ThreadId};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::{self, PlaceholderSource};
+use crate::domain::trace::TraceParent;
 use crate::store::{ClaimedRun, PreviousRun, StoreError};
 
 /// Returns the thread that this start of the run is sent to.
@@ -38,7 +39,9 @@ pub(super) async fn build(task: &RunTask<'_>) -> Result<StartRequest, RequestErr
     };
     let fill = |name: &str| value_of(runner, claimed, previous.as_ref(), name);
     let body = fill_body(claimed, runner.store.run_owner(), &fill).map_err(RequestError::Placeholder)?;
-    Ok(StartRequest { thread_id: thread_of(claimed), mode: request.mode, body })
+    let thread_id = thread_of(claimed);
+    let trace = TraceParent::of_start(claimed.run.run_id, thread_id);
+    Ok(StartRequest { thread_id, mode: request.mode, body, trace })
 }
 
 /// Returns the secrets that are filled into this request; `counts` says which kinds of placeholders hold a

@@ -14,7 +14,7 @@ use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
 use crate::store::counts::Tx;
-use crate::store::cron_entries::count_failure;
+use crate::store::cron_entries::run_ended;
 use crate::store::definitions::Definitions;
 use crate::store::edits::revise_waiting;
 use crate::store::held_runs::HeldRun;
@@ -106,7 +106,7 @@ impl Store {
                     return Ok((None, AfterEnd { may_notify, may_act: true }));
                 }
                 let failure_limit = ending.failure_limit.as_ref();
-                let paused = count_failure(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
+                let paused = run_ended(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
                 // A retry that was never sent ends an occurrence that others have waited for.
                 if let Some(cron_id) = run.cron_id().filter(|_| was_sent || run.retry > FIRST_RUN) {
                     count_deadline_from(tx, &cache, cron_id, now)?;

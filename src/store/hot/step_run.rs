@@ -67,10 +67,11 @@ impl Store {
             if let Some(change) = step.change.clone() {
                 let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
+                let cron_id = run.cron_id();
                 if let RunState::Running(backend_run) = &mut run.state {
                     if accepted {
                         let late = backoff::between(run.due_at, backend_run.started_at);
-                        tx.count(Counted::Started { late });
+                        tx.count(Counted::Started { cron_id, late });
                     }
                     // It may have been cancelled before it was known to run.
                     backend_run.cancelling = backend_run.cancelling.or(cancelling);

@@ -103,7 +103,12 @@ CREATE TABLE crons (
     -- Of the records that retention has deleted, the last instant that one stood for; NULL while none is deleted. Whether
     -- an instant up to then has run is not known any more, so none is decided about anew.
     history_deleted_until INTEGER,
+    -- When its last run ended that is not retried, and its last run that succeeded; NULL if there was none. They are here and
+    -- not read from `runs` because they stay when the history is deleted.
+    last_run_at   INTEGER,
+    last_success_at INTEGER,
     created_at    INTEGER NOT NULL,
+    -- When it was added, or its definition changed.
     updated_at    INTEGER NOT NULL,
     removed_at    INTEGER,
     CHECK ((paused_at IS NULL) = (pause_cause IS NULL)),

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use super::Reader;
 use crate::domain::bounds::{METRIC_CRONS_MAX, STATUS_LINE_CRONS};
 use crate::domain::cron_state::CronStatus;
+use crate::domain::ids::CronId;
 use crate::domain::run::Phase;
-use crate::store::rows::{parsed, time_option};
+use crate::store::rows::{parsed, time, time_option};
 use crate::store::sql::{Row, Transaction};
-use crate::store::{Store, StoreError};
+use crate::store::{CountsByCron, Store, StoreError};
 
 /// Counts of one moment, without zeroes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +24,31 @@ pub struct Measures {
     pub oldest_delivery: Option<Timestamp>,
     /// Threads that are still to be deleted on the agent server.
     pub threads: u64,
-    /// The failures in a row of crons from files, by name: of those with the most, if there are too many.
-    pub failures: Vec<(String, u64)>,
-    /// How many crons from files `failures` leaves out.
-    pub failures_left_out: u64,
+    /// The enabled crons from files that are counted by themselves, or fail; those with the most failures first.
+    pub crons_of_files: Vec<CronMeasures>,
+    /// How many enabled crons from files these leave out.
+    pub crons_left_out: u64,
+    /// For when the oldest run that is stored was scheduled.
+    pub oldest_run: Option<Timestamp>,
     /// The most failures in a row of any cron that a client made.
     pub failures_of_clients: u64,
+}
+
+/// What is known of one cron.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronMeasures {
+    pub cron_id: CronId,
+    pub name: String,
+    pub is_paused: bool,
+    /// Its failures in a row.
+    pub failures: u64,
+    /// When its next occurrence is due, paused or not; `None` if none is known.
+    pub next_at: Option<Timestamp>,
+    /// When its last run ended, and the last that succeeded.
+    pub last_run_at: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    /// When it was added, or changed last.
+    pub updated_at: Timestamp,
 }
 
 /// How the crons are.
@@ -50,8 +70,8 @@ impl Store {
 }
 
 impl Reader {
-    /// Counts what is stored right now.
-    pub fn measures(&self) -> Result<Measures, StoreError> {
+    /// Counts what is stored right now. `counted` are the crons that are counted by themselves.
+    pub fn measures(&self, counted: &CountsByCron) -> Result<Measures, StoreError> {
         self.at_one_moment(|tx| {
             let mut measures = Measures::default();
             let states = "SELECT enabled, (paused_at IS NOT NULL AND pause_ended = 0) \
@@ -82,16 +102,24 @@ impl Reader {
                 measures.threads = row.count("number")?;
                 Ok(())
             })?;
-            let of_files = "SELECT name, failures AS number FROM crons WHERE source = 'file' AND removed_at IS NULL \
-                            ORDER BY failures DESC, name";
+            let of_files = "SELECT cron_id, name, failures, paused_at IS NOT NULL AS is_paused, nullif(next_at, 0) AS next_at, \
+                            last_run_at, last_success_at, updated_at FROM crons \
+                            WHERE source = 'file' AND enabled = 1 AND removed_at IS NULL ORDER BY failures DESC, name";
+            // One that is not counted by itself and fails has series as long as it does.
+            let mut more = METRIC_CRONS_MAX;
             tx.each(of_files, (), |row| {
-                if measures.failures.len() < METRIC_CRONS_MAX {
-                    measures.failures.push((row.get("name")?, row.count("number")?));
-                } else {
-                    measures.failures_left_out += 1;
+                let (cron_id, failures) = (parsed(row, "cron_id")?, row.count("failures")?);
+                let is_counted = counted.contains_key(&cron_id);
+                if !is_counted && (failures == 0 || more == 0) {
+                    measures.crons_left_out += 1;
+                    return Ok(());
                 }
+                more -= usize::from(!is_counted);
+                measures.crons_of_files.push(cron_measures(row, cron_id, failures)?);
                 Ok(())
             })?;
+            let oldest = "SELECT min(scheduled_for) AS oldest FROM runs";
+            measures.oldest_run = tx.query_one(oldest, (), |row| time_option(row, "oldest"))?;
             let of_clients = "SELECT coalesce(max(failures), 0) AS number FROM crons \
                               WHERE source = 'api' AND removed_at IS NULL";
             tx.each(of_clients, (), |row| {
@@ -101,6 +129,19 @@ impl Reader {
             Ok(measures)
         })
     }
+}
+
+fn cron_measures(row: &Row<'_>, cron_id: CronId, failures: u64) -> Result<CronMeasures, StoreError> {
+    Ok(CronMeasures {
+        cron_id,
+        failures,
+        name: row.get("name")?,
+        is_paused: row.get("is_paused")?,
+        next_at: time_option(row, "next_at")?,
+        last_run_at: time_option(row, "last_run_at")?,
+        last_success_at: time_option(row, "last_success_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
 }
 
 fn at_a_glance(tx: &Transaction<'_>) -> Result<CronsAtAGlance, StoreError> {

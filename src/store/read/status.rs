@@ -8,14 +8,17 @@ use super::crons::heads;
 use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::{CronHealth, CronStatus, Pause};
+use crate::domain::disk_space::DiskSpace;
 use crate::domain::ids::CronId;
 use crate::domain::outage::{self, Away, DISK_WHY, Outage};
 use crate::domain::plan::just_before;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
+use crate::store::disk_space::disk_space;
 use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
+use crate::store::panic_trace::{PanicTrace, last_panic};
 use crate::store::rows::{millis, time, time_option};
 use crate::store::set_back::decided;
 use crate::store::sql::Transaction;
@@ -49,6 +52,12 @@ pub struct StatusSnapshot {
     pub probes: HashMap<String, Timestamp>,
     pub backend: BackendContact,
     pub unstarted: Option<Unstarted>,
+    /// The room on the disk of the store; `None` if the system does not say.
+    pub disk: Option<DiskSpace>,
+    /// The last panic of a daemon, however long ago.
+    pub panic: Option<PanicTrace>,
+    /// The loops that are stuck, each with since when. Only the daemon knows.
+    pub stuck: Vec<(&'static str, Timestamp)>,
     pub lost: Option<LostWebhooks>,
     /// When the daemon made its last backup; `None` if it never made one.
     pub backed_up_at: Option<Timestamp>,
@@ -130,6 +139,9 @@ impl StatusSnapshot {
                     time_option(row, "backed_up_at")
                 })
             })?,
+            disk: disk_space(&reader.path),
+            panic: last_panic(&reader.path),
+            stuck: Vec::new(),
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
             crons,
@@ -154,6 +166,9 @@ impl StatusSnapshot {
             queued: Vec::new(),
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            disk: None,
+            panic: None,
+            stuck: Vec::new(),
             unstarted: None,
             lost: None,
             backed_up_at: None,

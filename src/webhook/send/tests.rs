@@ -43,7 +43,7 @@ async fn send_over(dialer: Dialer) -> AttemptReport {
 
 fn webhook() -> OutboundWebhook {
     let url = "http://hooks.example/hook?token=${{ env.TOKEN }}".to_owned();
-    OutboundWebhook { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec() }
+    OutboundWebhook { webhook_id: "msg_1".to_owned(), url, body: b"{}".to_vec(), trace: None }
 }
 
 fn answering(answer: impl Fn(Request<Bytes>) -> Response<BodyStream> + Send + Sync + 'static) -> Transport {

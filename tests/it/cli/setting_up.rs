@@ -12,7 +12,8 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
+    "support",
     "report",
     "stats",
     "backup",

@@ -30,7 +30,7 @@ async fn running() -> Daemon {
     daemon
 }
 
-fn get(daemon: &Daemon, path: &str) -> String {
+pub(super) fn get(daemon: &Daemon, path: &str) -> String {
     let mut stream = UnixStream::connect(daemon.folder().join("agentcron.sock")).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: a\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -37,6 +37,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("http", "allow_origins", r#"["https://app.example.com/"]"#),
     ("http", "client_crons", r#""yes""#),
     ("http", "socket", r#""""#),
+    ("http", "open_probes", r#""no""#),
     ("http", "disable_webhooks", r#""yes""#),
     ("http.keys.NAME", "key", r#""short""#),
     ("http.keys.NAME", "access", r#""write""#),

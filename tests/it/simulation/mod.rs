@@ -315,6 +315,7 @@ impl<'a> Scenario<'a> {
             relay: None,
             reload: None,
             show_status: None,
+            watchdog: None,
         }
     }
 }

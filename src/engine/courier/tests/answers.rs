@@ -71,7 +71,7 @@ async fn an_answer_from_inside_is_kept_only_if_the_url_came_from_a_file() {
     let clock = Clock::simulated(at(START));
     let courier = courier(&folder, &store, &clock, receivers_at_addresses());
     let stop = CancellationToken::new();
-    let working = run(courier, stop.clone());
+    let working = run(courier, Pulse::new("courier"), stop.clone());
     let looking = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         stop.cancel();

@@ -24,7 +24,7 @@ fn rows(folder: &tempfile::TempDir, host: &str) -> Vec<String> {
 /// Runs the courier until `looking` is done.
 async fn work(courier: Courier, looking: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
-    let working = run(courier, stop.clone());
+    let working = run(courier, Pulse::new("courier"), stop.clone());
     let looking = async {
         looking.await;
         stop.cancel();

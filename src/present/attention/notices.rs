@@ -1,0 +1,33 @@
+//! What the daemon has noted about itself.
+
+use jiff::Timestamp;
+
+use super::{Attention, Concern};
+use crate::present::counted;
+use crate::store::{DaemonState, Notice, NoticeKind, STATUS_PERIOD};
+
+pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> Option<Attention> {
+    let text = notice.detail.as_str();
+    let is_over = *daemon == DaemonState::Stopped;
+    let found = match notice.kind {
+        NoticeKind::ClockStep if now.duration_since(notice.at) > STATUS_PERIOD => return None,
+        NoticeKind::ClockStep => Attention::new(Concern::ClockStep, text).on_purpose(),
+        NoticeKind::StoreCopy | NoticeKind::Configuration | NoticeKind::Listen if is_over => return None,
+        NoticeKind::StoreCopy => Attention::new(Concern::StoreCopy, text)
+            .todo("stop one of the two, or give one an empty database"),
+        NoticeKind::Configuration => {
+            let text = match text.lines().nth(1) {
+                None if notice.count == 1 => text.to_owned(),
+                _ => format!("{}; what is understood is in force", counted(notice.count, "mistake")),
+            };
+            Attention::new(Concern::Configuration, text)
+                .todo("mend the files; they are read again by themselves")
+        }
+        NoticeKind::Backup => Attention::new(Concern::Backup, format!("failed: {text}"))
+            .todo("make room, or correct [store.backup]; it is tried again within the hour"),
+        NoticeKind::Listen => {
+            Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
+        }
+    };
+    Some(found.since(notice.at))
+}
