@@ -9,7 +9,7 @@ use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
 use crate::domain::cron_state::{CronState, CronStatus, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
 use crate::domain::ids::DeliveryId;
-use crate::store::{FailingWebhooks, LostWebhooks, QueuedWebhooks, Unstarted};
+use crate::store::{FailingWebhooks, LostWebhooks, Notice, NoticeKind, QueuedWebhooks, Unstarted};
 
 const RUNNING: DaemonState = DaemonState::Running { pid: Some(7) };
 
