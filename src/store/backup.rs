@@ -4,11 +4,11 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Mode, OFlags};
+use tokio::time::Instant;
 
 use super::{StoreError, open};
 use crate::config::{Links, open_regular};

@@ -1,7 +1,9 @@
 //! How far something is that takes long, on a line of its own at the terminal.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Nobody reads faster.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
