@@ -10,6 +10,7 @@ use super::cron_state::pause_note;
 use super::definitions::Definitions;
 use super::edits::revise_waiting;
 use super::pauses_of_all::{now, record, record_end};
+use super::rollups;
 use super::rows::{millis, parsed, whole_millis};
 use super::sql::Transaction;
 use super::{DaemonLock, Store, StoreError, open};
@@ -67,6 +68,7 @@ pub fn change_pause_of_all_alone(
     let tx = Tx::begin(&mut connection)?;
     let cache = Definitions::new(open::installation_id(&tx)?);
     let changed = apply(&tx, &cache, by, change, now)?;
+    tx.roll_up(rollups::CORRECTIONS)?;
     let counted = tx.commit(&CommitCounts::default())?;
     drop(counted);
     Ok(changed)

@@ -18,8 +18,9 @@ use crate::domain::tally::{TallyUnit, TookBucket};
 /// The class of what did not run, or of which is not known how long it took.
 pub(super) const NOT_KNOWN: TookBucket = TookBucket(-1);
 
-/// The daemon under whose number corrections are counted. They are rare, so several daemons may meet there.
-const CORRECTIONS: DaemonNumber = DaemonNumber(0);
+/// The number under which is counted what no daemon counts as it ends: corrections, and what a command ends while none runs. That
+/// is rare, so several may meet there.
+pub(super) const CORRECTIONS: DaemonNumber = DaemonNumber(0);
 
 /// What is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -122,6 +122,6 @@ async fn the_daemon_makes_backups_by_itself_keeps_some_and_says_if_it_cannot() {
     daemon.write_config(&configuration("{folder}/not-a-folder"));
     daemon.start_again();
     let attention = || daemon.json(&["status"])[0]["attention"].clone();
-    let is_told = || attention().as_array().unwrap().iter().any(|one| one["what"] == Value::from("backup"));
+    let is_told = || attention().as_array().unwrap().iter().any(|one| one["what"] == "backup");
     daemon.wait_until("the status to say that it failed", is_told).await;
 }

@@ -40,7 +40,8 @@ fn leaks(backend: &Receiver) -> Vec<String> {
 #[tokio::test]
 async fn no_spelling_of_a_path_leads_a_webhook_past_us() {
     let (_daemon, backend, client) = in_front_of_a_recorder().await;
-    let thread = Uuid::new_v4();
+    // The number of spellings depends on its letters.
+    let thread = "5eb63bbb-e01e-4ed0-93cb-22bb8f5acdc3";
     let routes = [
         "/runs".to_owned(),
         "/runs/wait".to_owned(),

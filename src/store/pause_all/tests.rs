@@ -141,6 +141,12 @@ async fn a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_o
         ]
     );
     assert_eq!(acts(folder.path()).len(), 4);
+    let wrong = include_str!("../../../tests/fixtures/rollups/wrong.sql");
+    let wrong: i64 = rusqlite::Connection::open(file(folder.path()))
+        .unwrap()
+        .query_row(wrong, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(wrong, 0, "the roll-ups and the runs disagree");
     let missing = change_pause_of_all_alone(
         &folder.path().join("none.db"),
         at("09:00:00"),

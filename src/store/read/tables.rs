@@ -5,9 +5,12 @@ use crate::domain::bounds::ROWS_COUNTED_MAX;
 use crate::store::StoreError;
 
 /// The tables that grow.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 18] = [
+    "acts",
     "attempts",
     "client_runs",
+    "cron_days",
+    "cron_hours",
     "crons",
     "daemons",
     "definitions",
@@ -16,6 +19,7 @@ const TABLES: [&str; 14] = [
     "inactive_spans",
     "outages",
     "owed_webhooks",
+    "pauses_of_all",
     "run_events",
     "runs",
     "suspended_urls",
