@@ -63,6 +63,9 @@ const SHAPE: Shape = Shape {
 
 pub(super) fn report(arguments: &ReportArguments, session: &mut Session) -> Result<(), Failure> {
     let since = session.past("--since", &arguments.since)?;
+    if since > session.now() {
+        return Err(Failure::Usage("--since: this is still to come".to_owned()));
+    }
     let attention = Question::of(session)?.report()?.attention;
     let report = match session.source()? {
         Source::Store(reader) => Report::read(&reader, attention, since, arguments.all, session.now())?,
@@ -201,8 +204,9 @@ fn state(cron: &CronReport, session: &Session) -> String {
         .failing_since
         .map(|Time(since)| format!("failing since {} ({} in a row)", short(since), cron.failures_in_a_row));
     let recovered = cron.recovered_at.map(|Time(at)| format!("well again since {}", short(at)));
-    let paused = cron.paused.then(|| "paused".to_owned());
-    [fails, recovered, paused, reasons(&cron.counted, REASONS_OF_CRON)]
+    let paused = (cron.paused && !cron.removed).then(|| "paused".to_owned());
+    let removed = cron.removed.then(|| "removed".to_owned());
+    [removed, fails.filter(|_| !cron.removed), recovered, paused, reasons(&cron.counted, REASONS_OF_CRON)]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

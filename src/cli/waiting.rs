@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::terminal::{Failure, Session, Source, TableOptions, Watcher, run_cells, run_table};
 use crate::api::wire::{Run, RunDetails};
 use crate::domain::run::{Phase, Status};
+use crate::store::{DaemonState, daemon_state};
 
 /// How often a daemon is asked where the database may not be read.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +46,7 @@ impl Waiting {
     /// [`Failure::Failed`] if it did not succeed, or if nobody waits any more.
     fn until_ended(&self, answer: &Value, session: &mut Session) -> Result<(), Failure> {
         let run_id = answer["run_id"].as_str().unwrap_or_default();
-        let run = self.ended(run_id)?;
+        let run = self.ended(run_id, session)?;
         match session.output.is_json() {
             true => session.output.json(&run)?,
             false => {
@@ -63,8 +64,9 @@ impl Waiting {
         }
     }
 
-    fn ended(&self, run_id: &str) -> Result<Run, Failure> {
-        let mut version = None;
+    fn ended(&self, run_id: &str, session: &mut Session) -> Result<Run, Failure> {
+        let store = session.store_path()?;
+        let (mut version, mut is_warned) = (None, false);
         loop {
             let run = match &self.source {
                 Source::Daemon(daemon) => {
@@ -80,6 +82,11 @@ impl Waiting {
             };
             if let Some(run) = run.filter(|run| run.phase.0 == Phase::Ended) {
                 return Ok(run);
+            }
+            if !is_warned && daemon_state(&store) == DaemonState::Stopped {
+                let text = "the daemon is not running: whether the run ends is seen once it is started; Ctrl-C ends the waiting";
+                session.output.warn(text)?;
+                is_warned = true;
             }
             let may_go_on = match &self.source {
                 Source::Daemon(_) => self.watcher.wait(ASK_INTERVAL),

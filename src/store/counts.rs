@@ -304,6 +304,7 @@ mod tests {
                 tx.count(Counted::Ended(Ended {
                     cron_id: None,
                     at: jiff::Timestamp::UNIX_EPOCH,
+                    ran: false,
                     late: false,
                     retried: false,
                     called: "daily".to_owned(),

@@ -29,6 +29,8 @@ pub(super) struct Ended {
     pub(super) retry: u32,
     /// Its time on the backend, if it got there.
     pub(super) took: Option<Duration>,
+    /// Whether the agent server had it.
+    pub(super) ran: bool,
     /// Whether it began late.
     pub(super) late: bool,
     /// Whether its occurrence goes on with a further run.
@@ -58,6 +60,7 @@ impl Ended {
             trigger: run.trigger,
             retry: run.retry,
             took,
+            ran: backend_run.is_some(),
             late: backend_run.as_ref().is_some_and(|on| is_late(run.due_at, on.started_at)),
             retried: false,
             occurrences: 1,

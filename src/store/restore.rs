@@ -10,6 +10,7 @@ use super::backup::{BackupProgress, back_up, sync_folder};
 use super::daemons::former;
 use super::lock::{DaemonLock, belong_like};
 use super::recovery::look_for_all;
+use super::rollups::{self, Record};
 use super::rows::millis;
 use super::sql::Transaction;
 use super::{StoreError, failovers, open, outages};
@@ -143,6 +144,10 @@ fn end_everything(tx: &Transaction<'_>, new: InstallationId, now: Timestamp) -> 
          reason_code = ?2, reason = 'it goes on in the installation of which this is a copy' WHERE phase <> 'ended'",
         (now, ReasonCode::Restored.as_str()),
     )?;
+    let ended = "WHERE phase = 'ended' AND ended_at = ?1 AND status = 'cancelled' AND reason_code = ?2";
+    for record in Record::all(tx, ended, (now, ReasonCode::Restored.as_str()))? {
+        rollups::count(tx, &record)?;
+    }
     tx.execute(
         "UPDATE deliveries SET status = 'suppressed', due_at = NULL, sending_since = NULL, held_by = NULL, ended_at = ?1, \
          reason_code = ?2, reason = 'the installation of which this is a copy sends it' WHERE ended_at IS NULL",
@@ -159,7 +164,7 @@ fn end_everything(tx: &Transaction<'_>, new: InstallationId, now: Timestamp) -> 
 /// Moves the database aside with what belongs to it, and the restored one to its place. A crash in between leaves no empty place,
 /// in which a daemon would begin anew.
 fn swap(prepared: &Path, path: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
-    let aside = beside(path, &format!(".before-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    let aside = free_name(path, now);
     let moved = || -> io::Result<Option<PathBuf>> {
         let owner = if path.exists() { Some(path) } else { path.parent() };
         if let Some(owner) = owner.filter(|owner| !owner.as_os_str().is_empty()) {
@@ -185,6 +190,14 @@ fn swap(prepared: &Path, path: &Path, now: Timestamp) -> Result<Option<PathBuf>,
         path: path.to_path_buf(),
         problem: format!("cannot be replaced: {error}"),
     })
+}
+
+/// Returns a name at which nothing is, for what was there before.
+fn free_name(path: &Path, now: Timestamp) -> PathBuf {
+    let first = format!(".before-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let names = std::iter::once(first.clone()).chain((2..).map(|number| format!("{first}-{number}")));
+    let is_free = |path: &PathBuf| std::fs::symlink_metadata(path).is_err();
+    names.map(|name| beside(path, &name)).find(is_free).unwrap_or_else(|| beside(path, &first))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

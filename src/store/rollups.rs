@@ -61,7 +61,7 @@ pub(super) fn add<'e>(
         }
         let key = Key { hour: TallyUnit::Hour.number(ended.at), cron_id: ended.cron_id, end, took };
         let counts = all.entry(key).or_default();
-        counts.runs += i64::from(took_place);
+        counts.runs += i64::from(ended.ran);
         counts.occurrences += if ended.retried { 0 } else { signed(ended.occurrences) };
         counts.late += i64::from(ended.late);
     }
@@ -107,6 +107,11 @@ fn took_place(status: Status) -> bool {
 /// Takes occurrences of a record back: they are decided about again, or end once more by a run that somebody asks for.
 pub(super) fn take_back(tx: &Transaction<'_>, record: &Record, occurrences: i64) -> Result<(), StoreError> {
     correct(tx, record, (record.status, record.code), -occurrences)
+}
+
+/// Counts what has ended without a daemon.
+pub(super) fn count(tx: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    correct(tx, record, (record.status, record.code), record.occurrences)
 }
 
 /// Counts the occurrences of a record under another reason.

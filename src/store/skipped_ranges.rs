@@ -122,6 +122,7 @@ fn ended(scheduled: &ScheduledCron, range: &SkippedRange, run_id: String, now: T
         trigger: Trigger::Schedule,
         retry: FIRST_RUN,
         took: None,
+        ran: false,
         late: false,
         retried: false,
         occurrences: range.count,

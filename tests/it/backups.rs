@@ -2,8 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use serde_json::Value;
-
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;

@@ -78,6 +78,8 @@ pub struct CronReport {
     #[serde(flatten)]
     pub counted: Counted,
     pub failures_in_a_row: u32,
+    /// Whether it was removed in the meantime.
+    pub removed: bool,
     /// Since when it fails; null if it does not.
     pub failing_since: Option<Time>,
     /// When it worked again, if it failed before and that was in this time.
@@ -168,14 +170,17 @@ impl Report {
         let none = Tally::default();
         let tally = |cron: &CronHead| snapshot.tallies.get(&Some(cron.cron_id)).unwrap_or(&none);
         let mut crons: Vec<&CronHead> =
-            snapshot.crons.iter().filter(|cron| is_reported(cron, tally(cron))).collect();
+            snapshot.crons.iter().filter(|cron| is_reported(cron, tally(cron), now)).collect();
         crons.sort_by_cached_key(|cron| rank(cron, tally(cron)));
         let shown = if all { crons.len() } else { crons.len().min(REPORTED_CRONS) };
         let crons_left_out = crons.len() - shown;
         crons.truncate(shown);
         let ids: HashSet<CronId> = crons.iter().map(|cron| cron.cron_id).collect();
         let before = reader.tallies_before(snapshot.since, &ids)?;
-        let of = |cron: &&CronHead| CronReport::of(cron, tally(cron), before.get(&cron.cron_id), &snapshot);
+        let of = |cron: &&CronHead| CronReport {
+            paused: cron.state.pause(now).is_some(),
+            ..CronReport::of(cron, tally(cron), before.get(&cron.cron_id), &snapshot)
+        };
         Ok(Self {
             since: Time(snapshot.since),
             until: Time(now),
@@ -196,9 +201,10 @@ impl Report {
 }
 
 /// Returns whether there is something to say about a cron.
-fn is_reported(cron: &CronHead, tally: &Tally) -> bool {
+fn is_reported(cron: &CronHead, tally: &Tally, now: Timestamp) -> bool {
     let state = &cron.state;
-    *tally != Tally::default() || state.failures > 0 || state.paused.is_some()
+    let is_unusual = !cron.is_removed && (state.failures > 0 || state.pause(now).is_some());
+    *tally != Tally::default() || is_unusual
 }
 
 /// Returns the place of a cron in the report: failing now, the longest first; failed; missed; late or skipped; well.
@@ -206,7 +212,7 @@ fn rank(cron: &CronHead, tally: &Tally) -> (u8, Timestamp, Reverse<u64>, String)
     let fails = tally.saying(CronHealth::Fails);
     let missed = tally.of(Status::Missed);
     let (place, count) = match () {
-        () if cron.state.failures > 0 => (0, fails),
+        () if cron.state.failures > 0 && !cron.is_removed => (0, fails),
         () if fails > 0 => (1, fails),
         () if missed > 0 => (2, missed),
         () if tally.late > 0 => (3, tally.late),
@@ -224,10 +230,11 @@ impl CronReport {
             cron_id: cron.cron_id.to_string(),
             cron_name: cron.name.clone(),
             counted: Counted::of(tally),
+            removed: cron.is_removed,
             failures_in_a_row: state.failures,
             failing_since: state.failing_since.map(Time),
             recovered_at: state.recovered_at.filter(|at| *at >= snapshot.since).map(Time),
-            paused: state.paused.is_some(),
+            paused: false,
             p50_before_ms: before.and_then(|before| before.took(50)).map(millis),
         }
     }
@@ -300,7 +307,7 @@ mod tests {
         ];
         let ranks: Vec<_> = ordered.iter().map(|(cron, tally)| rank(cron, tally)).collect();
         assert!(ranks.is_sorted(), "{ranks:?}");
-        assert!(ordered.iter().all(|(cron, tally)| is_reported(cron, tally)));
-        assert!(!is_reported(&CronHead::named("idle"), &Tally::default()));
+        assert!(ordered.iter().all(|(cron, tally)| is_reported(cron, tally, Timestamp::UNIX_EPOCH)));
+        assert!(!is_reported(&CronHead::named("idle"), &Tally::default(), Timestamp::UNIX_EPOCH));
     }
 }

@@ -116,11 +116,12 @@ fn row(cron: &CronReport, zone: &TimeZone) -> Markup {
             td.n { (number(counted.ended(Status::Missed))) }
             td.n { (number(counted.ended(Status::Skipped))) }
             td {
-                @if let Some(since) = cron.failing_since {
+                @if cron.removed { "removed. " }
+                @if let (Some(since), false) = (cron.failing_since, cron.removed) {
                     span.bad { "failing since " (local(since)) " (" (cron.failures_in_a_row) " in a row). " }
                 }
                 @if let Some(at) = cron.recovered_at { span.good { "well again since " (local(at)) ". " } }
-                @if cron.paused { span.note { "paused. " } }
+                @if cron.paused && !cron.removed { span.note { "paused. " } }
                 (reasons(counted, REASONS_NAMED).unwrap_or_default())
             }
         }

@@ -9,7 +9,7 @@ use crate::domain::cron::{OnRunCompleted, Target};
 use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::DeliveryId;
-use crate::domain::outage::Outage;
+use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::redaction;
 use crate::domain::retention::Retention;
@@ -132,7 +132,10 @@ pub(super) async fn expired(task: &RunTask<'_>, sent: u32) -> Result<(), StoreEr
     let Runner { store, clock, backend_breaker, .. } = task.runner;
     let run = &task.claimed.run;
     let outages = store.outages_of_runs(run.due_at, clock.now()).await?;
-    let outage = outages.iter().find(|outage| outage.contains(run.start_before)).or(outages.first());
+    // Whatever kept it from being started later, nothing is known of the time in which it was due.
+    let lost = outages.iter().find(|outage| outage.what == Away::Record && outage.contains(run.due_at));
+    let in_the_way = || outages.iter().find(|outage| outage.contains(run.start_before));
+    let outage = lost.or_else(in_the_way).or(outages.first());
     // An outage that began a moment ago is not committed yet.
     let code = outage.and_then(|outage| outage.what.reason_code()).or(backend_breaker.loses_runs_to());
     let why = match outage {

@@ -57,6 +57,8 @@ pub struct CronHead {
     pub status: Result<CronStatus, String>,
     /// When the daemon plans it next.
     pub next_at: Option<Timestamp>,
+    /// Whether it was removed: its history stays.
+    pub is_removed: bool,
 }
 
 /// A cron with its definition as stored.
@@ -108,9 +110,11 @@ impl Reader {
         self.at_one_moment(heads)
     }
 
-    /// Returns the cron of this name or id, or `None` if there is none.
+    /// Returns the cron of this name or id, or the last one that had it and was removed; `None` if there never was one.
     pub fn cron_head(&self, name_or_id: &str) -> Result<Option<CronHead>, StoreError> {
-        let sql = format!("{HEADS} AND (name = ?1 OR cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        let sql = format!(
+            "{HEADS} WHERE name = ?1 OR cron_id = ?1 ORDER BY removed_at IS NOT NULL, name = ?1 DESC, removed_at DESC LIMIT 1"
+        );
         self.at_one_moment(|tx| tx.query_opt(&sql, [name_or_id], head))
     }
 
@@ -187,15 +191,21 @@ impl Reader {
 
 /// Does what [`Reader::cron_heads`] does.
 pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
+    tx.query(&format!("{HEADS} WHERE removed_at IS NULL ORDER BY name, cron_id"), (), head)
+}
+
+/// Does the same, and returns those that were removed as well.
+pub(super) fn heads_of_all(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
     tx.query(&format!("{HEADS} ORDER BY name, cron_id"), (), head)
 }
 
 const HEADS: &str = "SELECT cron_id, name, source, location, definition_id, enabled, next_at, paused_at, pause_cause, \
-     pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at FROM crons \
-     WHERE removed_at IS NULL";
+     pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
+     removed_at IS NOT NULL AS is_removed FROM crons";
 
 fn head(row: &Row<'_>) -> Result<CronHead, StoreError> {
     Ok(CronHead {
+        is_removed: row.get("is_removed")?,
         cron_id: parsed(row, "cron_id")?,
         name: row.get("name")?,
         source: parsed(row, "source")?,
@@ -262,6 +272,7 @@ impl CronHead {
             state: CronState::default(),
             status: Ok(CronStatus::Active),
             next_at: None,
+            is_removed: false,
         }
     }
 }

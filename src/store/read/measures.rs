@@ -69,15 +69,20 @@ impl Store {
     }
 }
 
+/// Whether a cron is paused, by its own pause or by one of all crons; the end of a pause is recorded when it comes.
+const IS_PAUSED: &str = "((paused_at IS NOT NULL AND pause_ended = 0) \
+     OR EXISTS (SELECT 1 FROM pauses_of_all WHERE ended IS NULL))";
+
 impl Reader {
     /// Counts what is stored right now. `counted` are the crons that are counted by themselves.
     pub fn measures(&self, counted: &CountsByCron) -> Result<Measures, StoreError> {
         self.at_one_moment(|tx| {
             let mut measures = Measures::default();
-            let states = "SELECT enabled, (paused_at IS NOT NULL AND pause_ended = 0) \
-                          OR EXISTS (SELECT 1 FROM pauses_of_all WHERE ended IS NULL) AS is_paused, count(*) AS number FROM crons \
-                          WHERE removed_at IS NULL GROUP BY enabled, is_paused";
-            tx.each(states, (), |row| {
+            let states = format!(
+                "SELECT enabled, {IS_PAUSED} AS is_paused, count(*) AS number FROM crons WHERE removed_at IS NULL \
+                 GROUP BY enabled, is_paused"
+            );
+            tx.each(&states, (), |row| {
                 let status = CronStatus::of(row.get("enabled")?, row.get("is_paused")?);
                 measures.crons.push((status, row.count("number")?));
                 Ok(())
@@ -102,12 +107,14 @@ impl Reader {
                 measures.threads = row.count("number")?;
                 Ok(())
             })?;
-            let of_files = "SELECT cron_id, name, failures, paused_at IS NOT NULL AS is_paused, nullif(next_at, 0) AS next_at, \
-                            last_run_at, last_success_at, updated_at FROM crons \
-                            WHERE source = 'file' AND enabled = 1 AND removed_at IS NULL ORDER BY failures DESC, name";
+            let of_files = format!(
+                "SELECT cron_id, name, failures, {IS_PAUSED} AS is_paused, nullif(next_at, 0) AS next_at, \
+                 last_run_at, last_success_at, updated_at FROM crons \
+                 WHERE source = 'file' AND enabled = 1 AND removed_at IS NULL ORDER BY failures DESC, name"
+            );
             // One that is not counted by itself and fails has series as long as it does.
             let mut more = METRIC_CRONS_MAX;
-            tx.each(of_files, (), |row| {
+            tx.each(&of_files, (), |row| {
                 let (cron_id, failures) = (parsed(row, "cron_id")?, row.count("failures")?);
                 let is_counted = counted.contains_key(&cron_id);
                 if !is_counted && (failures == 0 || more == 0) {

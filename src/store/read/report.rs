@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::crons::heads;
+use super::crons::heads_of_all;
 use super::{CronHead, Reader};
 use crate::domain::bounds::{COMPARED_DAYS, REPORTED_RECEIVERS, STATS_DAYS_MAX};
 use crate::domain::delivery::DeliveryStatus;
@@ -25,6 +25,7 @@ pub struct ReportSnapshot {
     /// The beginning of the hour or day that was asked for.
     pub since: Timestamp,
     pub unit: TallyUnit,
+    /// Those that were removed as well.
     pub crons: Vec<CronHead>,
     /// By cron. Runs that clients started have none.
     pub tallies: HashMap<Option<CronId>, Tally>,
@@ -60,7 +61,7 @@ impl Reader {
             Ok(ReportSnapshot {
                 since,
                 unit,
-                crons: heads(tx)?,
+                crons: heads_of_all(tx)?,
                 tallies: by_cron(tx, unit, first, i64::MAX)?,
                 outages: lasting_since(tx, since)?,
                 receivers: receivers(tx, since)?,

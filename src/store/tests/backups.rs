@@ -150,6 +150,13 @@ async fn a_new_installation_has_the_history_and_goes_on_with_nothing() {
     store.plan_due(at("2026-03-02T09:12:00Z")).await.unwrap();
     let ids = count(&file(&folder), "SELECT count(DISTINCT cron_id) FROM runs WHERE cron_name = 'a'");
     assert_eq!((ids, history(&folder).len()), (2, 3));
+    let wrong = include_str!("../../../tests/fixtures/rollups/wrong.sql");
+    assert_eq!(count(&file(&folder), wrong), 0, "the roll-ups and the runs disagree");
+    // Whoever restored the wrong one restores another at once.
+    drop(store);
+    let kept = [put_back(&folder, &backup, RestoreAs::Missed), put_back(&folder, &backup, RestoreAs::Missed)];
+    assert_ne!(kept[0].moved_to, kept[1].moved_to);
+    assert_eq!(count(kept[0].moved_to.as_ref().unwrap(), "SELECT count(*) FROM runs"), 3);
 }
 
 #[tokio::test(start_paused = true)]
