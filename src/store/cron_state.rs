@@ -94,6 +94,10 @@ impl Store {
                 acts::record(tx, &Act { at: now, by, what, subject, note: change.note() })?;
             }
             save_state(tx, entry.cron_id, &after)?;
+            if after.paused.as_ref().is_some_and(|pause| pause.until.is_some()) {
+                // Its end is recorded when it comes, and not only when something is due.
+                tx.execute("UPDATE crons SET next_at = 0 WHERE cron_id = ?1", [entry.cron_id.to_string()])?;
+            }
             let skipped = revise_waiting(tx, &cache, entry.cron_id, now)?;
             let paused = after.paused.or(pauses_of_all::now(tx, now)?);
             Ok(Some(ChangedCronState { before, after: CronState { paused, ..after }, skipped }))

@@ -19,7 +19,9 @@ use crate::domain::bounds::METRIC_CRONS_MAX;
 use crate::domain::ids::{BackendRunId, CronId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange};
-use crate::store::{CronStateChange, Execution, NewApiCron, RunEnding, Step, Store, TriggerRequest};
+use crate::store::{
+    CronStateChange, Execution, NewApiCron, PauseOfAllChange, RunEnding, Step, Store, TriggerRequest,
+};
 
 /// Checks the whole text strictly and returns every sample by its name and labels.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
@@ -291,8 +293,27 @@ async fn every_cron_from_a_file_has_its_own_metrics() {
     assert_eq!(scraped("agentcron_cron_occurrences_missed_total").await, missed);
     let next = scraped("agentcron_cron_next_timestamp_seconds").await;
     assert_eq!(next, of(at("2026-03-02T13:00:00Z")));
-    let pause = CronStateChange::Pause { note: None, until: None };
-    api.store.change_cron_state(api.clock.now(), Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
+    // A pause that ends by itself, one of all crons, and one that lasts.
+    let change = async |until: Option<Timestamp>| {
+        let pause = CronStateChange::Pause { note: None, until };
+        let (now, name) = (api.clock.now(), "digest".to_owned());
+        api.store.change_cron_state(now, Actor::AGENTCRON, name, pause).await.unwrap();
+        api.store.plan_due(now).await.unwrap();
+    };
+    change(Some(backoff::after(api.clock.now(), Duration::from_secs(5)))).await;
+    assert_eq!(scraped("agentcron_cron_paused").await, "{cron=\"digest\"} 1");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    api.store.plan_due(api.clock.now()).await.unwrap();
+    assert_eq!(scraped("agentcron_cron_paused").await, "{cron=\"digest\"} 0");
+    let pause_all = PauseOfAllChange::Pause { note: None, until: None };
+    for (all, paused) in
+        [(pause_all, "{cron=\"digest\"} 1"), (PauseOfAllChange::Resume, "{cron=\"digest\"} 0")]
+    {
+        api.store.change_pause_of_all(api.clock.now(), Actor::AGENTCRON, all).await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(scraped("agentcron_cron_paused").await, paused);
+    }
+    change(None).await;
     assert_eq!(scraped("agentcron_cron_paused").await, "{cron=\"digest\"} 1");
     assert_eq!(scraped("agentcron_cron_next_timestamp_seconds").await, "");
 
