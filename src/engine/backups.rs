@@ -18,6 +18,8 @@ use crate::store::{NewNotice, NoticeKind, Store, StoreError, back_up};
 
 /// What the names of backups consist of, so that they sort by time.
 const NAME: &str = "agentcron-%Y%m%dT%H%M%SZ.db";
+/// What the name of one ends with that is not complete.
+const UNFINISHED: &str = ".unfinished";
 
 /// What the loop needs.
 pub struct Backups {
@@ -29,7 +31,7 @@ pub struct Backups {
 /// Makes backups until it is stopped.
 pub async fn run(backups: Backups, stop: CancellationToken) -> Result<(), StoreError> {
     let Backups { store, clock, config } = &backups;
-    let mut after = newest(&config.folder).unwrap_or(clock.now()).min(clock.now());
+    let mut after = newest(&config.folder, clock.now()).unwrap_or(clock.now());
     let mut failed_at = None;
     while let Some(due) = next(config, after, failed_at) {
         tokio::select! {
@@ -74,20 +76,38 @@ async fn make(backups: &Backups, now: Timestamp, stop: &CancellationToken) -> Re
     let made = tokio::task::spawn_blocking(move || {
         let problem = |error: io::Error| format!("{}: {error}", folder.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(problem)?;
+        remove_unfinished(&folder).map_err(problem)?;
         let to = folder.join(now.strftime(NAME).to_string());
         let mut unless_stopped = |_| match stop.is_cancelled() {
             true => Err(StoreError::Conflict("the daemon is being stopped".to_owned())),
             false => Ok(()),
         };
         let bytes = back_up(&from, &to, &mut unless_stopped).map_err(|error| error.to_string())?;
-        let all = in_folder(&folder).map_err(problem)?;
-        let too_many = all.len().saturating_sub(keep);
-        for (_, path) in all.into_iter().take(too_many) {
+        for path in too_many(in_folder(&folder).map_err(problem)?, now, keep) {
             fs::remove_file(&path).map_err(problem)?;
         }
         Ok(bytes)
     });
     made.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// Returns those that are not to be kept: what was made at a later time than now was made by a clock that was wrong, and goes first.
+fn too_many(mut all: Vec<(Timestamp, PathBuf)>, now: Timestamp, keep: usize) -> Vec<PathBuf> {
+    all.sort_by_key(|(at, _)| (*at <= now, *at));
+    let too_many = all.len().saturating_sub(keep);
+    all.into_iter().take(too_many).map(|(_, path)| path).collect()
+}
+
+/// Removes what is left of backups that were killed.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(UNFINISHED));
+        if name.and_then(made_at).is_some() {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the backups in a folder, the oldest first.
@@ -102,8 +122,9 @@ fn in_folder(folder: &Path) -> io::Result<Vec<(Timestamp, PathBuf)>> {
     Ok(found)
 }
 
-fn newest(folder: &Path) -> Option<Timestamp> {
-    in_folder(folder).ok()?.pop().map(|(at, _)| at)
+/// Returns when the newest backup was made that was not made later than now.
+fn newest(folder: &Path, now: Timestamp) -> Option<Timestamp> {
+    in_folder(folder).ok()?.into_iter().map(|(at, _)| at).rfind(|at| *at <= now)
 }
 
 /// Returns when a file was made that has the name of a backup.
@@ -133,7 +154,28 @@ mod tests {
         let found: Vec<String> =
             in_folder(folder.path()).unwrap().into_iter().map(|(at, _)| at.to_string()).collect();
         assert_eq!(found, ["2026-03-01T03:30:00Z", "2026-03-02T03:30:00Z"]);
-        assert_eq!(newest(folder.path()).unwrap().to_string(), "2026-03-02T03:30:00Z");
-        assert_eq!(newest(Path::new("/nowhere")), None);
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (before, after) = (at("2026-03-01T12:00:00Z"), at("2026-03-05T12:00:00Z"));
+        assert_eq!(newest(folder.path(), after), Some(at("2026-03-02T03:30:00Z")));
+        assert_eq!(newest(folder.path(), before), Some(at("2026-03-01T03:30:00Z")));
+        assert_eq!(newest(Path::new("/nowhere"), after), None);
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names.len() - 1);
+    }
+
+    #[test]
+    fn the_oldest_go_and_before_them_those_of_a_clock_that_was_wrong() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let all = |days: &[i64]| days.iter().map(|day| (at(*day), PathBuf::from(day.to_string()))).collect();
+        let gone = |days: &[i64], keep| {
+            too_many(all(days), at(10), keep)
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&[7, 8, 9, 10], 2), ["7", "8"]);
+        assert_eq!(gone(&[9, 10, 90], 2), ["90"]);
+        assert_eq!(gone(&[10, 90, 91], 1), ["90", "91"]);
+        assert_eq!(gone(&[10], 1), Vec::<String>::new());
     }
 }

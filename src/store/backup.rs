@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Mode, OFlags};
 use tokio::time::Instant;
 
+use super::swap::beside;
 use super::{StoreError, open};
 use crate::config::{Links, open_regular};
 use crate::domain::bounds::BACKUP_PAGES_PER_STEP;
@@ -100,9 +101,7 @@ struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn create(to: &Path) -> Result<Self, StoreError> {
-        let mut name = to.as_os_str().to_owned();
-        name.push(".unfinished");
-        let path = PathBuf::from(name);
+        let path = beside(to, ".unfinished");
         // What a former attempt left that was killed.
         let _ = std::fs::remove_file(&path);
         let mut options = OpenOptions::new();

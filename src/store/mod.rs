@@ -59,6 +59,7 @@ mod set_back;
 mod skipped_ranges;
 mod sql;
 mod suspended;
+mod swap;
 mod sync_crons;
 #[cfg(test)]
 pub(crate) mod tests;

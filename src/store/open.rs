@@ -9,10 +9,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::StoreError;
 use super::error::is_disk_full;
 use super::rows::parsed;
 use super::sql::Transaction;
+use super::{StoreError, swap};
 use crate::config::{Links, demand_regular, open_regular};
 use crate::domain::ids::InstallationId;
 
@@ -28,6 +28,7 @@ const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 
 /// Opens the daemon's connection, after creating the file (with mode 0600) if there is none.
 pub(super) fn open_to_write(path: &Path, new_installation: InstallationId) -> Result<Connection, StoreError> {
+    swap::go_on(path)?;
     let bytes = make_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
     // Checked before anything is changed: a file that is not ours, or is newer, stays byte for byte as it is.
@@ -51,6 +52,9 @@ pub(super) fn open_to_checkpoint(path: &Path) -> Result<Connection, StoreError> 
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
     demand_files(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound if swap::is_interrupted(path) => {
+            not_there("`agentcron restore` was interrupted; the next start of the daemon goes on with it")
+        }
         ErrorKind::NotFound => not_there("there is no database yet; `agentcron run` makes it"),
         ErrorKind::PermissionDenied => StoreError::Denied { path: path.into() },
         _ => not_there(&error.to_string()),

@@ -1,19 +1,21 @@
 //! Puts a backup in the place of the database. What happened since the backup was made is not known any more: it is recorded as
 //! missed, or looked for on the agent server, and never simply done again.
 
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::backup::{BackupProgress, back_up, sync_folder};
+use super::backup::{BackupProgress, back_up};
 use super::daemons::former;
-use super::lock::{DaemonLock, belong_like};
+use super::lock::DaemonLock;
 use super::recovery::look_for_all;
 use super::rollups::{self, Record};
 use super::rows::millis;
 use super::sql::Transaction;
+use super::swap::{self, beside, real_path};
 use super::{StoreError, failovers, open, outages};
+use crate::domain::backoff;
+use crate::domain::bounds::{ABSENCE_DOUBTED, CLOCK_DOUBTED_FOR};
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::{Away, Outage};
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode};
@@ -49,7 +51,7 @@ pub struct RestoredStore {
 ///
 /// # Errors
 /// [`StoreError::Taken`] if a daemon runs; [`StoreError::Unusable`] if the backup is damaged, of another program or of a newer
-/// version. The database is in its place then, unchanged.
+/// version. The database is in its place then, unchanged. If the last step fails, the next who opens the store goes on with it.
 pub fn restore(
     backup: &Path,
     path: &Path,
@@ -59,19 +61,21 @@ pub fn restore(
     progress: &mut dyn FnMut(BackupProgress) -> Result<(), StoreError>,
 ) -> Result<RestoredStore, StoreError> {
     let _lock = DaemonLock::take(path)?;
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let path = &real_path(path);
+    swap::go_on(path)?;
     if backup.canonicalize().is_ok_and(|backup| backup == *path) {
         let problem = "it is the database itself, not a backup".to_owned();
         return Err(StoreError::Unusable { path: path.clone(), problem });
     }
     let prepared = beside(path, ".restoring");
-    let _ = std::fs::remove_file(&prepared);
+    swap::discard(&prepared);
     back_up(backup, &prepared, progress)?;
     let restored = prepare(&prepared, restore_as, new, now).and_then(|restored| {
-        swap(&prepared, path, now).map(|moved_to| RestoredStore { moved_to, ..restored })
+        let moved_to = swap::swap(&prepared, path)?;
+        Ok(RestoredStore { moved_to, ..restored })
     });
     if restored.is_err() {
-        let _ = std::fs::remove_file(&prepared);
+        swap::discard(&prepared);
     }
     restored
 }
@@ -93,6 +97,11 @@ fn prepare(
         let sql = "UPDATE daemons SET stopped_at = ?1, seen_at = max(seen_at, ?1) \
                    WHERE number = (SELECT max(number) FROM daemons)";
         tx.execute(sql, [millis(now)])?;
+        if backup_at.is_some_and(|at| backoff::between(at, now) > ABSENCE_DOUBTED) {
+            // As after a start that finds nobody for so long: it may be the clock that is wrong.
+            let doubted = i64::try_from(CLOCK_DOUBTED_FOR.as_millis()).unwrap_or(i64::MAX);
+            tx.execute("UPDATE retention SET doubted_for = ?1 WHERE one = 1", [doubted])?;
+        }
         match (restore_as, backup_at) {
             (RestoreAs::New, _) => end_everything(&tx, new, now)?,
             (_, None) => {}
@@ -159,49 +168,4 @@ fn end_everything(tx: &Transaction<'_>, new: InstallationId, now: Timestamp) -> 
     tx.execute("UPDATE inactive_spans SET until = ?1 WHERE until IS NULL", [now])?;
     tx.execute("DELETE FROM notices", ())?;
     Ok(())
-}
-
-/// Moves the database aside with what belongs to it, and the restored one to its place. A crash in between leaves no empty place,
-/// in which a daemon would begin anew.
-fn swap(prepared: &Path, path: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
-    let aside = free_name(path, now);
-    let moved = || -> io::Result<Option<PathBuf>> {
-        let owner = if path.exists() { Some(path) } else { path.parent() };
-        if let Some(owner) = owner.filter(|owner| !owner.as_os_str().is_empty()) {
-            belong_like(prepared, owner)?;
-        }
-        let there = match std::fs::hard_link(path, &aside) {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::NotFound => false,
-            // Not every file system has links.
-            Err(_) => std::fs::rename(path, &aside).map(|()| true)?,
-        };
-        for ending in ["-wal", "-shm", "-journal"] {
-            match std::fs::rename(beside(path, ending), beside(&aside, ending)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        std::fs::rename(prepared, path)?;
-        sync_folder(path)?;
-        Ok(there.then(|| aside.clone()))
-    };
-    moved().map_err(|error| StoreError::Unusable {
-        path: path.to_path_buf(),
-        problem: format!("cannot be replaced: {error}"),
-    })
-}
-
-/// Returns a name at which nothing is, for what was there before.
-fn free_name(path: &Path, now: Timestamp) -> PathBuf {
-    let first = format!(".before-{}", now.strftime("%Y%m%dT%H%M%SZ"));
-    let names = std::iter::once(first.clone()).chain((2..).map(|number| format!("{first}-{number}")));
-    let is_free = |path: &PathBuf| std::fs::symlink_metadata(path).is_err();
-    names.map(|name| beside(path, &name)).find(is_free).unwrap_or_else(|| beside(path, &first))
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }
