@@ -51,10 +51,12 @@ pub(super) fn open_to_checkpoint(path: &Path) -> Result<Connection, StoreError> 
 /// Opens a connection that only reads, whether a daemon is writing or none is running.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let not_there = |problem: &str| StoreError::Unusable { path: path.into(), problem: problem.into() };
+    if swap::is_interrupted(path) {
+        return Err(not_there(
+            "`agentcron restore` was interrupted; the next start of the daemon goes on with it",
+        ));
+    }
     demand_files(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound if swap::is_interrupted(path) => {
-            not_there("`agentcron restore` was interrupted; the next start of the daemon goes on with it")
-        }
         ErrorKind::NotFound => not_there("there is no database yet; `agentcron run` makes it"),
         ErrorKind::PermissionDenied => StoreError::Denied { path: path.into() },
         _ => not_there(&error.to_string()),
