@@ -28,6 +28,7 @@ const STORE_TOO_SLOW: &str = "the store did not respond in time";
 const LOOP_STUCK: &str = "a loop of the daemon is stuck (`agentcron status` says which)";
 const BACKEND_DOWN: &str = "the agent server is not accepting runs; they wait until their start deadline";
 const DISK_LOW: &str = "the disk of the database is nearly full";
+const BACKUP_FAILED: &str = "the last backup failed (`agentcron status` says why)";
 const MISTAKES: &str =
     "the configuration has mistakes; what is understood is in force, and the rest is as it last was";
 
@@ -121,7 +122,12 @@ async fn warnings(api: &Api) -> Vec<&'static str> {
         warnings.push(DISK_LOW);
     }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();
-    for (kind, warning) in [(NoticeKind::StoreCopy, STORE_COPY), (NoticeKind::Configuration, MISTAKES)] {
+    let told = [
+        (NoticeKind::StoreCopy, STORE_COPY),
+        (NoticeKind::Configuration, MISTAKES),
+        (NoticeKind::Backup, BACKUP_FAILED),
+    ];
+    for (kind, warning) in told {
         if notices.iter().any(|notice| notice.kind == kind) {
             warnings.push(warning);
         }

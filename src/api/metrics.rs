@@ -82,11 +82,21 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
     if let Ok(measures) = measures {
         store_gauges(&mut text, &measures, now);
         by_cron::write(&mut text, &measures.crons_of_files, &counted);
+        let mut made = text.gauge(
+            "agentcron_backup_last_success_timestamp_seconds",
+            "When the daemon made its last backup, in seconds since 1970.",
+        );
+        if let Some(at) = measures.backed_up_at {
+            made.plain(seconds_since_1970(at));
+        }
     }
     if let Ok(notices) = api.store.read(|reader| reader.notices()).await {
         let notice = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
         text.gauge("agentcron_configuration_mistakes", "Mistakes in the configuration files.")
             .plain(as_float(notice.map_or(0, |notice| notice.count)));
+        let has_failed = notices.iter().any(|notice| notice.kind == NoticeKind::Backup);
+        text.gauge("agentcron_backup_failed", "1 if the last backup of the daemon failed.")
+            .plain(f64::from(u8::from(has_failed)));
     }
     loop_gauges(&mut text, api);
     configuration(&mut text, api.health.reloads.last());

@@ -46,6 +46,10 @@ words!(
         WebhooksReplayed = "webhooks_replayed",
         /// A URL that was suspended gets webhooks again.
         UrlResumed = "url_resumed",
+        /// History that is kept no longer was deleted at once.
+        Pruned = "pruned",
+        /// Everything about a cron or a thread was deleted. What it was is not said.
+        Forgotten = "forgotten",
     }
 );
 

@@ -1,8 +1,8 @@
 //! Writes acts down: each in the transaction of the act itself, so that what is undone or refused leaves none.
 
-use super::StoreError;
 use super::rows::millis;
 use super::sql::{Transaction, named_params};
+use super::{Store, StoreError};
 use crate::domain::act::Act;
 use crate::domain::bounds::ACTS_KEPT;
 
@@ -27,6 +27,13 @@ pub(super) fn record(tx: &Transaction<'_>, act: &Act) -> Result<(), StoreError> 
     )?;
     tx.execute("DELETE FROM acts WHERE seq <= (SELECT max(seq) FROM acts) - ?1", [ACTS_KEPT])?;
     Ok(())
+}
+
+impl Store {
+    /// Records an act of many transactions, such as a deletion, by itself.
+    pub async fn record_act(&self, act: Act) -> Result<(), StoreError> {
+        self.write(move |tx| record(tx, &act)).await
+    }
 }
 
 #[cfg(test)]

@@ -272,6 +272,17 @@ async fn a_person_is_forgotten_to_the_last_byte() {
     let done = &daemon.json(&["forget", "--cron", "told", "--yes"])[0];
     assert_eq!((&done["crons"], &done["crons_stay"]), (&json!(1), &json!(0)));
     assert!(!is_stored(&daemon, "told"), "not even its name");
+    let acts = daemon.json(&["acts"]);
+    let forgotten: Vec<&str> = acts
+        .iter()
+        .filter(|act| act["what"] == "forgotten")
+        .map(|act| act["note"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        forgotten,
+        ["of a thread", "of a cron", "of a cron"],
+        "who did that is on record, and not of whom"
+    );
     shows(
         &daemon,
         &["forget", "--cron", "told", "--yes"],

@@ -8,6 +8,7 @@ use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::JsonBody;
 use crate::api::wire::{EmptyRequest, ForgetRequest, Forgotten, Pruning};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::ids::ThreadId;
 use crate::store::{Emptied, ForgetSubject, Purpose, Store, StoreError};
 
@@ -21,12 +22,14 @@ use crate::store::{Emptied, ForgetSubject, Purpose, Store, StoreError};
     responses((status = 200, description = "The number of the pass", body = Pruning), ErrorResponse)
 )]
 pub(super) async fn prune(
+    by: Actor,
     State(api): State<Api>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
-) -> Json<Pruning> {
+) -> Result<Json<Pruning>, ErrorResponse> {
+    api.store.record_act(act(&api, by, ActKind::Pruned, None)).await?;
     let pass = api.health.pruning.request();
     tracing::info!("deletion of old history requested");
-    Json(Pruning::of(&api.health.pruning.state(), pass))
+    Ok(Json(Pruning::of(&api.health.pruning.state(), pass)))
 }
 
 /// How far the deletion of old history is
@@ -49,6 +52,7 @@ pub(super) async fn pruning(State(api): State<Api>) -> Json<Pruning> {
     responses((status = 200, description = "What is forgotten", body = Forgotten), ErrorResponse)
 )]
 pub(super) async fn forget(
+    by: Actor,
     State(api): State<Api>,
     JsonBody(request): JsonBody<ForgetRequest>,
 ) -> Result<Json<Forgotten>, ErrorResponse> {
@@ -60,13 +64,29 @@ pub(super) async fn forget(
             return Err(ErrorResponse::invalid("say what to forget: either cron or thread"));
         }
     };
+    let of_what = match &subject {
+        ForgetSubject::Cron(_) => "of a cron",
+        ForgetSubject::Thread(_) => "of a thread",
+    };
     let store = api.store.clone();
+    let forgotten = act(&api, by, ActKind::Forgotten, Some(of_what));
     // Whoever asks may leave meanwhile: what has begun is finished all the same.
-    let work = api.to_finish.spawn(async move { forget_in(&store, subject, purpose).await });
+    let work = api.to_finish.spawn(async move {
+        let done = forget_in(&store, subject, purpose).await?;
+        if purpose == Purpose::Act {
+            store.record_act(forgotten).await?;
+        }
+        Ok::<_, ErrorResponse>(done)
+    });
     match work.await {
         Ok(forgotten) => Ok(Json(forgotten?)),
         Err(stopped) => Err(ErrorResponse::failed(stopped.to_string())),
     }
+}
+
+/// Returns the act, which does not say what it was about: that is to be forgotten too.
+fn act(api: &Api, by: Actor, what: ActKind, note: Option<&str>) -> Act {
+    Act { at: api.clock.now(), by, what, subject: Subject::default(), note: note.map(str::to_owned) }
 }
 
 async fn forget_in(

@@ -221,6 +221,7 @@ fn topic_of(what: ActKind) -> Option<Topic> {
         | ActKind::WebhooksDiscarded
         | ActKind::WebhooksReplayed
         | ActKind::UrlResumed => Some(Topic::Delivery),
+        ActKind::Pruned | ActKind::Forgotten => Some(Topic::Run),
         ActKind::Triggered | ActKind::Backfilled | ActKind::Retried | ActKind::Cancelled => None,
     }
 }

@@ -30,6 +30,8 @@ pub struct Measures {
     pub crons_left_out: u64,
     /// For when the oldest run that is stored was scheduled.
     pub oldest_run: Option<Timestamp>,
+    /// When the daemon made its last backup; `None` if it never made one.
+    pub backed_up_at: Option<Timestamp>,
     /// The most failures in a row of any cron that a client made.
     pub failures_of_clients: u64,
 }
@@ -127,6 +129,8 @@ impl Reader {
             })?;
             let oldest = "SELECT min(scheduled_for) AS oldest FROM runs";
             measures.oldest_run = tx.query_one(oldest, (), |row| time_option(row, "oldest"))?;
+            let backup = "SELECT backed_up_at FROM installation";
+            measures.backed_up_at = tx.query_one(backup, (), |row| time_option(row, "backed_up_at"))?;
             let of_clients = "SELECT coalesce(max(failures), 0) AS number FROM crons \
                               WHERE source = 'api' AND removed_at IS NULL";
             tx.each(of_clients, (), |row| {
