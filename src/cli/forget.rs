@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ use crate::present::counted;
 
 /// Remove everything that is stored about a cron or a thread
 #[derive(Args, Debug)]
+#[group(skip)]
+#[command(group = ArgGroup::new("what").required(true))]
 #[command(after_help = "\
 This is for requests to delete personal data. Ended runs go with their values,
 webhooks and timelines, and their bytes are overwritten. Nothing is removed while
@@ -25,10 +27,10 @@ Examples:
   agentcron forget --cron daily-digest --yes")]
 pub(super) struct Forget {
     /// Id of the thread: every run that has or had it is removed, with the other runs of its occurrence
-    #[arg(long, value_name = "ID", required_unless_present = "cron", conflicts_with = "cron")]
+    #[arg(long, value_name = "ID", group = "what")]
     thread: Option<String>,
     /// Name or id of the cron
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "what")]
     cron: Option<String>,
     /// Only say what would be removed
     #[arg(long)]

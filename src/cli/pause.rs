@@ -1,6 +1,6 @@
 //! `agentcron pause`: pauses a cron, or all crons. Every occurrence that a pause skips is recorded.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,6 +11,8 @@ use crate::store::PauseOfAllChange;
 
 /// Pause a cron, or all crons, until `agentcron resume` or until a time
 #[derive(Args, Debug)]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true))]
 #[command(after_help = "\
 While it is paused, its occurrences are recorded as skipped, and so are its
 runs that wait to be sent, except those that somebody asked for. Runs in
@@ -27,10 +29,10 @@ Examples:
   agentcron list                       shows the pause and its note")]
 pub(super) struct Pause {
     /// Name of the cron
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     cron: Option<String>,
     /// Pause all crons, beside the pauses of single ones
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// End the pause by itself at this time: such as 08:00 (the next one), 'tomorrow 7am', or in how long, such as 2h
     #[arg(long, value_name = "TIME")]

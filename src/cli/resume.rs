@@ -1,6 +1,6 @@
 //! `agentcron resume`: ends a pause, whether a person or the cron itself began it.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::all_crons::change;
@@ -10,6 +10,8 @@ use crate::store::PauseOfAllChange;
 
 /// Resume a paused cron, or end the pause of all crons
 #[derive(Args, Debug)]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true))]
 #[command(after_help = "\
 This also ends a pause that the cron began by itself (pause_after_failures).
 Occurrences that were skipped stay skipped; `agentcron backfill` runs them.
@@ -22,10 +24,10 @@ Examples:
   agentcron resume --all")]
 pub(super) struct Resume {
     /// Name of the cron
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     cron: Option<String>,
     /// End the pause of all crons
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
 }
 

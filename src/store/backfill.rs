@@ -163,11 +163,14 @@ fn backfill_lines(
             fate,
         });
         if new > order.limit || lines.len() > BACKFILL_INSTANTS_MAX {
-            let limit = order.limit.min(BACKFILL_INSTANTS_MAX);
+            let what = match new > order.limit {
+                true => format!("more than {} runs would be started", order.limit),
+                false => format!("more than {BACKFILL_INSTANTS_MAX} instants lie"),
+            };
             return Err(StoreError::Conflict(format!(
-                "more than {limit} instants lie between {} and {}; nothing was done; take a shorter range or a \
-                 higher --limit (at most {BACKFILL_INSTANTS_MAX})",
-                from, order.to
+                "{what} between {from} and {}; nothing was done; take a shorter range or a higher --limit (at most \
+                 {BACKFILL_INSTANTS_MAX})",
+                order.to
             )));
         }
         next = next_within(&calendar, at);

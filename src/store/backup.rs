@@ -37,7 +37,10 @@ pub fn back_up(
     to: &Path,
     progress: &mut dyn FnMut(BackupProgress) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
-    if to.try_exists().unwrap_or(true) {
+    if let Err(error) = std::fs::metadata(from) {
+        return Err(unusable(from, error.to_string()));
+    }
+    if std::fs::symlink_metadata(to).is_ok() {
         return Err(unusable(to, "it exists; choose another name, or move it away"));
     }
     let unfinished = Unfinished::create(to)?;
@@ -46,7 +49,9 @@ pub fn back_up(
         error => error,
     })?;
     progress(BackupProgress::Checking)?;
-    check_all(&unfinished.0)?;
+    if let Some(damage) = damage_in(&unfinished.0) {
+        return Err(unusable(from, format!("is damaged ({damage}); no copy was made")));
+    }
     unfinished.finish(to)
 }
 
@@ -83,16 +88,16 @@ fn copy(
     Ok(())
 }
 
-/// Checks every page and every index of a file that nobody else has open.
-pub(super) fn check_all(path: &Path) -> Result<(), StoreError> {
+/// Checks every page and every index of a file that nobody else has open, and returns what is wrong.
+fn damage_in(path: &Path) -> Option<String> {
     let check = || -> rusqlite::Result<String> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
     };
     match check() {
-        Ok(found) if found == "ok" => Ok(()),
-        Ok(found) => Err(unusable(path, open::corrupt(&found))),
-        Err(error) => Err(unusable(path, open::corrupt(&error.to_string()))),
+        Ok(found) if found == "ok" => None,
+        Ok(found) => Some(found),
+        Err(error) => Some(error.to_string()),
     }
 }
 

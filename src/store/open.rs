@@ -250,7 +250,7 @@ fn unusable(path: &Path, error: rusqlite::Error) -> StoreError {
     StoreError::Unusable { path: path.to_path_buf(), problem }
 }
 
-pub(super) fn corrupt(found: &str) -> String {
+fn corrupt(found: &str) -> String {
     format!(
         "is damaged, or no SQLite database ({found}); nothing was changed. Move it away together with its -wal \
          file and restore a backup, or start afresh with an empty path"

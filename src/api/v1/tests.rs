@@ -135,7 +135,7 @@ async fn an_invalid_request_is_refused_with_a_reason() {
             "/v1/crons/digest/backfill",
             r#"{"from": "2026-03-02T03:00:00Z", "to": "2026-03-02T09:00:00Z", "limit": 2}"#,
             expect![[
-                r#"409 {"detail":"more than 2 instants lie between 2026-03-02T03:00:00Z and 2026-03-02T09:00:00Z; nothing was done; take a shorter range or a higher --limit (at most 10000)"}"#
+                r#"409 {"detail":"more than 2 runs would be started between 2026-03-02T03:00:00Z and 2026-03-02T09:00:00Z; nothing was done; take a shorter range or a higher --limit (at most 10000)"}"#
             ]],
         ),
     ];
