@@ -227,6 +227,8 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     let outages = Outages::after(away, world.clock.now());
     let engine = Engine::new(&world, &store, &client, &wakes, settings, stop, outages);
     let health = Health { reloads: reloads.clone(), ..engine.health() };
+    let address = listeners.network.as_ref().and_then(|listener| listener.local_addr().ok());
+    let sessions = api::Sessions::new(store.clone(), world.clock.clone(), access.clone(), address);
     let api = Api {
         store: store.clone(),
         clock: world.clock.clone(),
@@ -237,6 +239,8 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         access,
         to_finish: TaskTracker::new(),
         feeds: api::Feeds::until(stop.clone()),
+        sessions,
+        kept: api::Kept::default(),
         held_bodies: HeldBodies::default(),
     };
     let pulses = health.pulses.clone();

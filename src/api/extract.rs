@@ -6,12 +6,11 @@ use std::error::Error;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error_response::ErrorResponse;
-use super::serving::Peer;
 use super::timeouts::body_error;
 use crate::domain::access::Caller;
 use crate::domain::act::Actor;
@@ -23,6 +22,15 @@ pub(super) struct PathParameter(pub(super) String);
 /// The query; unknown parameters are errors.
 pub(super) struct StrictQuery<T>(pub(super) T);
 
+impl<T: DeserializeOwned> StrictQuery<T> {
+    /// Parses the text of a query.
+    pub(super) fn of(query: &str) -> Result<Self, ErrorResponse> {
+        let uri = Uri::builder().path_and_query(format!("/?{query}")).build();
+        let uri = uri.map_err(|error| ErrorResponse::invalid(format!("query: {error}")))?;
+        Query::try_from_uri(&uri).map(|Query(query)| Self(query)).map_err(|rejection| query_error(&rejection))
+    }
+}
+
 /// A JSON object as the body; no body at all, or `null`, counts as an empty object.
 pub(super) struct JsonBody<T>(pub(super) T);
 
@@ -32,7 +40,7 @@ impl<S: Sync> FromRequestParts<S> for Actor {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let caller = parts.extensions.get::<Caller>().unwrap_or(&Caller::Local);
-        Ok(Self::of(caller, parts.extensions.get::<Peer>().and_then(|peer| peer.uid)))
+        Ok(Self::of(caller))
     }
 }
 
@@ -56,12 +64,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for StrictQuery<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        query.map(|Query(query)| Self(query)).map_err(|rejection| {
-            // The rejection itself says no more than that the query could not be deserialized; its source says why.
-            let problem = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
-            ErrorResponse::invalid(format!("query: {problem}"))
-        })
+        query.map(|Query(query)| Self(query)).map_err(|rejection| query_error(&rejection))
     }
+}
+
+/// The rejection itself says no more than that the query could not be deserialized; its source says why.
+fn query_error(rejection: &QueryRejection) -> ErrorResponse {
+    let problem = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+    ErrorResponse::invalid(format!("query: {problem}"))
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {

@@ -11,6 +11,7 @@ mod health;
 mod langgraph;
 mod metrics;
 mod openapi;
+mod page;
 mod parsing;
 mod paths;
 mod places;
@@ -47,6 +48,7 @@ use crate::webhook::LiveSettings;
 pub use admission::AccessRules;
 pub use feeds::Feeds;
 pub use langgraph::{AgentServer, Gateway, HeldBodies};
+pub use page::{Kept, Sessions};
 pub use socket::{Socket, SocketError};
 
 use admission::Admission;
@@ -73,6 +75,10 @@ pub struct Api {
     pub to_finish: TaskTracker,
     /// Those who follow what changes.
     pub feeds: Feeds,
+    /// Who is logged in to the web page.
+    pub sessions: Sessions,
+    /// What its pages share.
+    pub kept: Kept,
     /// The bodies of requests in memory.
     pub held_bodies: HeldBodies,
 }
@@ -115,13 +121,13 @@ pub async fn serve(
 ) -> Result<(), StoreError> {
     let Listeners { socket, network } = listeners;
     let rules = &gateway.api.access;
-    let pulses = &gateway.api.health.pulses;
+    let (pulses, sessions) = (&gateway.api.health.pulses, &gateway.api.sessions);
     let router = router(gateway.api.clone()).fallback_service(langgraph::router(gateway.clone()));
     let on_socket = async {
         let Some(socket) = socket else { return };
         let admission = Admission::unix_socket(rules.clone());
         let limits = PlaceLimits { strangers: SOCKET_CONNECTIONS_MAX, known: SOCKET_CONNECTIONS_MAX };
-        let endpoint = Endpoint { admission, router: router.clone(), limits };
+        let endpoint = Endpoint { admission, router: router.clone(), limits, sessions: sessions.clone() };
         let on_accept = |stream: &UnixStream, _: &_| {
             let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
             Peer { address: None, uid }
@@ -134,7 +140,7 @@ pub async fn serve(
         let Some(listener) = network else { return };
         let admission = Admission::tcp(rules.clone());
         let limits = PlaceLimits { strangers: HTTP_STRANGERS_MAX, known: HTTP_CONNECTIONS_MAX };
-        let endpoint = Endpoint { admission, router: router.clone(), limits };
+        let endpoint = Endpoint { admission, router: router.clone(), limits, sessions: sessions.clone() };
         let on_accept = |stream: &TcpStream, address: &SocketAddr| {
             // A failure here means delayed segments, which is no reason to refuse the connection.
             let _ = stream.set_nodelay(true);
@@ -159,6 +165,7 @@ fn router(api: Api) -> Router {
         .route("/v1/", any(async || ErrorResponse::not_found("there is no such path")))
         .route("/v1/{*rest}", any(async || ErrorResponse::not_found("there is no such path")))
         .method_not_allowed_fallback(async || ErrorResponse::not_allowed("Method Not Allowed"))
+        .merge(page::router())
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .merge(langgraph::crons())
         .with_state(api)

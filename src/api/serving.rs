@@ -10,8 +10,9 @@ use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,14 +22,15 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{Instrument, Span};
 
-use super::admission::{Admission, Verdict, intent_of};
+use super::admission::{Admission, Known, Verdict, intent_of};
 use super::error_response::ErrorResponse;
+use super::page::{self, Sessions};
 use super::paths::plain_path;
 use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
 use super::timeouts::{TimedConnection, bound_body};
 use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
-use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, STRANGER_WAIT};
+use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, LOGIN_BYTES_MAX, STRANGER_WAIT};
 use crate::pulse::Pulse;
 
 /// Where a request came from.
@@ -46,6 +48,7 @@ pub(super) struct Endpoint {
     pub(super) admission: Admission,
     pub(super) router: Router,
     pub(super) limits: PlaceLimits,
+    pub(super) sessions: Sessions,
 }
 
 /// Serves connections until `stop` is cancelled, then finishes the requests that have arrived as a whole; the caller limits
@@ -127,17 +130,25 @@ async fn respond(
     if let Ok(Some(plain)) = &path {
         parts.uri = plain.clone();
     }
-    let (verdict, cors) = endpoint.admission.judge(&mut parts);
+    let is_of_page = page::is_of_page(parts.uri.path());
+    let session = if is_of_page { endpoint.sessions.holder(&parts.headers).await } else { None };
+    let (verdict, cors) = endpoint.admission.judge(&mut parts, Known { uid: peer.uid, session });
+    let refused = |error: ErrorResponse| match is_of_page {
+        true => page::refused(error),
+        false => error.into_response(),
+    };
     let caller = match (verdict, path) {
         (Ok(Verdict::Answered(response)), _) => return Ok(response),
         (Ok(Verdict::Admitted(caller)), Ok(_)) => caller,
         (Ok(Verdict::Admitted(_)), Err(error)) => {
-            return Ok(cors.response(ErrorResponse::bad_request(error.to_string())));
+            return Ok(cors.response(refused(ErrorResponse::bad_request(error.to_string()))));
         }
-        (Err(error), _) => return Ok(cors.response(error)),
+        (Err(error), _) => return Ok(cors.response(refused(error))),
     };
     if caller == Caller::Stranger {
-        return Ok(cors.response(probed(&endpoint.router, parts).await));
+        parts.extensions.insert(caller);
+        parts.extensions.insert(peer);
+        return Ok(cors.response(of_stranger(&endpoint.router, parts, body).await));
     }
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
@@ -160,10 +171,14 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
     }
 }
 
-/// Returns the router's response to the probe of a stranger, whose body is not read. The connection remains one of a stranger,
-/// so it takes no place of a client with a key, and ends.
-async fn probed(router: &Router, parts: Parts) -> Response {
-    match router.clone().oneshot(Request::from_parts(parts, Body::empty())).await {
+/// Returns the router's response to a stranger: to a probe, or at the entrance of the web page. Of its body as much is read as a
+/// login has. The connection remains one of a stranger, so it takes no place of a client with a key, has as little time, and ends.
+async fn of_stranger(router: &Router, parts: Parts, body: Incoming) -> Response {
+    let body = match Limited::new(body, LOGIN_BYTES_MAX).collect().await {
+        Ok(body) => Body::from(body.to_bytes()),
+        Err(_) => return ErrorResponse::too_large("the body is too large, or did not arrive").into_response(),
+    };
+    match router.clone().oneshot(Request::from_parts(parts, body)).await {
         Ok(mut response) => {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
-    import, init, list, next, outages, pause, prune, report, restore, resume, retry, run, show, skip_next,
+    import, init, list, next, open, outages, pause, prune, report, restore, resume, retry, run, show, skip_next,
     stats, status, support, trigger, webhook,
 };
 
@@ -56,6 +56,7 @@ pub(super) enum Verb {
     List(list::List),
     Status(status::Status),
     Health(health::Health),
+    Open(open::Open),
     Report(report::ReportArguments),
     Stats(stats::Stats),
     Outages(outages::Outages),

@@ -19,6 +19,7 @@ mod import;
 mod init;
 mod list;
 mod next;
+mod open;
 mod outages;
 mod pause;
 mod prune;
@@ -105,6 +106,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::List(list) => list::list(&list, session),
         Verb::Status(status) => status::status(&status, session),
         Verb::Health(health) => health::health(&health, session),
+        Verb::Open(open) => open::open(&open, session),
         Verb::Report(arguments) => report::report(&arguments, session),
         Verb::Stats(arguments) => stats::stats(&arguments, session),
         Verb::Outages(outages) => outages::outages(&outages, session),

@@ -54,6 +54,7 @@ pub(super) fn http(
         keys: keys?,
         allow_origins: allow_origins?,
         client_crons,
+        page: section.word("page")?,
         open_probes: section.value("open_probes"),
         socket: socket?,
         disable_webhooks: section.value("disable_webhooks")

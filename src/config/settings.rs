@@ -18,7 +18,7 @@ use super::include;
 use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
 use super::unit_places::default_socket;
-use crate::domain::access::{Access, ClientCrons};
+use crate::domain::access::{Access, ClientCrons, PageAccess};
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::Template;
 use crate::domain::log::LoggedRuns;
@@ -156,6 +156,8 @@ pub struct HttpConfig {
     /// Whether clients may have crons on an agent server that knows users.
     pub client_crons: ClientCrons,
     /// Whether `/healthz` and `/readyz` need no key.
+    /// What people may do on the web page.
+    pub page: PageAccess,
     pub open_probes: bool,
     /// The Unix socket over which the command line talks to the daemon; `None` if the file does not name one.
     pub socket: Option<PathBuf>,

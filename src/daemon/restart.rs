@@ -59,6 +59,7 @@ fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
         keys: _,
         allow_origins: _,
         client_crons: _,
+        page: _,
         open_probes: _,
         socket,
         disable_webhooks: _,

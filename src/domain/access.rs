@@ -24,11 +24,23 @@ words!(
     }
 );
 
+words!(
+    /// What people may do on the web page.
+    PageAccess {
+        /// See, and act if they have shown who they are.
+        On = "on",
+        /// See. Whoever they are, they change nothing.
+        ReadOnly = "read-only",
+        /// Nothing: there is no page.
+        Off = "off",
+    }
+);
+
 /// Who sent a request, as far as that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who may open the Unix socket: the operator.
-    Socket,
+    /// Somebody who may open the Unix socket: the operator. `uid` is the user, if it is known.
+    Socket { uid: Option<u32> },
     /// The holder of a key.
     Key { name: String, access: Access },
     /// Some program on this machine. There are no keys.
@@ -46,6 +58,10 @@ pub enum Subject {
     Metrics,
     /// `/v1/…`: crons, runs and webhooks as agentcron knows them.
     Own,
+    /// `/agentcron/…`: the same as a web page.
+    Page,
+    /// What the page needs before anybody has shown who they are: the login, how it looks, and how somebody wants to see it.
+    PageEntrance,
     /// All other paths: the agent server's API, with the crons of clients.
     AgentServer,
 }
@@ -63,7 +79,7 @@ impl Caller {
     /// Returns the name by which an operator knows the caller.
     pub fn name(&self) -> &str {
         match self {
-            Caller::Socket => "socket",
+            Caller::Socket { .. } => "socket",
             Caller::Key { name, .. } => name,
             Caller::Local => "local",
             Caller::Stranger => "stranger",
@@ -72,10 +88,13 @@ impl Caller {
 
     /// Returns whether a request of this caller is allowed.
     pub fn may(&self, intent: Intent, subject: Subject) -> bool {
+        if subject == Subject::PageEntrance {
+            return true;
+        }
         let access = match self {
-            Caller::Socket => Access::Act,
+            Caller::Socket { .. } => Access::Act,
             Caller::Key { access, .. } => *access,
-            Caller::Local => return !matches!((intent, subject), (Intent::Act, Subject::Own)),
+            Caller::Local => return !matches!((intent, subject), (Intent::Act, Subject::Own | Subject::Page)),
             Caller::Stranger => return (intent, subject) == (Intent::See, Subject::Health),
         };
         match access {
@@ -92,7 +111,7 @@ impl Caller {
 
     /// Returns whether a forwarded request may be sent under the credentials of `backend`.
     pub fn may_use_backend_credentials(&self) -> bool {
-        matches!(self, Caller::Socket | Caller::Key { access: Access::Act, .. })
+        matches!(self, Caller::Socket { .. } | Caller::Key { access: Access::Act, .. })
     }
 }
 
@@ -104,7 +123,7 @@ mod tests {
     fn every_caller_may_do_this_and_no_more() {
         let key = |access| Caller::Key { name: "k".to_owned(), access };
         let callers = [
-            Caller::Socket,
+            Caller::Socket { uid: None },
             key(Access::Act),
             key(Access::Read),
             key(Access::Client),
@@ -118,6 +137,10 @@ mod tests {
             (Intent::See, Subject::Metrics, [true, true, true, false, true, false]),
             (Intent::See, Subject::Own, [true, true, true, false, true, false]),
             (Intent::Act, Subject::Own, [true, true, false, false, false, false]),
+            (Intent::See, Subject::Page, [true, true, true, false, true, false]),
+            (Intent::Act, Subject::Page, [true, true, false, false, false, false]),
+            (Intent::See, Subject::PageEntrance, [true; 6]),
+            (Intent::Act, Subject::PageEntrance, [true; 6]),
             (Intent::See, Subject::AgentServer, [true, true, false, true, true, false]),
             (Intent::Act, Subject::AgentServer, [true, true, false, true, true, false]),
         ];

@@ -116,10 +116,10 @@ impl Actor {
         Self { kind: ActorKind::Uid, name: uid.map(|uid| uid.to_string()) }
     }
 
-    /// Returns who a caller is. `uid` is what the kernel says of the other end of a Unix socket.
-    pub fn of(caller: &Caller, uid: Option<u32>) -> Self {
+    /// Returns who a caller is.
+    pub fn of(caller: &Caller) -> Self {
         match caller {
-            Caller::Socket => Self::uid(uid),
+            Caller::Socket { uid } => Self::uid(*uid),
             Caller::Key { name, .. } => Self { kind: ActorKind::Key, name: Some(name.clone()) },
             // A stranger may do nothing that is recorded.
             Caller::Local | Caller::Stranger => Self { kind: ActorKind::Local, name: None },
@@ -147,13 +147,13 @@ mod tests {
     fn every_caller_has_a_name_as_an_actor() {
         let key = Caller::Key { name: "deploy".to_owned(), access: Access::Act };
         let cases = [
-            (Caller::Socket, Some(1000), "uid 1000"),
-            (Caller::Socket, None, "uid"),
-            (key, None, "key deploy"),
-            (Caller::Local, None, "a local program"),
+            (Caller::Socket { uid: Some(1000) }, "uid 1000"),
+            (Caller::Socket { uid: None }, "uid"),
+            (key, "key deploy"),
+            (Caller::Local, "a local program"),
         ];
-        for (caller, uid, expected) in cases {
-            assert_eq!(Actor::of(&caller, uid).to_string(), expected);
+        for (caller, expected) in cases {
+            assert_eq!(Actor::of(&caller).to_string(), expected);
         }
         assert_eq!(Actor::AGENTCRON.to_string(), "agentcron");
     }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::rows::millis;
+use super::sessions::delete_sessions;
 use super::sql::Transaction;
 use super::{Store, StoreError, erase};
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
@@ -28,6 +29,7 @@ impl Store {
         let deleted = self.delete_definitions(old).await?;
         // A daemon that was killed meanwhile leaves them.
         self.write(|tx| erase::clear(tx)).await?;
+        self.write(move |tx| delete_sessions(tx, now)).await?;
         self.write(|tx| tx.optimize()).await?;
         tracing::debug!(deleted_definitions = deleted, "housekeeping finished");
         Ok(())

@@ -20,6 +20,7 @@ mod records;
 mod report;
 mod status;
 mod tables;
+mod upcoming;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,7 @@ pub use report::{ReceiverTally, ReportSnapshot};
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };
+pub use upcoming::UpcomingRow;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 

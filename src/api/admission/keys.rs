@@ -10,7 +10,7 @@ use crate::domain::access::Caller;
 
 /// The keys by their SHA-256 digests: how long it takes to compare digests reveals nothing about the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeyDigests(Vec<([u8; 32], Caller)>);
+pub(in crate::api) struct KeyDigests(Vec<([u8; 32], Caller)>);
 
 impl KeyDigests {
     pub(super) fn of(keys: &[ApiKey]) -> Self {
@@ -46,7 +46,13 @@ impl KeyDigests {
         in_own_header.or(as_bearer)
     }
 
-    fn holder(&self, key: &[u8]) -> Option<Caller> {
+    /// Returns the digests, each with its holder.
+    pub(in crate::api) fn each(&self) -> impl Iterator<Item = &([u8; 32], Caller)> {
+        self.0.iter()
+    }
+
+    /// Returns the holder of this key.
+    pub(in crate::api) fn holder(&self, key: &[u8]) -> Option<Caller> {
         let digest: [u8; 32] = Sha256::digest(key).into();
         self.0.iter().find(|(known, _)| *known == digest).map(|(_, caller)| caller.clone())
     }

@@ -3,7 +3,7 @@
 //! 1. Is its `Host` well-formed, and one that this listener may have? A page can point a name of its own at loopback (DNS
 //!    rebinding); its requests then carry that name.
 //! 2. Is it a browser's preflight? It is answered before a key is asked for, because it cannot carry one.
-//! 3. Over TCP with keys set: does it show one of them? A probe needs none.
+//! 3. Over TCP with keys set: does it show one of them? A probe needs none. On the web page, a session shows the same.
 //! 4. Does it come from a web page, and may that page send it? Pages of other sites can send requests to loopback.
 //! 5. May its sender do this at all (`domain/access.rs`)?
 
@@ -19,8 +19,9 @@ use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::error_response::ErrorResponse;
+use super::page;
 use crate::config::Live;
-use crate::domain::access::{Access, Caller, Intent, Subject};
+use crate::domain::access::{Access, Caller, Intent, PageAccess, Subject};
 
 pub use rules::AccessRules;
 
@@ -43,6 +44,15 @@ enum ListenerKind {
     Tcp,
 }
 
+/// What is known of the sender of a request beside what the request says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// The user at the other end of the Unix socket.
+    pub(super) uid: Option<u32>,
+    /// The holder of the session of the web page that it names.
+    pub(super) session: Option<Caller>,
+}
+
 /// What becomes of a request.
 pub(super) enum Verdict {
     /// It is handled on behalf of this caller.
@@ -63,19 +73,20 @@ impl Admission {
     /// Judges a request and removes our own keys from its headers, so that they reach neither the handlers nor the agent
     /// server. A request that is admitted has the rights that are checked here only if its path is written plainly. Also
     /// returns what browsers must be told with the response, whatever it is.
-    pub(super) fn judge(&self, parts: &mut Parts) -> (Result<Verdict, ErrorResponse>, Cors) {
+    pub(super) fn judge(&self, parts: &mut Parts, known: Known) -> (Result<Verdict, ErrorResponse>, Cors) {
         let rules = self.rules.now();
         let page = match Page::of(&parts.headers) {
             Ok(page) => page,
             Err(error) => return (Err(error), Cors::AsTheyAre),
         };
         let cors = Cors::of(&page, &rules, self.listener);
-        (self.admit(parts, &rules, &page, &cors), cors)
+        (self.admit(parts, known, &rules, &page, &cors), cors)
     }
 
     fn admit(
         &self,
         parts: &mut Parts,
+        known: Known,
         rules: &AccessRules,
         page: &Page,
         cors: &Cors,
@@ -86,28 +97,47 @@ impl Admission {
             return Ok(Verdict::Answered(answer));
         }
         let (intent, subject) = (intent_of(&parts.method), subject_of(parts.uri.path()));
-        let caller = match self.caller(parts, rules) {
-            Err(_) if rules.open_probes && subject == Subject::Health => Caller::Stranger,
-            caller => caller?,
+        let is_of_page = matches!(subject, Subject::Page | Subject::PageEntrance);
+        if is_of_page && rules.page == PageAccess::Off {
+            return Err(ErrorResponse::not_found("the web page is off (http.page)"));
+        }
+        let caller = match (self.caller(parts, rules, known.uid), known.session) {
+            (Err(_) | Ok(Caller::Local), Some(holder)) if is_of_page => holder,
+            (Err(_), _) if rules.open_probes && subject == Subject::Health => Caller::Stranger,
+            (Err(_), None) if is_of_page => Caller::Stranger,
+            (caller, _) => caller?,
         };
-        let is_allowed_page = rules.allows(page.origin()) || page.is_of(&hosts);
+        // Only the page itself may act as its user: a session is not for others that may call the API.
+        let is_allowed_page = page.is_of(&hosts) || (!is_of_page && rules.allows(page.origin()));
         if caller == Caller::Local && !is_allowed_page && !matches!(cors, Cors::Allowed(_)) {
             page.check_on_this_machine(parts)?;
         }
-        let is_acting = subject == Subject::Own || self.listener == ListenerKind::UnixSocket;
+        let is_acting =
+            is_of_page || subject == Subject::Own || self.listener == ListenerKind::UnixSocket;
         if intent == Intent::Act && is_acting && !is_allowed_page {
             page.check_may_act()?;
         }
+        if (intent, subject, rules.page) == (Intent::Act, Subject::Page, PageAccess::ReadOnly) {
+            return Err(ErrorResponse::forbidden("the web page only shows (http.page = \"read-only\")"));
+        }
         match caller.may(intent, subject) {
             true => Ok(Verdict::Admitted(caller)),
-            false => Err(ErrorResponse::forbidden(refusal(&caller, intent))),
+            false if caller == Caller::Stranger && subject == Subject::Page => {
+                Ok(Verdict::Answered(page::to_login(&parts.uri)))
+            }
+            false => Err(ErrorResponse::forbidden(refusal(&caller, intent, subject))),
         }
     }
 
-    fn caller(&self, parts: &mut Parts, rules: &AccessRules) -> Result<Caller, ErrorResponse> {
+    fn caller(
+        &self,
+        parts: &mut Parts,
+        rules: &AccessRules,
+        uid: Option<u32>,
+    ) -> Result<Caller, ErrorResponse> {
         let holder = rules.keys.remove_from(&mut parts.headers);
         match (self.listener, holder) {
-            (ListenerKind::UnixSocket, _) => Ok(Caller::Socket),
+            (ListenerKind::UnixSocket, _) => Ok(Caller::Socket { uid }),
             (ListenerKind::Tcp, Some(caller)) => Ok(caller),
             (ListenerKind::Tcp, None) if rules.keys.is_empty() => Ok(Caller::Local),
             (ListenerKind::Tcp, None) => {
@@ -149,14 +179,19 @@ fn subject_of(path: &str) -> Subject {
     match path {
         "/healthz" | "/readyz" => Subject::Health,
         "/metrics" | "/openapi.json" => Subject::Metrics,
+        path if page::is_entrance(path) => Subject::PageEntrance,
+        path if page::is_of_page(path) => Subject::Page,
         path if path == "/v1" || path.starts_with("/v1/") => Subject::Own,
         _ => Subject::AgentServer,
     }
 }
 
 /// Returns why this caller may not do it, and what to do.
-fn refusal(caller: &Caller, intent: Intent) -> String {
+fn refusal(caller: &Caller, intent: Intent, subject: Subject) -> String {
     match (caller, intent) {
+        (Caller::Local, _) if subject == Subject::Page => {
+            "the web page acts only for those who have shown who they are: run `agentcron open`".to_owned()
+        }
         (Caller::Stranger, _) => "without a key, a probe may only ask (GET)".to_owned(),
         (Caller::Local, _) => {
             "over TCP, /v1 acts only for a key of ours: set http.api_keys or [http.keys.NAME] with \

@@ -2,17 +2,19 @@
 
 use super::keys::KeyDigests;
 use crate::config::HttpConfig;
-use crate::domain::access::ClientCrons;
+use crate::domain::access::{ClientCrons, PageAccess};
 use crate::domain::origin::OriginPattern;
 
 /// The rules in use, which a reload replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRules {
     /// Over TCP one of these keys is required. If there are none, programs on this machine need no key.
-    pub(super) keys: KeyDigests,
+    pub(in crate::api) keys: KeyDigests,
     /// The web pages that may call.
     pub(super) allow_origins: Vec<OriginPattern>,
     pub(in crate::api) client_crons: ClientCrons,
+    /// What people may do on the web page.
+    pub(in crate::api) page: PageAccess,
     /// Whether `/healthz` and `/readyz` need no key.
     pub(super) open_probes: bool,
 }
@@ -23,6 +25,7 @@ impl AccessRules {
             keys: KeyDigests::of(&http.keys),
             allow_origins: http.allow_origins.clone(),
             client_crons: http.client_crons,
+            page: http.page,
             open_probes: http.open_probes,
         }
     }

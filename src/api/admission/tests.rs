@@ -25,6 +25,7 @@ fn http(keys: &[(&str, Access)], origins: &[&str]) -> HttpConfig {
         keys: keys.iter().map(key).collect(),
         allow_origins: origins.iter().map(|origin| OriginPattern::parse(origin).unwrap()).collect(),
         client_crons: ClientCrons::Open,
+        page: PageAccess::On,
         open_probes: true,
         socket: None,
         disable_webhooks: false,
@@ -67,7 +68,7 @@ fn judge(admission: &Admission, request: &str, headers: Headers<'_>) -> Judged {
         builder = builder.header(*name, *value);
     }
     let mut parts = builder.body(()).unwrap().into_parts().0;
-    let (verdict, cors) = admission.judge(&mut parts);
+    let (verdict, cors) = admission.judge(&mut parts, Known::default());
     let theirs = [("access-control-allow-origin", "*"), ("access-control-expose-headers", "x-their-own")];
     let (verdict, response) = match verdict {
         Ok(Verdict::Admitted(caller)) => (format!("200 {}", caller.name()), theirs.into_response()),

@@ -16,7 +16,7 @@ use crate::store::{ActFilter, PageCursor};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ActsQuery {
+pub(in crate::api) struct ActsQuery {
     /// Only acts on the cron with this name or id, on its runs and on their webhooks.
     cron: Option<String>,
     /// Only acts at this instant or later.
@@ -41,7 +41,7 @@ pub(super) struct ActsQuery {
     get, path = "/v1/acts", tag = "daemon", params(ActsQuery),
     responses((status = 200, description = "A page of acts", body = Page<wire::Act>), ErrorResponse)
 )]
-pub(super) async fn acts(
+pub(in crate::api) async fn acts(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<ActsQuery>,
 ) -> Result<Json<Page<wire::Act>>, ErrorResponse> {

@@ -24,7 +24,7 @@ const BACKFILL_LIMIT_DEFAULT: usize = 100;
     request_body = Option<RunRequest>,
     responses((status = 200, description = "The new run", body = Triggered), ErrorResponse)
 )]
-pub(super) async fn trigger(
+pub(in crate::api) async fn trigger(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,
@@ -48,7 +48,7 @@ pub(super) async fn trigger(
     request_body = Option<PauseRequest>,
     responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
 )]
-pub(super) async fn pause(
+pub(in crate::api) async fn pause(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,
@@ -65,7 +65,7 @@ pub(super) async fn pause(
     request_body = Option<EmptyRequest>,
     responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
 )]
-pub(super) async fn resume(
+pub(in crate::api) async fn resume(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,
@@ -81,7 +81,7 @@ pub(super) async fn resume(
     request_body = Option<EmptyRequest>,
     responses((status = 200, description = "The state before and after", body = CronStateChanged), ErrorResponse)
 )]
-pub(super) async fn skip_next(
+pub(in crate::api) async fn skip_next(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,
@@ -125,7 +125,7 @@ async fn change_state(
     request_body = BackfillRequest,
     responses((status = 200, description = "What is done for each occurrence", body = Backfilled), ErrorResponse)
 )]
-pub(super) async fn backfill(
+pub(in crate::api) async fn backfill(
     State(api): State<Api>,
     by: Actor,
     PathParameter(name): PathParameter,

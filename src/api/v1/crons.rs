@@ -19,7 +19,7 @@ use crate::store::{CronCursor, CronListing, DaemonState};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct CronsQuery {
+pub(in crate::api) struct CronsQuery {
     /// Only crons that are defined in files, or only those created through the API.
     #[param(value_type = wire::CronSourceParameter, inline, required = false)]
     source: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct CronsQuery {
     get, path = "/v1/crons", tag = "crons", params(CronsQuery),
     responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), ErrorResponse)
 )]
-pub(super) async fn crons(
+pub(in crate::api) async fn crons(
     viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<CronsQuery>,
@@ -68,7 +68,7 @@ pub(super) async fn crons(
     params(("name" = String, Path, description = "The name or id of the cron", example = "daily-digest")),
     responses((status = 200, description = "The cron", body = wire::CronDetails), ErrorResponse)
 )]
-pub(super) async fn cron(
+pub(in crate::api) async fn cron(
     viewer: Viewer,
     State(api): State<Api>,
     PathParameter(name): PathParameter,
@@ -89,7 +89,7 @@ pub(super) async fn cron(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ExplainQuery {
+pub(in crate::api) struct ExplainQuery {
     /// The instant; the last one of its schedule if absent.
     #[param(format = DateTime)]
     at: Option<String>,
@@ -104,7 +104,7 @@ pub(super) struct ExplainQuery {
     params(("name" = String, Path, description = "The name or id of the cron", example = "daily-digest"), ExplainQuery),
     responses((status = 200, description = "The explanation", body = Explanation), ErrorResponse)
 )]
-pub(super) async fn explain(
+pub(in crate::api) async fn explain(
     viewer: Viewer,
     State(api): State<Api>,
     PathParameter(name): PathParameter,

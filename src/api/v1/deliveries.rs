@@ -17,7 +17,7 @@ use crate::store::{DeliveryFilter, PageCursor, Reader};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeliveriesQuery {
+pub(in crate::api) struct DeliveriesQuery {
     /// Only deliveries with one of these statuses, separated by commas.
     #[param(style = Form, explode = false, value_type = Vec<wire::DeliveryStatusParameter>, inline, min_items = 1, required = false)]
     status: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct DeliveriesQuery {
     get, path = "/v1/deliveries", tag = "deliveries", params(DeliveriesQuery),
     responses((status = 200, description = "A page of deliveries", body = Page<wire::Delivery>), ErrorResponse)
 )]
-pub(super) async fn deliveries(
+pub(in crate::api) async fn deliveries(
     viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<DeliveriesQuery>,
@@ -82,7 +82,7 @@ pub(super) async fn deliveries(
     params(("delivery_id" = String, Path, pattern = "^[0-9A-Fa-f-]{4,36}$", description = "The id of the delivery or of its run, or its beginning")),
     responses((status = 200, description = "The delivery", body = wire::DeliveryDetails), ErrorResponse)
 )]
-pub(super) async fn delivery(
+pub(in crate::api) async fn delivery(
     viewer: Viewer,
     State(api): State<Api>,
     PathParameter(delivery_id): PathParameter,

@@ -30,7 +30,7 @@ use crate::store::{Change, FeedPosition, News, Topic};
         ErrorResponse
     )
 )]
-pub(super) async fn events(
+pub(in crate::api) async fn events(
     State(api): State<Api>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ErrorResponse> {
     let Some(place) = api.feeds.enter() else {

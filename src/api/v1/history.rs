@@ -21,7 +21,7 @@ use crate::store::{Emptied, ForgetSubject, Purpose, Store, StoreError};
     request_body = Option<EmptyRequest>,
     responses((status = 200, description = "The number of the pass", body = Pruning), ErrorResponse)
 )]
-pub(super) async fn prune(
+pub(in crate::api) async fn prune(
     by: Actor,
     State(api): State<Api>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
@@ -37,7 +37,7 @@ pub(super) async fn prune(
     get, path = "/v1/prune", tag = "history",
     responses((status = 200, description = "The latest pass", body = Pruning), ErrorResponse)
 )]
-pub(super) async fn pruning(State(api): State<Api>) -> Json<Pruning> {
+pub(in crate::api) async fn pruning(State(api): State<Api>) -> Json<Pruning> {
     let state = api.health.pruning.state();
     Json(Pruning::of(&state, state.begun))
 }
@@ -51,7 +51,7 @@ pub(super) async fn pruning(State(api): State<Api>) -> Json<Pruning> {
     request_body = ForgetRequest,
     responses((status = 200, description = "What is forgotten", body = Forgotten), ErrorResponse)
 )]
-pub(super) async fn forget(
+pub(in crate::api) async fn forget(
     by: Actor,
     State(api): State<Api>,
     JsonBody(request): JsonBody<ForgetRequest>,

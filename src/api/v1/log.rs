@@ -13,6 +13,6 @@ use crate::log_tail;
     get, path = "/v1/log", tag = "daemon",
     responses((status = 200, description = "The lines, the oldest first", body = LogTail))
 )]
-pub(super) async fn log(viewer: Viewer) -> Json<LogTail> {
+pub(in crate::api) async fn log(viewer: Viewer) -> Json<LogTail> {
     viewer.show(LogTail { lines: log_tail::lines() })
 }

@@ -1,22 +1,23 @@
 //! Our own API, `/v1`: JSON in and out; an error says why in `detail`.
 
-mod acts;
-mod cron_actions;
-mod crons;
-mod deliveries;
-mod events;
+pub(super) mod acts;
+pub(super) mod cron_actions;
+pub(super) mod crons;
+pub(super) mod deliveries;
+pub(super) mod events;
 mod history;
 mod listing;
 mod log;
-mod outages;
+pub(super) mod outages;
+mod page_links;
 mod parse;
-mod pauses;
-mod report;
-mod runs;
-mod status;
+pub(super) mod pauses;
+pub(super) mod report;
+pub(super) mod runs;
+pub(super) mod status;
 #[cfg(test)]
 pub(super) mod tests;
-mod webhooks;
+pub(super) mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,6 +33,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(acts::acts))
         .routes(routes!(events::events))
         .routes(routes!(log::log))
+        .routes(routes!(page_links::make))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

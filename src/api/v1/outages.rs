@@ -15,7 +15,7 @@ use crate::api::wire::{self, Page};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct OutagesQuery {
+pub(in crate::api) struct OutagesQuery {
     /// Only outages that had not ended by this instant.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct OutagesQuery {
     get, path = "/v1/outages", tag = "daemon", params(OutagesQuery),
     responses((status = 200, description = "The outages", body = Page<wire::Outage>), ErrorResponse)
 )]
-pub(super) async fn outages(
+pub(in crate::api) async fn outages(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<OutagesQuery>,
 ) -> Result<Json<Page<wire::Outage>>, ErrorResponse> {

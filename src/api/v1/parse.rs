@@ -34,7 +34,7 @@ pub(super) fn id<Id: FromStr>(kind: &str, text: &str) -> Result<Id, ErrorRespons
 }
 
 /// Returns the one id that is `text` or begins with it. `search` reads those that do.
-pub(super) async fn find<Id: Copy + Send + 'static>(
+pub(in crate::api) async fn find<Id: Copy + Send + 'static>(
     api: &Api,
     kind: &str,
     text: &str,
@@ -93,7 +93,7 @@ pub(super) fn note(note: Option<String>) -> Result<Option<String>, ErrorResponse
 }
 
 /// Returns the error for a cron that does not exist; it suggests the nearest name.
-pub(super) async fn unknown_cron(api: &Api, name: &str) -> ErrorResponse {
+pub(in crate::api) async fn unknown_cron(api: &Api, name: &str) -> ErrorResponse {
     let names = match api.store.cron_names().await {
         Ok(names) => names,
         Err(error) => return error.into(),

@@ -20,7 +20,7 @@ use crate::store::{ChangedPauseOfAll, PauseOfAllChange};
     request_body = Option<PauseRequest>,
     responses((status = 200, description = "The pause before and after", body = AllPausedChanged), ErrorResponse)
 )]
-pub(super) async fn pause(
+pub(in crate::api) async fn pause(
     State(api): State<Api>,
     by: Actor,
     JsonBody(request): JsonBody<PauseRequest>,
@@ -37,7 +37,7 @@ pub(super) async fn pause(
     request_body = Option<EmptyRequest>,
     responses((status = 200, description = "The pause before and after", body = AllPausedChanged), ErrorResponse)
 )]
-pub(super) async fn resume(
+pub(in crate::api) async fn resume(
     State(api): State<Api>,
     by: Actor,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,

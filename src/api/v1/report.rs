@@ -18,7 +18,7 @@ use crate::domain::bounds::{REPORT_PERIOD, STATS_PERIOD};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReportQuery {
+pub(in crate::api) struct ReportQuery {
     /// The beginning; 12 hours ago if absent.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct ReportQuery {
     get, path = "/v1/report", tag = "daemon", params(ReportQuery),
     responses((status = 200, description = "The report", body = Report), ErrorResponse)
 )]
-pub(super) async fn report(
+pub(in crate::api) async fn report(
     viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<ReportQuery>,
@@ -50,7 +50,7 @@ pub(super) async fn report(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct StatsQuery {
+pub(in crate::api) struct StatsQuery {
     /// The first day; that of 30 days ago if absent.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct StatsQuery {
     params(("name" = String, Path, description = "The name or id of the cron", example = "daily-digest"), StatsQuery),
     responses((status = 200, description = "The statistics", body = CronStats), ErrorResponse)
 )]
-pub(super) async fn stats(
+pub(in crate::api) async fn stats(
     State(api): State<Api>,
     PathParameter(name): PathParameter,
     StrictQuery(query): StrictQuery<StatsQuery>,

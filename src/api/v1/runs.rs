@@ -22,7 +22,7 @@ use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest,
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct RunsQuery {
+pub(in crate::api) struct RunsQuery {
     /// Only runs of the cron with this name or id.
     cron: Option<String>,
     /// Only runs with one of these statuses or in one of these phases, separated by commas.
@@ -60,7 +60,7 @@ pub(super) struct RunsQuery {
     get, path = "/v1/runs", tag = "runs", params(RunsQuery),
     responses((status = 200, description = "A page of runs", body = Page<wire::Run>), ErrorResponse)
 )]
-pub(super) async fn runs(
+pub(in crate::api) async fn runs(
     viewer: Viewer,
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<RunsQuery>,
@@ -140,7 +140,7 @@ fn statuses_and_phases(text: Option<&str>) -> Result<(Vec<Status>, Vec<Phase>), 
     params(("run_id" = String, Path, pattern = "^[0-9A-Fa-f-]{4,36}$", description = "The id of the run, or its beginning")),
     responses((status = 200, description = "The run", body = wire::RunDetails), ErrorResponse)
 )]
-pub(super) async fn run(
+pub(in crate::api) async fn run(
     viewer: Viewer,
     State(api): State<Api>,
     PathParameter(run_id): PathParameter,
@@ -161,7 +161,7 @@ pub(super) async fn run(
     request_body = Option<EmptyRequest>,
     responses((status = 200, description = "What is done about the run", body = wire::Cancelled), ErrorResponse)
 )]
-pub(super) async fn cancel(
+pub(in crate::api) async fn cancel(
     State(api): State<Api>,
     by: Actor,
     PathParameter(run_id): PathParameter,
@@ -191,7 +191,7 @@ pub(super) async fn cancel(
     request_body = Option<wire::RunRequest>,
     responses((status = 200, description = "The new run", body = wire::Triggered), ErrorResponse)
 )]
-pub(super) async fn retry(
+pub(in crate::api) async fn retry(
     State(api): State<Api>,
     by: Actor,
     PathParameter(run_id): PathParameter,

@@ -20,7 +20,7 @@ use crate::store::{BackendContact, DaemonState, StatusSnapshot};
     get, path = "/v1/status", tag = "daemon",
     responses((status = 200, description = "The state", body = StatusReport), ErrorResponse)
 )]
-pub(super) async fn status(
+pub(in crate::api) async fn status(
     State(api): State<Api>,
     viewer: Viewer,
 ) -> Result<Json<StatusReport>, ErrorResponse> {
@@ -28,7 +28,7 @@ pub(super) async fn status(
 }
 
 /// Returns the state as this viewer may see it.
-pub(super) async fn report(api: &Api, viewer: Viewer) -> Result<StatusReport, ErrorResponse> {
+pub(in crate::api) async fn report(api: &Api, viewer: Viewer) -> Result<StatusReport, ErrorResponse> {
     let backend = backend_contact(api).await;
     let now = api.clock.now();
     // Whoever reads it may be in another folder.

@@ -66,6 +66,7 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
     let config = config::load(&file, &Environment::of_map([])).unwrap();
     let (_, webhooks) = config::live(WebhookSettings::of_config(&config));
     let (_, access) = config::live(AccessRules::of_config(&config.http));
+    let sessions = crate::api::Sessions::new(store.clone(), clock.clone(), access.clone(), None);
     Api {
         store,
         clock,
@@ -76,6 +77,8 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
         access,
         to_finish: Default::default(),
         feeds: crate::api::Feeds::until(Default::default()),
+        sessions,
+        kept: crate::api::Kept::default(),
         held_bodies: Default::default(),
     }
 }
@@ -85,7 +88,7 @@ async fn post(api: &Api, path: &str, body: &str) -> (StatusCode, Value) {
 }
 
 async fn send(api: &Api, mut request: Request<Body>) -> (StatusCode, Value) {
-    request.extensions_mut().insert(Caller::Socket);
+    request.extensions_mut().insert(Caller::Socket { uid: None });
     let response = crate::api::router(api.clone()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();

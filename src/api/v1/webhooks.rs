@@ -27,7 +27,7 @@ use crate::webhook::redacted;
     request_body = Option<HoldRequest>,
     responses((status = 200, description = "The delivery mode before and after", body = DeliveryModeResponse), ErrorResponse)
 )]
-pub(super) async fn hold(
+pub(in crate::api) async fn hold(
     State(api): State<Api>,
     by: Actor,
     JsonBody(request): JsonBody<HoldRequest>,
@@ -45,7 +45,7 @@ pub(super) async fn hold(
     request_body = Option<ReleaseRequest>,
     responses((status = 200, description = "The delivery mode before and after", body = DeliveryModeResponse), ErrorResponse)
 )]
-pub(super) async fn release(
+pub(in crate::api) async fn release(
     State(api): State<Api>,
     by: Actor,
     JsonBody(request): JsonBody<ReleaseRequest>,
@@ -79,7 +79,7 @@ pub(super) async fn release(
     request_body = ReplayRequest,
     responses((status = 200, description = "The webhooks that are sent again", body = ReplayResponse), ErrorResponse)
 )]
-pub(super) async fn replay(
+pub(in crate::api) async fn replay(
     State(api): State<Api>,
     by: Actor,
     JsonBody(request): JsonBody<ReplayRequest>,
@@ -111,7 +111,7 @@ pub(super) async fn replay(
     request_body = ResumeRequest,
     responses((status = 200, description = "The resumed URLs", body = ResumeResponse), ErrorResponse)
 )]
-pub(super) async fn resume(
+pub(in crate::api) async fn resume(
     State(api): State<Api>,
     by: Actor,
     JsonBody(ResumeRequest { url }): JsonBody<ResumeRequest>,

@@ -7,6 +7,7 @@ mod deliveries;
 mod events;
 mod explain;
 mod history;
+mod page;
 mod pauses;
 mod report;
 mod requests;
@@ -43,6 +44,7 @@ pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;
 pub use history::{ForgetRequest, Forgotten, Pruning};
+pub use page::PageLink;
 pub use pauses::Pause;
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{

@@ -92,17 +92,17 @@ pub(in crate::api) struct ReplayRequest {
 /// What was replayed, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ReplayResponse {
-    dry_run: bool,
+    pub(in crate::api) dry_run: bool,
     /// How many webhooks were replayed, or would be.
-    replayed: usize,
+    pub(in crate::api) replayed: usize,
     /// How many of them had each status.
     by_status: serde_json::Map<String, serde_json::Value>,
     /// Whether more webhooks match than `limit` allows; replay again to get them.
-    more: bool,
+    pub(in crate::api) more: bool,
     /// The URLs that were suspended and get webhooks again; without their queries.
     resumed: Vec<String>,
     /// The first of the webhooks, as they were before the replay.
-    webhooks: Vec<Delivery>,
+    pub(in crate::api) webhooks: Vec<Delivery>,
 }
 
 /// Which suspended URLs get webhooks again.

@@ -13,6 +13,15 @@ CREATE TABLE installation (
     backed_up_at    INTEGER
 ) STRICT;
 
+-- Who has shown who they are to the web page. A token is here as a digest only; that of the holder of a key depends on the key as
+-- well, so that the session ends when the key changes.
+CREATE TABLE page_sessions (
+    digest  TEXT PRIMARY KEY,
+    -- The user of this machine who came by `agentcron open`, if that is known.
+    uid     INTEGER,
+    used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The times of which the store knows nothing since it went back: occurrences after `since` and up to `at` may have runs on the
 -- agent server. If nothing of them is started, as after a restored backup, both are the same.
 CREATE TABLE failovers (

@@ -29,7 +29,7 @@ impl FromRequestParts<Api> for Permission {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ErrorResponse> {
         let caller = parts.extensions.get::<Caller>().unwrap_or(&Caller::Local);
-        if *caller == Caller::Socket {
+        if matches!(caller, Caller::Socket { .. }) {
             return Ok(Permission::All);
         }
         if *caller == Caller::Local && api.backend.has_credentials() && is_change(parts) {

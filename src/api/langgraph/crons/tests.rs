@@ -106,16 +106,20 @@ fn configuration(folder: &Path, text: &str) -> Config {
 
 fn api(folder: &Path, backend: Transport) -> Api {
     let config = configuration(folder, "[webhooks.url]\ndisable_loopback = false\n");
+    let store = Store::open(
+        &folder.join("agentcron.db"),
+        Execution::Inline,
+        crate::domain::ids::InstallationId::default(),
+        crate::clock::Clock::system(),
+    )
+    .unwrap();
+    let clock = Clock::simulated(at("2026-11-23T11:17:17.562Z"));
+    let access = config::live(AccessRules::of_config(&config.http)).1;
+    let sessions = crate::api::Sessions::new(store.clone(), clock.clone(), access.clone(), None);
     Api {
         health: crate::engine::Health::default(),
-        store: Store::open(
-            &folder.join("agentcron.db"),
-            Execution::Inline,
-            crate::domain::ids::InstallationId::default(),
-            crate::clock::Clock::system(),
-        )
-        .unwrap(),
-        clock: Clock::simulated(at("2026-11-23T11:17:17.562Z")),
+        store,
+        clock,
         wakes: Wakes::default(),
         backend: AgentClient::new(
             backend,
@@ -124,9 +128,11 @@ fn api(folder: &Path, backend: Transport) -> Api {
             Duration::from_secs(5),
         ),
         webhooks: config::live(WebhookSettings::of_config(&config)).1,
-        access: config::live(AccessRules::of_config(&config.http)).1,
+        access,
         to_finish: Default::default(),
         feeds: crate::api::Feeds::until(Default::default()),
+        sessions,
+        kept: crate::api::Kept::default(),
         held_bodies: Default::default(),
     }
 }

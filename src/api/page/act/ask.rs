@@ -1,0 +1,298 @@
+//! The question before an act: what exactly will happen, what else somebody may say, and the command that does the same.
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use super::PageAct;
+use super::fields::Fields;
+use super::perform::{backfill_request, replay_request};
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::{JsonBody, PathParameter};
+use crate::api::page::shown::{delivery_status, quoted, status, text};
+use crate::api::page::visit::Visit;
+use crate::api::v1::{cron_actions, crons, runs, webhooks};
+use crate::api::wire::{CronDetails, Time};
+use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX};
+use crate::present::counted;
+
+/// Above this many, the number has to be typed.
+const WITHOUT_TYPING: usize = 20;
+/// Instants and webhooks that are named before something is done to many.
+const NAMED: usize = 20;
+
+/// What is asked about an act.
+struct Question {
+    title: String,
+    /// What will happen.
+    consequence: Markup,
+    /// What else somebody may say.
+    more: Markup,
+    /// The command that does the same.
+    command: String,
+    button: &'static str,
+    /// Whether something is left to do.
+    is_possible: bool,
+}
+
+/// Returns the title and the form.
+pub(super) async fn question(
+    visit: &Visit,
+    act: PageAct,
+    fields: &Fields,
+) -> Result<(String, Markup), ErrorResponse> {
+    let question = match act {
+        PageAct::Trigger => trigger(visit, fields).await?,
+        PageAct::Pause | PageAct::Resume | PageAct::SkipNext => of_crons(visit, act, fields).await?,
+        PageAct::Backfill => backfill(visit, fields).await?,
+        PageAct::PauseAll | PageAct::ResumeAll => of_all(act),
+        PageAct::Cancel | PageAct::Retry => of_run(visit, act, fields).await?,
+        PageAct::Hold | PageAct::Release | PageAct::ResumeUrl => of_webhooks(act, fields)?,
+        PageAct::Replay => replay(visit, fields).await?,
+    };
+    let form = form(visit, act, fields, &question);
+    Ok((question.title, form))
+}
+
+fn form(visit: &Visit, act: PageAct, fields: &Fields, question: &Question) -> Markup {
+    let next = fields.get("next").unwrap_or_default();
+    html! {
+        section.ask {
+            h1 { (text(&question.title)) }
+            form method="post" action={ (visit.up) "act" } {
+                input type="hidden" name="act" value=(act);
+                input type="hidden" name="next" value=(next);
+                (question.consequence)
+                (question.more)
+                p.buttons {
+                    @if question.is_possible { button.main type="submit" { (question.button) } }
+                    " " a.cancel href={ "./" (visit.up) (next) } { "Back" }
+                }
+                p.same { "The same: " (visit.command(&question.command)) }
+            }
+        }
+    }
+}
+
+fn kept(name: &str, value: &str) -> Markup {
+    html! { input type="hidden" name=(name) value=(value); }
+}
+
+fn note() -> Markup {
+    html! {
+        label { "Why (others will see it)" input name="note" maxlength=(NOTE_CHARS_MAX) autocomplete="off"; }
+    }
+}
+
+fn until() -> Markup {
+    html! { label { "Until (empty: until somebody resumes)" input type="datetime-local" name="until"; } }
+}
+
+async fn cron(visit: &Visit, name: &str) -> Result<CronDetails, ErrorResponse> {
+    let state = State(visit.api.clone());
+    crons::cron(visit.viewer, state, PathParameter(name.to_owned())).await.map(|cron| cron.0)
+}
+
+async fn trigger(visit: &Visit, fields: &Fields) -> Result<Question, ErrorResponse> {
+    let name = fields.demand("cron")?;
+    let cron = cron(visit, name).await?;
+    Ok(Question {
+        title: format!("Run {name} now"),
+        consequence: html! {
+            (kept("cron", name))
+            p {
+                "A run starts now, beside the schedule"
+                @if cron.cron.running > 0 { "; one is in progress, and whether this one waits for it is up to its " code { "overlap" } }
+                @if cron.cron.paused.is_some() { "; that it is paused does not matter" }
+                ". Its webhook is sent when it ends."
+            }
+        },
+        more: html! {
+            label { "Another input, as JSON (empty: that of the cron)" textarea name="input" rows="3" spellcheck="false" {} }
+        },
+        command: format!("agentcron trigger {}", quoted(name)),
+        button: "Run now",
+        is_possible: true,
+    })
+}
+
+async fn of_crons(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
+    let names: Vec<&str> = fields.all("cron").collect();
+    let (verb, command, consequence) = match act {
+        PageAct::Pause => ("Pause", "pause", "Occurrences are recorded as skipped until it is resumed; runs in progress go on."),
+        PageAct::Resume => ("Resume", "resume", "Occurrences start runs again. What was skipped meanwhile stays skipped."),
+        _ => ("Skip the next occurrence of", "skip-next", "Only the next one is skipped, and recorded so."),
+    };
+    let what = match names.as_slice() {
+        [] => return Err(ErrorResponse::invalid("no cron is selected")),
+        [name] => (*name).to_owned(),
+        names => counted(names.len() as u64, "cron"),
+    };
+    let next = match (act, names.as_slice()) {
+        (PageAct::SkipNext, [name]) => cron(visit, name).await?.cron.next_at,
+        _ => None,
+    };
+    Ok(Question {
+        title: format!("{verb} {what}"),
+        consequence: html! {
+            @for name in &names { (kept("cron", name)) }
+            p { (consequence) }
+            @if let Some(next) = next { p { "That is " (visit.clock.time_and_relative(next, None)) "." } }
+            @if names.len() > 1 { ul.named { @for name in &names { li { (text(name)) } } } }
+        },
+        more: html! {
+            @if act == PageAct::Pause { (note()) (until()) }
+            @if names.len() > WITHOUT_TYPING {
+                label { "Type " b { (names.len()) } " to go on"
+                    input name="count" required pattern=(names.len()) inputmode="numeric" autocomplete="off"; }
+            }
+        },
+        command: names.iter().take(3).map(|name| format!("agentcron {command} {}", quoted(name))).collect::<Vec<_>>().join(" && "),
+        button: match act { PageAct::Pause => "Pause", PageAct::Resume => "Resume", _ => "Skip it" },
+        is_possible: true,
+    })
+}
+
+async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorResponse> {
+    let name = fields.demand("cron")?;
+    let value = |name: &str| fields.get(name).unwrap_or_default();
+    let request = backfill_request(visit, fields, true)?;
+    let dry = cron_actions::backfill(State(visit.api.clone()), visit.actor(), PathParameter(name.to_owned()), JsonBody(request));
+    let dry = dry.await?.0;
+    let will_run: Vec<_> = dry.instants.iter().filter(|instant| instant.fate == "run").collect();
+    let took = cron(visit, name).await?.cron.recent.p50_ms;
+    Ok(Question {
+        title: format!("Backfill {name}"),
+        consequence: html! {
+            (kept("cron", name))
+            @if dry.runs == 0 { p { "Nothing to run between these times: what is there has run, or was skipped for good." } }
+            @else {
+                p {
+                    b { (counted(dry.runs as u64, "occurrence")) } " will run"
+                    @if let Some(took) = took { ", usually " (super::super::shown::took(took)) " each" }
+                    ". Each sends its webhook."
+                }
+                ol.named { @for instant in will_run.iter().take(NAMED) { li { (visit.clock.time(instant.scheduled_for, None)) } } }
+                @if will_run.len() > NAMED { p.dim { "and " (will_run.len() - NAMED) " more, until " @if let Some(last) = will_run.last() { (visit.clock.time(last.scheduled_for, None)) } } }
+            }
+        },
+        more: html! {
+            label { "From (empty: as far back as it is known)" input type="datetime-local" name="from" value=(value("from")); }
+            label { "To (empty: now)" input type="datetime-local" name="to" value=(value("to")); }
+            label { "At most" input type="number" name="limit" min="1" max="10000" value=(value("limit")) placeholder="100"; }
+            p { button type="submit" formmethod="get" formaction={ (visit.up) "act" } formnovalidate { "Look again with these times" } }
+        },
+        command: format!("agentcron backfill {} --from {}", quoted(name), dry.from.0),
+        button: "Run them",
+        is_possible: dry.runs > 0,
+    })
+}
+
+fn of_all(act: PageAct) -> Question {
+    let is_pause = act == PageAct::PauseAll;
+    Question {
+        title: if is_pause { "Pause all crons" } else { "Resume all crons" }.to_owned(),
+        consequence: html! {
+            @if is_pause { p { "Nothing of any schedule fires, also of crons that are made later. Runs in progress go on, and you can still run crons by hand." } }
+            @else { p { "Schedules fire again. Crons that are paused by themselves stay paused." } }
+        },
+        more: html! { @if is_pause { (note()) (until()) } },
+        command: format!("agentcron {} --all", if is_pause { "pause" } else { "resume" }),
+        button: if is_pause { "Pause all" } else { "Resume all" },
+        is_possible: true,
+    }
+}
+
+async fn of_run(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
+    let run_id = fields.demand("run")?;
+    let details = runs::run(visit.viewer, State(visit.api.clone()), PathParameter(run_id.to_owned())).await?.0;
+    let run = &details.run;
+    let short = run_id.get(..8).unwrap_or(run_id);
+    let (is_cancel, is_over) = (act == PageAct::Cancel, run.ended_at.is_some());
+    let scheduled = visit.clock.time(run.scheduled_for, None);
+    Ok(Question {
+        title: format!("{} {} of {}", if is_cancel { "Cancel run" } else { "Run again:" }, short, run.called()),
+        consequence: html! {
+            (kept("run", run_id))
+            p { "Scheduled for " (scheduled) ": " (status(&run.status)) }
+            @match (is_cancel, is_over) {
+                (true, true) => p { "It has ended already." },
+                (true, false) => p { "It is cancelled on the agent server; if it has not started, it will not." },
+                (false, _) => p { "A new run of the same occurrence starts now, by the definition of now. Its webhook is sent when it ends." },
+            }
+        },
+        more: html! {
+            @if !is_cancel { label { "Another input, as JSON (empty: the same as before)" textarea name="input" rows="3" spellcheck="false" {} } }
+        },
+        command: format!("agentcron {} {short}", if is_cancel { "cancel" } else { "retry" }),
+        button: if is_cancel { "Cancel the run" } else { "Run again" },
+        is_possible: !(is_cancel && is_over),
+    })
+}
+
+fn of_webhooks(act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
+    Ok(match act {
+        PageAct::Hold => Question {
+            title: "Hold all webhooks".to_owned(),
+            consequence: html! { p { "Webhooks are recorded and not sent, until they are released. Attempts in flight finish." } },
+            more: note(),
+            command: "agentcron webhook hold".to_owned(),
+            button: "Hold",
+            is_possible: true,
+        },
+        PageAct::Release => Question {
+            title: "Release webhooks".to_owned(),
+            consequence: html! { p { "What was held is sent, all at once or at a rate." } },
+            more: html! {
+                label { "Attempts per second (empty: all at once)" input type="number" name="per_second" min="1" max=(RELEASE_RATE_MAX); }
+                label { "Give up those older than so many hours (empty: none)" input type="number" name="discard_older_than_hours" min="0"; }
+            },
+            command: "agentcron webhook release".to_owned(),
+            button: "Release",
+            is_possible: true,
+        },
+        _ => {
+            let url = fields.demand("url")?;
+            Question {
+                title: "Send to this URL again".to_owned(),
+                consequence: html! { (kept("url", url)) p { "Its receiver had said that it is gone. Later webhooks are sent to " code { (text(url)) } " again." } },
+                more: html! {},
+                command: format!("agentcron webhook resume {}", quoted(url)),
+                button: "Resume",
+                is_possible: true,
+            }
+        }
+    })
+}
+
+async fn replay(visit: &Visit, fields: &Fields) -> Result<Question, ErrorResponse> {
+    let body = JsonBody(replay_request(fields, true)?);
+    let dry = webhooks::replay(State(visit.api.clone()), visit.actor(), body).await?.0;
+    let mut command = "agentcron webhook replay".to_owned();
+    for (name, option) in [("id", ""), ("status", "--status "), ("cron", "--cron "), ("since", "--since "), ("until", "--until "), ("url", "--url ")] {
+        for value in fields.all(name).take(3) {
+            command.push_str(&format!(" {option}{}", quoted(value)));
+        }
+    }
+    Ok(Question {
+        title: format!("Send {} again", counted(dry.replayed as u64, "webhook")),
+        consequence: html! {
+            @for name in ["id", "status", "cron", "since", "until", "url", "run", "limit"] {
+                @for value in fields.all(name) { (kept(name, value)) }
+            }
+            @if dry.replayed == 0 { p { "No webhook matches." } }
+            @else {
+                p { "The same bodies under the same " code { "webhook-id" } ", so a receiver that has one knows it." @if dry.more { " More match than are sent at once." } }
+                ul.named {
+                    @for webhook in dry.webhooks.iter().take(NAMED) {
+                        li { (delivery_status(webhook.status.0)) " " @if let Some(name) = &webhook.cron_name { (text(name)) " " } (visit.clock.time(Time(webhook.created_at.0), None)) " " span.dim { (text(&webhook.url)) } }
+                    }
+                }
+                @if dry.replayed > NAMED { p.dim { "and " (dry.replayed - NAMED) " more" } }
+            }
+        },
+        more: html! {},
+        command,
+        button: "Send again",
+        is_possible: dry.replayed > 0,
+    })
+}

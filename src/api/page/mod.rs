@@ -1,0 +1,145 @@
+//! The web page, below `/agentcron/`: what `/v1` answers, drawn for people.
+//!
+//! A page calls the handlers of `/v1` and draws what they return, and a form acts by calling them. So who may see and do what, and
+//! how it is called, is decided once. Links are relative to the depth of the page, so it works behind any path prefix.
+//! Everything can be read and done without JavaScript; that makes it live.
+
+mod act;
+mod assets;
+mod cron;
+mod crons;
+mod frame;
+mod kept;
+mod login;
+mod overview;
+mod run;
+mod runs;
+mod sessions;
+mod shown;
+mod status;
+mod try_it;
+mod visit;
+mod webhooks;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+
+use super::Api;
+use super::error_response::ErrorResponse;
+use super::v1;
+
+pub use kept::Kept;
+pub use sessions::Sessions;
+
+/// Nothing is loaded from elsewhere, nothing inline is run or applied, and no other page may show this one.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types agentcron";
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+const ROOT: &str = "/agentcron";
+
+/// Returns whether this path belongs to the page.
+pub(super) fn is_of_page(path: &str) -> bool {
+    below(path).is_some()
+}
+
+/// Returns whether this path is needed before anybody has shown who they are.
+pub(super) fn is_entrance(path: &str) -> bool {
+    below(path).is_some_and(|rest| {
+        matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/")
+    })
+}
+
+fn below(path: &str) -> Option<&str> {
+    path.strip_prefix(ROOT).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Returns what leads from a page to the folder of all pages: empty, or `../` for each folder between.
+fn way_up(path: &str) -> String {
+    match below(path) {
+        Some("") => "agentcron/".to_owned(),
+        Some(rest) => "../".repeat(rest.matches('/').count().saturating_sub(1)),
+        None => String::new(),
+    }
+}
+
+/// Returns the response that leads somebody who has not shown who they are to the login, and back from there.
+pub(super) fn to_login(uri: &Uri) -> Response {
+    let wanted = below(uri.path()).unwrap_or_default().trim_start_matches('/');
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let next: String = url::form_urlencoded::byte_serialize(format!("{wanted}{query}").as_bytes()).collect();
+    let next = if next.is_empty() { String::new() } else { format!("?next={next}") };
+    with_headers(Redirect::to(&format!("{}login{next}", way_up(uri.path()))).into_response())
+}
+
+/// Returns an error as a page.
+pub(super) fn refused(error: ErrorResponse) -> Response {
+    with_headers(frame::bare(error.status, &error.detail))
+}
+
+/// Returns the response with the headers of every page.
+fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.extend(HEADERS);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Returns the routes.
+pub(super) fn router() -> Router<Api> {
+    let nowhere = async |visit: visit::Visit| {
+        visit.failed(ErrorResponse::not_found("there is no such page"))
+    };
+    Router::new()
+        .route(ROOT, get(async || Redirect::to("agentcron/")))
+        .route("/agentcron/", get(overview::overview))
+        .route("/agentcron/crons", get(crons::crons))
+        .route("/agentcron/crons/{name}", get(cron::cron))
+        .route("/agentcron/runs", get(runs::runs))
+        .route("/agentcron/runs/{run_id}", get(run::run))
+        .route("/agentcron/webhooks", get(webhooks::webhooks))
+        .route("/agentcron/webhooks/{delivery_id}", get(webhooks::webhook))
+        .route("/agentcron/find", get(runs::find))
+        .route("/agentcron/try", get(try_it::try_it))
+        .route("/agentcron/status", get(status::status))
+        .route("/agentcron/act", get(act::confirm).post(act::act))
+        .route("/agentcron/events", get(v1::events::events))
+        .route("/agentcron/login", get(login::form).post(login::log_in))
+        .route("/agentcron/logout", post(login::log_out))
+        .route("/agentcron/view", post(visit::change_view))
+        .route("/agentcron/static/{file}", get(assets::asset))
+        .route("/agentcron/{*rest}", any(nowhere))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(map_response(async |response| with_headers(response)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_up_from_every_depth_and_the_login_leads_back() {
+        let cases = [
+            ("/agentcron", "agentcron/", "agentcron/login"),
+            ("/agentcron/", "", "login"),
+            ("/agentcron/crons?q=a%26b", "", "login?next=crons%3Fq%3Da%2526b"),
+            ("/agentcron/crons/x", "../", "../login?next=crons%2Fx"),
+        ];
+        for (path, up, login) in cases {
+            let uri: Uri = path.parse().unwrap();
+            assert_eq!(way_up(uri.path()), up, "{path}");
+            assert_eq!(to_login(&uri).headers()["location"], login, "{path}");
+        }
+        assert!(!is_of_page("/agentcrons") && is_of_page("/agentcron") && is_of_page("/agentcron/x"));
+        assert!(is_entrance("/agentcron/login") && !is_entrance("/agentcron/login/x"));
+    }
+}

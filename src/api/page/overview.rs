@@ -1,0 +1,241 @@
+//! The overview: what happened since somebody looked last, what needs somebody, what is going on, and what comes.
+
+use axum::extract::State;
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+
+use super::frame::{Content, Tab};
+use super::shown::{act_link, status, text};
+use super::visit::Visit;
+use crate::api::error_response::ErrorResponse;
+use crate::api::v1;
+use crate::api::wire::{Attention, Outage, Report, Run, StatusReport, Time};
+use crate::domain::run::Status;
+use crate::present::{outages, times};
+use crate::store::{Topic, UpcomingRow};
+
+/// Crons, runs and occurrences that are named.
+const NAMED: usize = 10;
+/// What somebody may look back over, beside the time since they looked last.
+const PERIODS: [(&str, &str, i64); 4] = [("1h", "1 h", 1), ("12h", "12 h", 12), ("24h", "24 h", 24), ("7d", "7 d", 168)];
+const PERIOD: i64 = 12;
+
+/// What the page shows.
+struct Overview {
+    status: std::sync::Arc<StatusReport>,
+    report: Report,
+    going: Vec<Run>,
+    next: Vec<UpcomingRow>,
+}
+
+pub(super) async fn overview(visit: Visit) -> Response {
+    match read(&visit).await {
+        Ok(overview) => {
+            let main = main(&visit, &overview);
+            let content = Content {
+                tab: Tab::Overview,
+                title: "Overview".to_owned(),
+                topics: Topic::ALL,
+                cron: None,
+                json: Some(format!("report?since={}", overview.report.since.0)),
+                command: Some("agentcron report".to_owned()),
+                main,
+            };
+            visit.page(content).await
+        }
+        Err(error) => visit.failed(error),
+    }
+}
+
+/// Returns when the period begins that is looked at, and whether that is when somebody looked last.
+fn since(visit: &Visit) -> (Timestamp, bool) {
+    let hours = |hours| visit.now.saturating_sub(SignedDuration::from_hours(hours)).unwrap_or(visit.now);
+    let chosen = visit.parameter("period");
+    let chosen = PERIODS.iter().find(|(name, ..)| Some(*name) == chosen.as_deref());
+    match (chosen, visit.seen) {
+        (Some((_, _, count)), _) => (hours(*count), false),
+        (None, Some(seen)) if seen <= visit.now => (seen, true),
+        (None, _) => (hours(PERIOD), false),
+    }
+}
+
+async fn read(visit: &Visit) -> Result<Overview, ErrorResponse> {
+    let (api, now) = (&visit.api, visit.now);
+    let status = api.kept.status(api, visit.viewer).await?;
+    let (attention, (since, _)) = (status.attention.clone(), since(visit));
+    let (report, next) = api
+        .store
+        .read(move |reader| {
+            let report = Report::read(reader, attention, since, false, now)?;
+            Ok((report, reader.next_of_all(now, NAMED as u32)?))
+        })
+        .await?;
+    let query = crate::api::extract::StrictQuery::of("status=running,unconfirmed,sending&limit=10")?;
+    let going = v1::runs::runs(visit.viewer, State(api.clone()), query).await?.0.items;
+    Ok(Overview { status, report, going, next })
+}
+
+fn main(visit: &Visit, overview: &Overview) -> Markup {
+    let (status, report) = (&overview.status, &overview.report);
+    html! {
+        h1.quiet { "Overview" }
+        @if status.crons == 0 { (welcome()) }
+        (happened(visit, report))
+        section #needs-you {
+            h2 { "Needs you" }
+            @let needs: Vec<_> = status.attention.iter().filter(|one| one.needs_person).collect();
+            @if needs.is_empty() { p.empty.good { "Nothing needs you." } }
+            @else { ul.needs { @for one in needs.iter().take(40) { (need(visit, one)) } } }
+            @if needs.len() > 40 { p.dim { "and " (needs.len() - 40) " more" } }
+            @let wanted: Vec<_> = status.attention.iter().filter(|one| !one.needs_person).collect();
+            @if !wanted.is_empty() {
+                details { summary { (wanted.len()) " more that somebody wants so, or that passes" }
+                    ul.needs { @for one in wanted.iter().take(40) { (need(visit, one)) } } }
+            }
+        }
+        div.columns {
+            section { h2 { "Going now" } (going(visit, &overview.going, status)) }
+            section { h2 { "Next" } (coming(visit, &overview.next)) }
+        }
+        (away(visit, &report.outages))
+    }
+}
+
+fn welcome() -> Markup {
+    html! {
+        section.welcome {
+            h2 { "No crons yet" }
+            p { "Write one into a file that the configuration includes, and save it; it is read within seconds:" }
+            pre { "[cron.daily-digest]\nassistant_id = \"agent\"\nschedule = \"0 9 * * mon-fri\"\ntimezone = \"Europe/Berlin\"\ninput = { messages = [{ role = \"user\", content = \"Summarize what is new.\" }] }" }
+            p { code { "agentcron check" } " says whether it is right, and " a href="try" { "Try" } " what a schedule means." }
+        }
+    }
+}
+
+fn happened(visit: &Visit, report: &Report) -> Markup {
+    let (_, is_since_seen) = since(visit);
+    let total = &report.total;
+    let chosen = visit.parameter("period");
+    html! {
+        section.happened {
+            h2 {
+                @if is_since_seen { "Since you last looked, " } @else { "Since " }
+                (visit.clock.time_and_relative(report.since, None))
+            }
+            nav.saved aria-label="Period" {
+                @for (name, label, _) in PERIODS {
+                    a href={ "?period=" (name) } aria-current=[(chosen.as_deref() == Some(name)).then_some("true")] { (label) }
+                }
+                form method="post" action="view" { input type="hidden" name="seen" value="now"; button type="submit" { "Mark as seen" } }
+            }
+            ul.totals {
+                @for one in Status::ALL {
+                    @let count = total.ended(*one);
+                    @if count > 0 || *one == Status::Success {
+                        li { a href={ "runs?status=" (one) "&since=" (report.since.0) } { b { (count) } " " (status(one.as_str())) } }
+                    }
+                }
+                @if let (Some(p50), Some(p95)) = (total.p50_ms, total.p95_ms) {
+                    li.dim { "took " (ms(p50)) " (half), " (ms(p95)) " (95 %)" }
+                }
+                @if total.late > 0 { li { b { (total.late) } " over a minute late" } }
+            }
+            @if !report.crons.is_empty() { (crons(visit, report)) }
+        }
+    }
+}
+
+fn ms(milliseconds: u64) -> String {
+    super::shown::took(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+}
+
+fn crons(visit: &Visit, report: &Report) -> Markup {
+    let bad: Vec<_> = report.crons.iter().filter(|cron| {
+        cron.failures_in_a_row > 0 || cron.recovered_at.is_some() || [Status::Error, Status::Timeout, Status::Missed, Status::Skipped].iter().any(|status| cron.counted.ended(*status) > 0)
+    }).collect();
+    html! {
+        @if !bad.is_empty() {
+            div.wide { table.rows {
+                thead { tr { th { "Cron" } th.n { "OK" } th.n { "Failed" } th.n { "Missed" } th.n { "Skipped" } th.n { "p50" } th.n { "p95" } th { "State" } } }
+                tbody { @for cron in bad.iter().take(NAMED) { tr {
+                    td data-label="Cron" { (visit.cron_link(&cron.cron_name)) }
+                    td.n data-label="OK" { (cron.counted.ended(Status::Success)) }
+                    td.n data-label="Failed" { (cron.counted.ended(Status::Error) + cron.counted.ended(Status::Timeout)) }
+                    td.n data-label="Missed" { (cron.counted.ended(Status::Missed)) }
+                    td.n data-label="Skipped" { (cron.counted.ended(Status::Skipped)) }
+                    td.n data-label="p50" { (cron.counted.p50_ms.map(ms).unwrap_or_default()) }
+                    td.n data-label="p95" { (cron.counted.p95_ms.map(ms).unwrap_or_default()) }
+                    td data-label="State" {
+                        @if let Some(since) = cron.failing_since { span.bad { "failing since " (visit.clock.time(since, None)) } }
+                        @else if let Some(at) = cron.recovered_at { span.good { "well again since " (visit.clock.time(at, None)) } }
+                        @else if cron.paused { span.attention { "paused" } }
+                    }
+                } } }
+            } }
+            @if bad.len() > NAMED { p.dim { "and " (bad.len() - NAMED) " more" } }
+        }
+    }
+}
+
+fn need(visit: &Visit, one: &Attention) -> Markup {
+    html! {
+        li.(if one.needs_person { "bad" } else { "attention" }) {
+            (visit.attention(one))
+            @if let Some(todo) = &one.todo { br; span.dim { (text(todo)) } }
+            @if visit.may_act { (acts(one)) }
+        }
+    }
+}
+
+/// Returns what somebody may do about it.
+fn acts(one: &Attention) -> Markup {
+    use crate::present::attention::Concern;
+    let subject = one.subject.as_deref().unwrap_or_default();
+    html! {
+        @match one.what.0 {
+            Concern::CronFailing => { " " (act_link("", "trigger", &[("cron", subject)], "Run now")) " " (act_link("", "pause", &[("cron", subject)], "Pause")) }
+            Concern::CronPaused => { " " (act_link("", "resume", &[("cron", subject)], "Resume")) }
+            Concern::AllPaused => { " " (act_link("", "resume-all", &[], "Resume all")) }
+            Concern::WebhooksHeld => { " " (act_link("", "release", &[], "Release")) }
+            Concern::UrlSuspended => { " " (act_link("", "resume-url", &[("url", subject)], "Resume")) }
+            _ => {}
+        }
+    }
+}
+
+fn going(visit: &Visit, runs: &[Run], status_report: &StatusReport) -> Markup {
+    let all: u64 = ["running", "unconfirmed", "sending"].iter().map(|phase| status_report.in_progress.get(phase)).sum();
+    html! {
+        @if runs.is_empty() { p.empty { "Nothing is going on." } }
+        @else {
+            ul.lines { @for run in runs { li {
+                a href={ "runs/" (run.run_id) } { (status(&run.status)) } " "
+                @match &run.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { "client" } }
+                @if let Some(started) = run.started_at { " " span.dim { "began " (visit.clock.relative(started)) } }
+            } } }
+            @if all > runs.len() as u64 { p { a href="runs?status=running,unconfirmed,sending" { "all " (all) } } }
+        }
+    }
+}
+
+fn coming(visit: &Visit, next: &[UpcomingRow]) -> Markup {
+    html! {
+        @if next.is_empty() { p.empty { "Nothing is scheduled." } }
+        @else { ul.lines { @for row in next { li { (visit.clock.time_and_relative(Time(row.at), None)) " " (visit.cron_link(&row.cron_name)) @if row.is_paused { " " span.attention { "paused: will be skipped" } } } } } }
+    }
+}
+
+fn away(visit: &Visit, found: &[Outage]) -> Markup {
+    html! {
+        @if !found.is_empty() {
+            section { h2 { "Outages" }
+                ul.lines { @for outage in found.iter().take(NAMED) {
+                    li { (visit.clock.time(outage.since, None))
+                        @match outage.until { Some(until) => { "–" (visit.clock.time(until, None)) " (" (times::took(until.0.duration_since(outage.since.0))) ")" }, None => { " until now" } }
+                        ": " (text(&outages::began(&outage.outage()))) }
+                } }
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The small parts of which pages are made: times, outcomes, links, tables. Text from outside is escaped, and what is invisible in
+//! it is shown.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+
+use super::visit::{Visit, ZoneChoice};
+use crate::api::wire::{Run, RunWebhook, Time};
+use crate::domain::calendar::zone_named;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::printable::on_one_line;
+use crate::domain::run::{Phase, Status};
+use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, webhooks};
+
+/// Shows instants in the zone that the reader wants.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    pub(super) choice: ZoneChoice,
+    pub(super) mine: TimeZone,
+    now: Timestamp,
+}
+
+impl Clock {
+    pub(super) fn new(choice: ZoneChoice, mine: TimeZone, now: Timestamp) -> Self {
+        Self { choice, mine, now }
+    }
+
+    /// Returns the zone for what has no cron.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.zone_for(None)
+    }
+
+    /// Returns the zone for what is about a cron in this zone.
+    pub(super) fn zone_for(&self, of_cron: Option<&str>) -> TimeZone {
+        match (&self.choice, of_cron) {
+            (ZoneChoice::Utc, _) => TimeZone::UTC,
+            (ZoneChoice::Named(zone), _) => zone.clone(),
+            (ZoneChoice::OfCron, Some(name)) => zone_named(name).unwrap_or_else(|_| self.mine.clone()),
+            (ZoneChoice::OfCron, None) | (ZoneChoice::Mine, _) => self.mine.clone(),
+        }
+    }
+
+    /// Returns an instant as `09:00:00` if it is today, `Thu 09:00:00` if it is of this week, and with its date otherwise.
+    pub(super) fn time(&self, at: Time, of_cron: Option<&str>) -> Markup {
+        let text = self.text(at, of_cron);
+        self.element(at, &text)
+    }
+
+    /// Returns the same to the millisecond.
+    pub(super) fn time_to_the_millisecond(&self, at: Time, of_cron: Option<&str>) -> Markup {
+        let text = format!("{}.{:03}", self.text(at, of_cron), at.0.as_millisecond().rem_euclid(1000));
+        self.element(at, &text)
+    }
+
+    /// Returns an instant with how far away it is, which goes on by itself.
+    pub(super) fn time_and_relative(&self, at: Time, of_cron: Option<&str>) -> Markup {
+        html! { (self.time(at, of_cron)) " " span.dim { (self.relative(at)) } }
+    }
+
+    /// Returns how far away an instant is, which goes on by itself.
+    pub(super) fn relative(&self, at: Time) -> Markup {
+        html! { span data-relative=(at.0.as_millisecond()) { (times::relative(at.0, self.now)) } }
+    }
+
+    /// Returns the day of an instant, with its weekday.
+    pub(super) fn day(&self, at: Time, of_cron: Option<&str>) -> String {
+        at.0.to_zoned(self.zone_for(of_cron)).strftime("%a %-d %b %Y").to_string()
+    }
+
+    fn text(&self, at: Time, of_cron: Option<&str>) -> String {
+        let zone = self.zone_for(of_cron);
+        let (at, now) = (at.0.to_zoned(zone.clone()), self.now.to_zoned(zone));
+        let days = at.date().since(now.date()).map_or(i32::MAX, |span| span.get_days());
+        let format = match days {
+            0 => "%H:%M:%S",
+            -6..=6 => "%a %H:%M:%S",
+            _ => "%Y-%m-%d %H:%M:%S",
+        };
+        at.strftime(format).to_string()
+    }
+
+    fn element(&self, at: Time, text: &str) -> Markup {
+        let utc = times::local_with_day(at.0, &TimeZone::UTC);
+        let mine = times::local_with_day(at.0, &self.mine);
+        let title = format!("{utc} · {mine} · {}", times::relative(at.0, self.now));
+        html! { time datetime=(at.0) title=(title) { (text) } }
+    }
+}
+
+/// Returns text from outside on one line.
+pub(super) fn text(text: &str) -> Markup {
+    html! { (on_one_line(text)) }
+}
+
+/// Returns the beginning of an id, with the whole of it on a closer look.
+pub(super) fn id(id: &str) -> Markup {
+    html! { code title=(id) { (id.get(..ID_CHARS_SHOWN).unwrap_or(id)) } }
+}
+
+/// Returns a duration in milliseconds.
+pub(super) fn took(milliseconds: i64) -> String {
+    times::took(SignedDuration::from_millis(milliseconds))
+}
+
+/// Returns how a run ended, or how far it is: a mark, a word and a colour.
+pub(super) fn status(word: &str) -> Markup {
+    let (mark, class) = mark_of(word);
+    html! { span class={ "state " (class) } { span.mark aria-hidden="true" { (mark) } (word) } }
+}
+
+/// Returns the mark and the class of a status or phase of a run.
+pub(super) fn mark_of(word: &str) -> (&'static str, &'static str) {
+    if let Ok(status) = word.parse::<Status>() {
+        let mark = match status {
+            Status::Success => "✓",
+            Status::Error => "✕",
+            Status::Timeout => "◷",
+            Status::Interrupted => "‖",
+            Status::Cancelled => "⊘",
+            Status::Skipped => "–",
+            Status::Missed => "○",
+        };
+        return (mark, class_of(runs::status_tone(status)));
+    }
+    match word.parse::<Phase>() {
+        Ok(Phase::Unconfirmed) => ("?", "attention"),
+        Ok(Phase::Running) => ("▶", "active"),
+        _ => ("◌", "active"),
+    }
+}
+
+fn class_of(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Attention => "attention",
+        Tone::Active => "active",
+    }
+}
+
+/// Returns the state of a webhook.
+pub(super) fn delivery_status(status: DeliveryStatus) -> Markup {
+    let mark = match status {
+        DeliveryStatus::Delivered => "✓",
+        DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked => "✕",
+        DeliveryStatus::Aborted | DeliveryStatus::Suppressed => "–",
+        DeliveryStatus::Pending => "◌",
+        DeliveryStatus::Sending => "▶",
+    };
+    html! {
+        span class={ "state " (class_of(webhooks::tone(status))) } {
+            span.mark aria-hidden="true" { (mark) } (status)
+        }
+    }
+}
+
+impl Visit {
+    /// Returns a link to a cron by its name.
+    pub(super) fn cron_link(&self, name: &str) -> Markup {
+        html! { a href={ (self.up) "crons/" (segment(name)) } { (text(name)) } }
+    }
+
+    /// Returns a link to a run, by whom it belongs to.
+    pub(super) fn run_link(&self, run_id: &str) -> Markup {
+        html! { a href={ (self.up) "runs/" (run_id) } { (id(run_id)) } }
+    }
+
+    /// Returns the state of the webhook of a run, as a link to it.
+    pub(super) fn webhook_of_run(&self, webhook: Option<&RunWebhook>) -> Markup {
+        html! {
+            @if let Some(webhook) = webhook {
+                a href={ (self.up) "webhooks/" (webhook.delivery_id) } {
+                    (delivery_status(webhook.status.0))
+                    @if webhook.attempts > 1 { " ×" (webhook.attempts) }
+                }
+            }
+        }
+    }
+
+    /// Returns the rows of runs, the newest first. `of_cron` is their cron's zone if they are of one cron.
+    pub(super) fn run_rows(&self, runs: &[Run], of_cron: Option<&str>) -> Markup {
+        let is_of_one = of_cron.is_some();
+        html! {
+            table.rows data-list="runs" {
+                thead {
+                    tr {
+                        th { "Status" } @if !is_of_one { th { "Cron" } } th { "Scheduled for" } th.n { "Late" }
+                        th.n { "Took" } th { "Webhook" } th { "Why" }
+                    }
+                }
+                tbody { @for run in runs { (self.run_row(run, of_cron)) } }
+            }
+        }
+    }
+
+    fn run_row(&self, run: &Run, of_cron: Option<&str>) -> Markup {
+        let late = run.lateness().map(times::took).unwrap_or_default();
+        let why = run.why();
+        html! {
+            tr id={ "run-" (run.run_id) } {
+                td data-label="Status" { a href={ (self.up) "runs/" (run.run_id) } { (status(&run.status)) } }
+                @if of_cron.is_none() {
+                    td data-label="Cron" {
+                        @match &run.cron_name { Some(name) => (self.cron_link(name)), None => span.dim { "client" } }
+                    }
+                }
+                td data-label="Scheduled for" {
+                    (self.clock.time(run.scheduled_for, of_cron))
+                    @if run.retry > 0 { " " span.dim { "retry " (run.retry) } }
+                    @if run.trigger.0.as_str() != "schedule" { " " span.dim { (run.trigger.0) } }
+                    @if let Some(last) = run.last_scheduled_for {
+                        " " span.dim { "×" (run.occurrences) ", until " } (self.clock.time(last, of_cron))
+                    }
+                }
+                td.n data-label="Late" { (late) }
+                td.n data-label="Took" { (run.duration().map(times::took).unwrap_or_default()) }
+                td data-label="Webhook" { (self.webhook_of_run(run.webhook.as_ref())) }
+                td.why data-label="Why" title=(on_one_line(&why)) { (text(&crate::present::with_short_ids(&why))) }
+            }
+        }
+    }
+
+    /// Returns the link to the next page of a list.
+    pub(super) fn older(&self, cursor: Option<&str>, first: &str) -> Markup {
+        html! {
+            nav.pages aria-label="Pages of the list" {
+                @if self.parameter("cursor").is_some() { a href=(self.with_parameter("cursor", None)) { (first) } }
+                @if let Some(cursor) = cursor {
+                    a rel="next" href={ (self.with_parameter("cursor", None)) "&cursor=" (cursor) } { "More" }
+                }
+            }
+        }
+    }
+}
+
+/// Returns a name as a segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// Returns a link to what an act asks, with these fields.
+pub(super) fn act_link(up: &str, act: &str, fields: &[(&str, &str)], label: &str) -> Markup {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("act", act)
+        .extend_pairs(fields)
+        .finish();
+    html! { a.act href={ (up) "act?" (query) } { (label) "…" } }
+}
+
+/// Returns a word of a command, quoted for a shell if that is needed.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.,:/@".contains(char);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}

@@ -1,0 +1,277 @@
+//! One visit of a page: who looks at it, where it is, and how its reader wants to see times.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, RequestPartsExt};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::frame;
+use super::shown::Clock;
+use super::way_up;
+use crate::api::Api;
+use crate::api::error_response::ErrorResponse;
+use crate::api::extract::StrictQuery;
+use crate::api::viewer::Viewer;
+use crate::domain::access::{Caller, Intent, PageAccess, Subject};
+use crate::domain::act::Actor;
+use crate::domain::calendar::zone_named;
+use crate::domain::ids::{DeliveryId, RunId, may_begin_id};
+
+/// Asks for the changing part of a page only.
+const PART: HeaderName = HeaderName::from_static("x-agentcron-part");
+/// Which zone times are shown in: `mine`, `utc` or `cron`.
+const ZONE: &str = "agentcron_zone";
+/// The reader's own zone, which a script tells.
+const MINE: &str = "agentcron_mine";
+const THEME: &str = "agentcron_theme";
+/// Until when the reader has seen everything, in milliseconds.
+const SEEN: &str = "agentcron_seen";
+/// What an act came to, for the page that is shown next.
+const SAID: &str = "agentcron_said";
+const SAID_CHARS_MAX: usize = 500;
+
+/// Who looks at which page, and how.
+pub(super) struct Visit {
+    pub(super) api: Api,
+    pub(super) caller: Caller,
+    pub(super) viewer: Viewer,
+    /// Whether forms that act are shown.
+    pub(super) may_act: bool,
+    pub(super) now: Timestamp,
+    pub(super) clock: Clock,
+    pub(super) theme: Option<Theme>,
+    pub(super) seen: Option<Timestamp>,
+    /// What the last act came to.
+    pub(super) said: Option<String>,
+    /// What leads to the folder of all pages.
+    pub(super) up: String,
+    pub(super) uri: Uri,
+    /// Whether only the changing part is wanted.
+    pub(super) is_part: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theme {
+    Light,
+    Dark,
+}
+
+impl FromRequestParts<Api> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let viewer = parts.extract::<Viewer>().await?;
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Stranger);
+        let is_read_only = api.access.now().page == PageAccess::ReadOnly;
+        let (headers, uri) = (&parts.headers, parts.uri.clone());
+        let now = api.clock.now();
+        Ok(Self {
+            viewer,
+            may_act: caller.may(Intent::Act, Subject::Page) && !is_read_only,
+            caller,
+            now,
+            clock: Clock::new(zone(headers, &uri), zone_of_reader(headers), now),
+            theme: match cookie(headers, THEME).as_deref() {
+                Some("light") => Some(Theme::Light),
+                Some("dark") => Some(Theme::Dark),
+                _ => None,
+            },
+            seen: cookie(headers, SEEN)
+                .and_then(|text| text.parse().ok())
+                .and_then(|at| Timestamp::from_millisecond(at).ok()),
+            said: cookie(headers, SAID).and_then(|text| decoded(&text)),
+            up: way_up(uri.path()),
+            uri,
+            is_part: headers.contains_key(&PART),
+            api: api.clone(),
+        })
+    }
+}
+
+/// Which zone times are shown in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ZoneChoice {
+    Mine,
+    Utc,
+    /// That of the cron, where there is one.
+    OfCron,
+    /// That of a link that somebody was sent.
+    Named(TimeZone),
+}
+
+fn zone(headers: &HeaderMap, uri: &Uri) -> ZoneChoice {
+    let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let named = query.filter(|(name, _)| name == "zone").last().map(|(_, zone)| zone.into_owned());
+    match named.or_else(|| cookie(headers, ZONE)).as_deref() {
+        Some("utc") => ZoneChoice::Utc,
+        Some("cron") => ZoneChoice::OfCron,
+        Some("mine") | None => ZoneChoice::Mine,
+        Some(name) => zone_named(name).map_or(ZoneChoice::Mine, ZoneChoice::Named),
+    }
+}
+
+fn zone_of_reader(headers: &HeaderMap) -> TimeZone {
+    let named = cookie(headers, MINE).and_then(|name| zone_named(&name).ok());
+    named.unwrap_or_else(TimeZone::system)
+}
+
+/// Returns the value of this cookie (RFC 6265 §4.2).
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let text = format!("x={text}");
+    url::form_urlencoded::parse(text.as_bytes()).next().map(|(_, text)| text.into_owned())
+}
+
+impl Visit {
+    /// Returns who is to be recorded for what this visit changes.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::of(&self.caller)
+    }
+
+    /// Returns the query as a handler of `/v1` takes it, without what is the page's own.
+    pub(super) fn query<T: DeserializeOwned + Send>(&self) -> Result<StrictQuery<T>, ErrorResponse> {
+        self.query_with(&[])
+    }
+
+    /// Does the same, with these parameters unless the query has them.
+    pub(super) fn query_with<T: DeserializeOwned>(
+        &self,
+        defaults: &[(&str, &str)],
+    ) -> Result<StrictQuery<T>, ErrorResponse> {
+        let query = self.uri.query().unwrap_or_default();
+        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+            // An empty field of a form does not restrict anything.
+            .filter(|(name, value)| name != "zone" && name != "around" && !value.is_empty())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        for (name, value) in defaults {
+            if !pairs.iter().any(|(found, _)| found == name) {
+                pairs.push(((*name).to_owned(), (*value).to_owned()));
+            }
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        StrictQuery::of(&query)
+    }
+
+    /// Returns the value of a parameter of the query; `None` if it is empty.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        let query = url::form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
+        let mut values = query.filter(|(found, value)| found == name && !value.is_empty());
+        values.next().map(|(_, value)| value.into_owned())
+    }
+
+    /// Returns a link to this page with another value of a parameter, or without it.
+    pub(super) fn with_parameter(&self, name: &str, value: Option<&str>) -> String {
+        let query = url::form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
+        let kept = query.filter(|(found, _)| found != name && found != "cursor");
+        let kept: Vec<_> = kept.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let changed = value.map(|value| (name.to_owned(), value.to_owned()));
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        format!("?{}", query.extend_pairs(kept.into_iter().chain(changed)).finish())
+    }
+
+    /// Returns how many rows a list shows.
+    pub(super) fn rows(&self, default: u32, most: u32) -> Result<u32, ErrorResponse> {
+        let Some(text) = self.parameter("limit") else { return Ok(default) };
+        let rows = text.parse().ok().filter(|rows| (1..=most).contains(rows));
+        rows.ok_or_else(|| ErrorResponse::invalid(format!("limit: expected a number from 1 to {most}")))
+    }
+
+    /// Returns the only run whose id begins so.
+    pub(super) async fn id_of_run(&self, text: &str) -> Option<RunId> {
+        if !may_begin_id(text) {
+            return None;
+        }
+        let prefix = text.to_owned();
+        let found = self.api.store.read(move |reader| reader.runs_with_prefix(&prefix, 2)).await.ok()?;
+        found.first().copied().filter(|_| found.len() == 1)
+    }
+
+    /// Returns the only webhook whose own id, or the `webhook-id` that its receiver sees, begins so.
+    pub(super) async fn id_of_webhook(&self, text: &str) -> Option<DeliveryId> {
+        let text = text.strip_prefix("msg_").unwrap_or(text);
+        if !may_begin_id(text) {
+            return None;
+        }
+        let prefix = text.to_owned();
+        let found = self.api.store.read(move |reader| reader.webhooks_with_prefix(&prefix, 2)).await.ok()?;
+        found.first().copied().filter(|_| found.len() == 1)
+    }
+
+    /// Returns a page that says what went wrong.
+    pub(super) fn failed(&self, error: ErrorResponse) -> Response {
+        frame::failed(self, &error)
+    }
+
+    /// Returns the path of this page below the folder of all pages, with its query.
+    pub(super) fn here(&self) -> String {
+        let path = super::below(self.uri.path()).unwrap_or_default().trim_start_matches('/');
+        let query = self.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{path}{query}")
+    }
+}
+
+/// Leads to a page below the folder of all pages, wherever that is. `from` is the path of the request.
+pub(super) fn to_page(from: &Uri, next: &str) -> Redirect {
+    // Whatever it begins with, it stays a path below the folder.
+    let next = next.trim_start_matches(['/', '\\']);
+    Redirect::to(&format!("./{}{next}", way_up(from.path())))
+}
+
+/// Leads to a page that says what an act came to.
+pub(super) fn said(from: &Uri, next: &str, said: &str) -> Response {
+    let said: String = said.chars().take(SAID_CHARS_MAX).collect();
+    let said: String = url::form_urlencoded::byte_serialize(said.as_bytes()).collect();
+    set_cookie(to_page(from, next).into_response(), from, SAID, &format!("{said}; Max-Age=30"))
+}
+
+/// Returns the response with a cookie for all pages.
+fn set_cookie(mut response: Response, from: &Uri, name: &str, value: &str) -> Response {
+    // Without a `Path`, it is for the folder of the request: a request to a folder below would hide it from the other pages.
+    debug_assert!(way_up(from.path()).len() <= "../".len());
+    if let Ok(value) = HeaderValue::from_str(&format!("{name}={value}; SameSite=Strict")) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+    response
+}
+
+/// How somebody wants to see the pages.
+#[derive(Deserialize)]
+pub(super) struct ViewForm {
+    zone: Option<String>,
+    theme: Option<String>,
+    /// Everything until now was seen.
+    seen: Option<String>,
+    #[serde(default)]
+    next: String,
+}
+
+/// Changes how somebody sees the pages, for browsers without scripts.
+pub(super) async fn change_view(State(api): State<Api>, uri: Uri, Form(form): Form<ViewForm>) -> Response {
+    let mut response = to_page(&uri, &form.next).into_response();
+    let year = SignedDuration::from_hours(365 * 24).as_secs();
+    let wanted = [
+        (ZONE, form.zone.filter(|zone| matches!(zone.as_str(), "mine" | "utc" | "cron"))),
+        (THEME, form.theme.filter(|theme| matches!(theme.as_str(), "light" | "dark" | "system"))),
+        (SEEN, form.seen.map(|_| api.clock.now().as_millisecond().to_string())),
+    ];
+    for (name, value) in wanted {
+        if let Some(value) = value {
+            response = set_cookie(response, &uri, name, &format!("{value}; Max-Age={year}"));
+        }
+    }
+    response
+}
