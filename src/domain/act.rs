@@ -67,6 +67,38 @@ words!(
     }
 );
 
+words!(
+    /// What somebody can do on the web page.
+    PageAct {
+        /// Start a run of a cron.
+        Trigger = "trigger",
+        /// Pause crons.
+        Pause = "pause",
+        /// Resume crons.
+        Resume = "resume",
+        /// Skip the next occurrence of crons.
+        SkipNext = "skip-next",
+        /// Run past occurrences of a cron.
+        Backfill = "backfill",
+        /// Pause all crons.
+        PauseAll = "pause-all",
+        /// End the pause of all crons.
+        ResumeAll = "resume-all",
+        /// Cancel a run.
+        Cancel = "cancel",
+        /// Run the occurrence of a run again.
+        Retry = "retry",
+        /// Hold all webhooks.
+        Hold = "hold",
+        /// Release them.
+        Release = "release",
+        /// Send webhooks again.
+        Replay = "replay",
+        /// Send to a suspended URL again.
+        ResumeUrl = "resume-url",
+    }
+);
+
 /// Somebody who acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {

@@ -12,27 +12,7 @@ use axum::response::Response;
 use super::frame::{Content, Tab};
 use super::visit::{Visit, said};
 use crate::api::error_response::ErrorResponse;
-use crate::domain::words::words;
 use fields::Fields;
-
-words!(
-    /// What somebody can do on the page.
-    PageAct {
-        Trigger = "trigger",
-        Pause = "pause",
-        Resume = "resume",
-        SkipNext = "skip-next",
-        Backfill = "backfill",
-        PauseAll = "pause-all",
-        ResumeAll = "resume-all",
-        Cancel = "cancel",
-        Retry = "retry",
-        Hold = "hold",
-        Release = "release",
-        Replay = "replay",
-        ResumeUrl = "resume-url",
-    }
-);
 
 /// Shows what an act would do, and asks whether it is to be done.
 pub(super) async fn confirm(visit: Visit) -> Response {

@@ -65,12 +65,12 @@ impl Clock {
 
     /// Returns the day of an instant, with its weekday.
     pub(super) fn day(&self, at: Time, of_cron: Option<&str>) -> String {
-        at.0.to_zoned(self.zone_for(of_cron)).strftime("%a %-d %b %Y").to_string()
+        at.0.to_zoned_datetime(self.zone_for(of_cron)).strftime("%a %-d %b %Y").to_string()
     }
 
     fn text(&self, at: Time, of_cron: Option<&str>) -> String {
         let zone = self.zone_for(of_cron);
-        let (at, now) = (at.0.to_zoned(zone.clone()), self.now.to_zoned(zone));
+        let (at, now) = (at.0.to_zoned_datetime(zone.clone()), self.now.to_zoned_datetime(zone));
         let days = at.date().since(now.date()).map_or(i32::MAX, |span| span.get_days());
         let format = match days {
             0 => "%H:%M:%S",

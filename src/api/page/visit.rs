@@ -141,12 +141,7 @@ impl Visit {
         Actor::of(&self.caller)
     }
 
-    /// Returns the query as a handler of `/v1` takes it, without what is the page's own.
-    pub(super) fn query<T: DeserializeOwned + Send>(&self) -> Result<StrictQuery<T>, ErrorResponse> {
-        self.query_with(&[])
-    }
-
-    /// Does the same, with these parameters unless the query has them.
+    /// Returns the query as a handler of `/v1` takes it, without what is the page's own, and with these parameters unless it has them.
     pub(super) fn query_with<T: DeserializeOwned>(
         &self,
         defaults: &[(&str, &str)],

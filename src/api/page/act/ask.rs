@@ -3,7 +3,6 @@
 use axum::extract::State;
 use maud::{Markup, html};
 
-use super::PageAct;
 use super::fields::Fields;
 use super::perform::{backfill_request, replay_request};
 use crate::api::error_response::ErrorResponse;
@@ -12,6 +11,7 @@ use crate::api::page::shown::{delivery_status, quoted, status, text};
 use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
+use crate::domain::act::PageAct;
 use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX};
 use crate::present::counted;
 

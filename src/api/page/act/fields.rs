@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::PageAct;
 use crate::api::error_response::ErrorResponse;
+use crate::domain::act::PageAct;
 
 pub(super) struct Fields(Vec<(String, String)>);
 

@@ -4,7 +4,6 @@ use axum::extract::State;
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 
-use super::PageAct;
 use super::fields::Fields;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
@@ -14,6 +13,7 @@ use crate::api::wire::{
     BackfillRequest, CronStateChanged, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest,
     ResumeRequest, RunRequest,
 };
+use crate::domain::act::PageAct;
 use crate::domain::bounds::PAGE_ITEMS_MAX;
 use crate::present::counted;
 
@@ -30,25 +30,7 @@ pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Res
                 None => format!("run {} of {cron} started", short(&run.run_id)),
             })
         }
-        PageAct::Pause => {
-            let changed = each_cron(fields, async |cron| {
-                let body = pause_request(visit, fields)?;
-                cron_actions::pause(state(), by.clone(), named(cron), JsonBody(body)).await
-            });
-            said_of_crons(changed.await?, "paused")
-        }
-        PageAct::Resume => {
-            let changed = each_cron(fields, async |cron| {
-                cron_actions::resume(state(), by.clone(), named(cron), JsonBody(EmptyRequest {})).await
-            });
-            said_of_crons(changed.await?, "resumed")
-        }
-        PageAct::SkipNext => {
-            let changed = each_cron(fields, async |cron| {
-                cron_actions::skip_next(state(), by.clone(), named(cron), JsonBody(EmptyRequest {})).await
-            });
-            said_of_crons(changed.await?, "set to skip the next occurrence")
-        }
+        PageAct::Pause | PageAct::Resume | PageAct::SkipNext => of_crons(visit, act, fields).await,
         PageAct::Backfill => {
             let cron = fields.demand("cron")?;
             let body = JsonBody(backfill_request(visit, fields, false)?);
@@ -57,11 +39,11 @@ pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Res
         }
         PageAct::PauseAll => {
             let body = JsonBody(pause_request(visit, fields)?);
-            pauses::pause(state(), by, body).await?;
+            drop(pauses::pause(state(), by, body).await?);
             Ok("all crons are paused".to_owned())
         }
         PageAct::ResumeAll => {
-            pauses::resume(state(), by, JsonBody(EmptyRequest {})).await?;
+            drop(pauses::resume(state(), by, JsonBody(EmptyRequest {})).await?);
             Ok("all crons are resumed, but for those that are paused by themselves".to_owned())
         }
         PageAct::Cancel => {
@@ -77,7 +59,7 @@ pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Res
         }
         PageAct::Hold => {
             let body = JsonBody(HoldRequest { note: fields.owned("note") });
-            webhooks::hold(state(), by, body).await?;
+            drop(webhooks::hold(state(), by, body).await?);
             Ok("webhooks are held".to_owned())
         }
         PageAct::Release => {
@@ -85,7 +67,7 @@ pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Res
             let hours: Option<u64> = fields.number("discard_older_than_hours")?;
             let discard_older_than_seconds = hours.map(|hours| hours.saturating_mul(3600));
             let body = JsonBody(ReleaseRequest { per_second, discard_older_than_seconds });
-            webhooks::release(state(), by, body).await?;
+            drop(webhooks::release(state(), by, body).await?);
             Ok("webhooks are released".to_owned())
         }
         PageAct::Replay => {
@@ -144,9 +126,9 @@ fn local_time(name: &str, text: &str, zone: &TimeZone) -> Result<String, ErrorRe
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return Ok(instant.to_string());
     }
-    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|local| local.to_zoned(zone.clone()).ok());
+    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
     let expected = || ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00"));
-    local.map(|local| local.timestamp().to_string()).ok_or_else(expected)
+    local.map(|local| local.to_string()).ok_or_else(expected)
 }
 
 fn named(cron: &str) -> PathParameter {
@@ -158,10 +140,7 @@ fn short(run_id: &str) -> &str {
 }
 
 /// Changes all crons in the form at once. Each change is one of its own: one that fails keeps no other from being made.
-async fn each_cron(
-    fields: &Fields,
-    change: impl AsyncFn(&str) -> Result<axum::Json<CronStateChanged>, ErrorResponse>,
-) -> Result<Vec<Result<CronStateChanged, ErrorResponse>>, ErrorResponse> {
+async fn of_crons(visit: &Visit, act: PageAct, fields: &Fields) -> Result<String, ErrorResponse> {
     let crons: Vec<&str> = fields.all("cron").collect();
     if crons.is_empty() {
         return Err(ErrorResponse::invalid("no cron is selected"));
@@ -169,8 +148,32 @@ async fn each_cron(
     if crons.len() > PAGE_ITEMS_MAX as usize {
         return Err(ErrorResponse::invalid(format!("more than {PAGE_ITEMS_MAX} crons at once")));
     }
-    let changed = join_all(crons.iter().map(|cron| change(cron))).await;
-    Ok(changed.into_iter().map(|changed| changed.map(|changed| changed.0)).collect())
+    let changes = crons.into_iter().map(|cron| change(visit, act, cron, fields));
+    let changed = join_all(changes.collect::<Vec<_>>()).await;
+    let how = match act {
+        PageAct::Pause => "paused",
+        PageAct::Resume => "resumed",
+        _ => "set to skip the next occurrence",
+    };
+    said_of_crons(changed, how)
+}
+
+async fn change(
+    visit: &Visit,
+    act: PageAct,
+    cron: &str,
+    fields: &Fields,
+) -> Result<CronStateChanged, ErrorResponse> {
+    let (state, by, cron) = (State(visit.api.clone()), visit.actor(), named(cron));
+    let changed = match act {
+        PageAct::Pause => {
+            let body = JsonBody(pause_request(visit, fields)?);
+            cron_actions::pause(state, by, cron, body).await
+        }
+        PageAct::Resume => cron_actions::resume(state, by, cron, JsonBody(EmptyRequest {})).await,
+        _ => cron_actions::skip_next(state, by, cron, JsonBody(EmptyRequest {})).await,
+    };
+    changed.map(|changed| changed.0)
 }
 
 fn said_of_crons(
