@@ -89,7 +89,7 @@ pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSna
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
-pub use delivery_mode::DeliveryModeChange;
+pub use delivery_mode::{DeliveryModeChange, Discard};
 pub use delivery_queue::Admission;
 pub use erase::Emptied;
 pub use error::StoreError;
