@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 mod acts;
+mod asked_times;
 mod backup;
 mod feeds;
 mod grep;
@@ -14,6 +15,7 @@ mod self_care;
 mod waiting;
 
 pub use acts::*;
+pub use asked_times::*;
 pub use backup::*;
 pub use feeds::*;
 pub use grep::*;
