@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
 //! and never write SQL. Each operation is one transaction.
 
+mod accounting;
 mod acts;
 mod api_crons;
 mod backfill;
