@@ -345,6 +345,15 @@ CREATE TABLE cron_days (
     PRIMARY KEY (day, cron_id, status, reason_code, took, daemon)
 ) STRICT, WITHOUT ROWID;
 
+-- What retention has deleted of the last day, by the minute in which it ended or was made: `status` counts it all the same.
+CREATE TABLE deleted_lately (
+    minute INTEGER NOT NULL,
+    what   TEXT NOT NULL CHECK (what IN ('occurrence', 'webhook')),
+    status TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (minute, what, status)
+) STRICT, WITHOUT ROWID;
+
 -- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never
 -- takes place, and is deleted when that run has ended.
 CREATE TABLE owed_webhooks (
