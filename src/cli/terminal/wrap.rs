@@ -71,7 +71,7 @@ mod tests {
             ("one two three", 12, 2, &["one two", "  three"]),
             ("a-very-long-word b", 5, 1, &["a-very-long-word", " b"]),
             ("\u{1b}[31mred\u{1b}[0m two", 7, 0, &["\u{1b}[31mred\u{1b}[0m two"]),
-            ("so `run it now`, and", 14, 2, &["so", "  `run it now`,", "  and"]),
+            ("so `run it now`, and", 15, 2, &["so", "  `run it now`,", "  and"]),
             ("an open `quote of many", 9, 0, &["an open", "`quote of", "many"]),
             ("a `much too long` b", 8, 0, &["a `much", "too", "long` b"]),
             ("", 5, 1, &[]),
