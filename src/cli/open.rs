@@ -26,7 +26,9 @@ pub(super) fn open(Open {}: &Open, session: &mut Session) -> Result<(), Failure>
     let link: PageLink = serde_json::from_value(answer).map_err(unreadable)?;
     let (Some(url), Some(listen)) = (link.url, link.listen) else {
         let hint = "set http.listen, such as \"127.0.0.1:2025\", and restart the daemon";
-        return Err(Failure::Failed(format!("the daemon does not listen on TCP, so no browser gets there: {hint}")));
+        return Err(Failure::Failed(format!(
+            "the daemon does not listen on TCP, so no browser gets there: {hint}"
+        )));
     };
     if let Some(host) = ssh_host(session) {
         let port = listen.rsplit(':').next().unwrap_or("2025");

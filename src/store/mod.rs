@@ -117,8 +117,8 @@ pub use read::{
     CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter,
     DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions,
     News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot,
-    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow, Version,
-    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow,
+    Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -23,6 +23,7 @@ mod visit;
 mod webhooks;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::map_response;
@@ -32,6 +33,7 @@ use axum::routing::{any, get, post};
 use super::Api;
 use super::error_response::ErrorResponse;
 use super::v1;
+use crate::domain::bounds::FORM_BYTES_MAX;
 
 pub use kept::Kept;
 pub use sessions::Sessions;
@@ -56,9 +58,8 @@ pub(super) fn is_of_page(path: &str) -> bool {
 
 /// Returns whether this path is needed before anybody has shown who they are.
 pub(super) fn is_entrance(path: &str) -> bool {
-    below(path).is_some_and(|rest| {
-        matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/")
-    })
+    below(path)
+        .is_some_and(|rest| matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/"))
 }
 
 fn below(path: &str) -> Option<&str> {
@@ -100,9 +101,7 @@ fn with_headers(mut response: Response) -> Response {
 
 /// Returns the routes.
 pub(super) fn router() -> Router<Api> {
-    let nowhere = async |visit: visit::Visit| {
-        visit.failed(ErrorResponse::not_found("there is no such page"))
-    };
+    let nowhere = async |visit: visit::Visit| visit.failed(ErrorResponse::not_found("there is no such page"));
     Router::new()
         .route(ROOT, get(async || Redirect::to("agentcron/")))
         .route("/agentcron/", get(overview::overview))
@@ -123,6 +122,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/agentcron/static/{file}", get(assets::asset))
         .route("/agentcron/{*rest}", any(nowhere))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(map_response(async |response| with_headers(response)))
 }
 

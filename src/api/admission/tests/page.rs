@@ -84,7 +84,8 @@ fn who_sees_the_page_and_who_acts_there() {
 #[test]
 fn a_session_counts_on_the_page_and_nowhere_else() {
     let (keyed, open) = (tcp(&http(&all_keys(), &[])), tcp(&http(&[], &[])));
-    for request in ["POST /v1/crons/a/pause", "GET /v1/runs", "POST /runs", "GET /metrics", "GET /agentcrons"] {
+    for request in ["POST /v1/crons/a/pause", "GET /v1/runs", "POST /runs", "GET /metrics", "GET /agentcrons"]
+    {
         let of = |admission: &Admission| judge_known(admission, request, &[], socket_session(1000)).verdict;
         assert_eq!(of(&keyed), "401", "{request}");
         assert_ne!(of(&open), "200 socket", "{request}");
@@ -117,7 +118,9 @@ fn only_the_page_itself_acts_for_its_user() {
     ];
     let (keyed, open) = (http(&all_keys(), &[PAGE]), http(&[], &[PAGE]));
     for (headers, expected) in table {
-        for request in ["POST /agentcron/act", "POST /agentcron/login", "POST /agentcron/logout", "POST /agentcron/view"] {
+        for request in
+            ["POST /agentcron/act", "POST /agentcron/login", "POST /agentcron/logout", "POST /agentcron/view"]
+        {
             for admission in [tcp(&keyed), tcp(&open)] {
                 let judged = judge_known(&admission, request, headers, socket_session(1000));
                 assert_eq!(&judged.verdict[..3], expected, "{request} {headers:?}");
@@ -148,7 +151,8 @@ fn a_page_of_another_name_is_refused_before_its_session_counts() {
     // No page of another origin reads with the session of its user: credentials are never allowed.
     for admission in [tcp(&http(&all_keys(), &[PAGE])), open] {
         for origin in [PAGE, "http://localhost:3000"] {
-            let judged = judge_known(&admission, "GET /agentcron/", &[("origin", origin)], socket_session(1000));
+            let judged =
+                judge_known(&admission, "GET /agentcron/", &[("origin", origin)], socket_session(1000));
             assert!(!judged.response.contains_key("access-control-allow-credentials"), "{origin}");
         }
     }
