@@ -24,20 +24,19 @@ fn fields(site: &Site, act: PageAct) -> Vec<(&'static str, String)> {
         PageAct::Backfill => past(),
         PageAct::Cancel => vec![("run", site.run_of("goes").run_id)],
         PageAct::Retry => vec![("run", site.run_of("fails").run_id)],
-        PageAct::Replay => vec![("cron", "ends".to_owned())],
+        PageAct::Replay => vec![("cron", "ends".to_owned()), ("status", "delivered".to_owned())],
         PageAct::ResumeUrl => vec![("url", site.url_of_gone())],
         PageAct::PauseAll | PageAct::ResumeAll | PageAct::Hold | PageAct::Release => vec![],
     }
 }
 
-/// What an act changes: what was recorded of it, the crons, and what all runs and webhooks are.
+/// What an act changes: what was recorded of it, the crons, and the number of runs.
 fn state(site: &Site) -> Value {
-    let runs = site.daemon.query("SELECT run_id, phase FROM runs WHERE phase <> 'pending'", |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    });
-    let crons = site.daemon.query("SELECT name, paused_at IS NULL, skip_next FROM crons ORDER BY name", |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
-    });
+    let runs = site.daemon.query("SELECT run_id FROM runs", |row| row.get::<_, String>(0));
+    let crons =
+        site.daemon.query("SELECT name, paused_at IS NULL, skip_next FROM crons ORDER BY name", |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
+        });
     json!({ "acts": recorded(site), "runs": runs.len(), "crons": crons })
 }
 
@@ -79,12 +78,27 @@ async fn an_act_is_done_for_those_who_may_and_for_nobody_else() {
             ("a session that is over", &mut over, &[("origin", &own)], 303),
             ("a session that sees", &mut screen, &[("origin", &own)], 403),
             ("a key that sees", &mut site.stranger().await.with("x-api-key", READ), &[], 403),
-            ("a wrong key", &mut site.stranger().await.with("x-api-key", "a-wrong-key-of-somebody"), &[], 303),
+            (
+                "a wrong key",
+                &mut site.stranger().await.with("x-api-key", "a-wrong-key-of-somebody"),
+                &[],
+                303,
+            ),
             ("a page elsewhere", &mut operator.clone(), &[("origin", "https://evil.example")], 403),
             ("a page without an origin", &mut operator.clone(), &[("origin", "null")], 403),
             ("a page on another port", &mut operator.clone(), &same_site, 403),
-            ("the same, whatever it says", &mut operator.clone(), &[("origin", &own), ("sec-fetch-site", "same-site")], 403),
-            ("a link elsewhere", &mut operator.clone(), &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], 403),
+            (
+                "the same, whatever it says",
+                &mut operator.clone(),
+                &[("origin", &own), ("sec-fetch-site", "same-site")],
+                403,
+            ),
+            (
+                "a link elsewhere",
+                &mut operator.clone(),
+                &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
+                403,
+            ),
             ("another scheme of address", &mut operator.clone(), &[("origin", "http://localhost")], 403),
             ("two origins", &mut operator.clone(), &[("origin", &own), ("origin", &own)], 400),
         ];
@@ -97,7 +111,8 @@ async fn an_act_is_done_for_those_who_may_and_for_nobody_else() {
         let asked = operator.open_path(&format!("act?{body}")).await;
         assert_eq!(asked.status, 200, "{act}: {}", asked.text);
         assert_eq!(state(&site), before, "the question about {act} did it");
-        let (answered, text) = post(&mut operator, &[("origin", &own), ("sec-fetch-site", "same-origin")], &body).await;
+        let (answered, text) =
+            post(&mut operator, &[("origin", &own), ("sec-fetch-site", "same-origin")], &body).await;
         assert_eq!(answered, 303, "{act}: {text}");
         let done = recorded(&site);
         assert_eq!(done.len(), before["acts"].as_array().unwrap().len() + 1, "{act}: {done:?}");
@@ -113,7 +128,9 @@ async fn whoever_acts_with_a_key_is_recorded_by_its_name() {
     let site = Site::start(KEYS).await;
     let mut program = site.stranger().await.with("x-api-key", ACT);
     let mut holder = site.holder(ACT).await;
-    for (act, number) in [(PageAct::Pause, 1), (PageAct::Resume, 2), (PageAct::Hold, 3), (PageAct::Release, 4)] {
+    for (act, number) in
+        [(PageAct::Pause, 1), (PageAct::Resume, 2), (PageAct::Hold, 3), (PageAct::Release, 4)]
+    {
         let visitor = if number % 2 == 0 { &mut holder } else { &mut program };
         let (status, text) = post(visitor, &[], &form(&site, act)).await;
         assert_eq!(status, 303, "{act}: {text}");
@@ -174,6 +191,8 @@ async fn a_form_with_a_mistake_does_nothing() {
         ("act=resume-url&url=nonsense", 404),
         (&format!("act=pause&{many}"), 422),
         (&format!("act=cancel&run={run}"), 409),
+        // As much as the names of a thousand crons.
+        (&format!("act=pause&cron=nobody&x={}", "a".repeat(900 << 10)), 404),
     ] {
         let (answered, text) = post(&mut operator, &[], body).await;
         assert_eq!(answered, status, "{}: {text}", body.chars().take(100).collect::<String>());

@@ -15,8 +15,12 @@ async fn a_link_works_once_and_opens_a_session_that_a_logout_ends() {
         // The code is after `#`, which no browser sends: to open the page does not use it up.
         assert_eq!(visitor.open_path("login").await.status, 200);
         let response = visitor.post("login", &[("secret", &code), ("next", "crons?q=a%26b")]).await;
-        assert_eq!((response.status, &response.headers["location"]), (303, &"./crons?q=a%26b".parse().unwrap()));
-        let cookies: Vec<_> = response.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+        assert_eq!(
+            (response.status, &response.headers["location"]),
+            (303, &"./crons?q=a%26b".parse().unwrap())
+        );
+        let cookies: Vec<_> =
+            response.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
         let [cookie] = cookies.as_slice() else { panic!("{cookies:?}") };
         let attributes: Vec<_> = cookie.split("; ").skip(1).collect();
         // Without `Path` it is for the folder of the login, behind any prefix; without `Max-Age` it ends with the browser.
@@ -99,7 +103,11 @@ async fn wrong_keys_are_refused_and_soon_not_even_looked_at() {
     for number in 0..TRIES {
         let refused = visitor.log_in_with(&format!("wrong-key-of-somebody-{number}")).await;
         assert_eq!(refused.status, 401, "{}", refused.text);
-        assert!(refused.text.contains("role=\"alert\"") && !refused.text.contains("wrong-key"), "{}", refused.text);
+        assert!(
+            refused.text.contains("role=\"alert\"") && !refused.text.contains("wrong-key"),
+            "{}",
+            refused.text
+        );
     }
     for secret in ["another-wrong-key-of-somebody", ACT] {
         let limited = visitor.log_in_with(secret).await;
@@ -115,14 +123,22 @@ async fn wrong_keys_are_refused_and_soon_not_even_looked_at() {
 async fn what_a_stranger_sends_is_bounded() {
     let site = Site::start(KEYS).await;
     let mut stranger = site.stranger().await;
-    let long = "a".repeat(64 << 10);
+    let long = "a".repeat(8 << 10);
     for path in ["login", "view", "logout"] {
-        let response = stranger.post(path, &[("secret", &long), ("next", &long)]).await;
+        let response = stranger.post(path, &[("secret", &long)]).await;
         assert_eq!(response.status, 413, "{path}: {}", response.text());
         assert_eq!(response.headers["x-content-type-options"], "nosniff", "{path}");
     }
     // A place of another server, or of another kind, is only a path of ours.
-    for next in ["//evil.example/", "/\\evil.example", "https://evil.example/", "javascript:alert(1)", "\\\\evil.example", "a\r\nx-evil: 1", "\u{0}"] {
+    for next in [
+        "//evil.example/",
+        "/\\evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "\\\\evil.example",
+        "a\r\nx-evil: 1",
+        "\u{0}",
+    ] {
         let response = stranger.post("login", &[("secret", ACT), ("next", next)]).await;
         assert!(response.status == 303 || response.status == 400, "{next:?}: {}", response.status);
         assert!(!response.headers.contains_key("x-evil"), "{next:?}");
@@ -133,7 +149,7 @@ async fn what_a_stranger_sends_is_bounded() {
         }
     }
     let mut operator = site.operator().await;
-    let much = "a".repeat(3 << 20);
+    let much = "a".repeat(1 << 20);
     let response = operator.post("act", &[("act", "pause"), ("cron", "steady"), ("note", &much)]).await;
     assert_eq!(response.status, 413, "{}", response.text());
     assert!(site.daemon.json(&["acts"]).is_empty());

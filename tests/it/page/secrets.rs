@@ -24,13 +24,16 @@ async fn no_planted_secret_is_on_any_page() {
         assert!(pages.len() > 15, "{who}: {}", pages.len());
         for page in pages {
             assert_clean(&format!("{} for {who}", page.url), &page.text);
-            let is_value = who == "a stranger" && (page.text.contains("I know") || page.text.contains("stage-"));
+            let is_value =
+                who == "a stranger" && (page.text.contains("I know") || page.text.contains("stage-"));
             assert!(!is_value, "{}: {}", page.url, page.text);
         }
     }
     // A file with a mistake beside a secret is shown with its place and without its text.
     let text = std::fs::read_to_string(planted.daemon.config_path()).unwrap();
-    planted.daemon.write_config(&text.replace("api_key = \"$", "api_kee = \"$").replace("x-literal = \"", "x-literal = 1 \""));
+    planted.daemon.write_config(
+        &text.replace("api_key = \"$", "api_kee = \"$").replace("x-literal = \"", "x-literal = 1 \""),
+    );
     planted.daemon.wait_for_stderr("configuration has mistakes").await;
     for path in ["", "status", "crons"] {
         let page = operator.open_path(path).await;
@@ -75,13 +78,16 @@ async fn what_is_kept_for_one_is_not_shown_to_another() {
     let site = Site::start(KEYS).await;
     site.daemon.json(&["pause", "steady", "--note", NOTE]);
     let client = Client::new(site.address);
-    let held = client.clone().with("x-api-key", ACT).post("/v1/webhooks/hold", &json!({ "note": NOTE })).await;
+    let held =
+        client.clone().with("x-api-key", ACT).post("/v1/webhooks/hold", &json!({ "note": NOTE })).await;
     assert_eq!(held.status, 200, "{}", held.text());
     let mut operator = site.operator().await;
     for path in ["", "status", "crons", "webhooks"] {
         assert_eq!(operator.open_path(path).await.status, 200);
         let url = operator.at(path);
-        for mut other in [site.stranger().await, site.stranger().await.with("x-api-key", "a-wrong-key-of-somebody")] {
+        for mut other in
+            [site.stranger().await, site.stranger().await.with("x-api-key", "a-wrong-key-of-somebody")]
+        {
             let response = other.send("GET", &url, &[], String::new()).await;
             assert!(response.status == 303 && !response.text().contains(NOTE), "{path}: {}", response.text());
         }

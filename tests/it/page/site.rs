@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
+use rusqlite::Connection;
 
 use crate::support::agent_server::AgentServerOnPort;
 use crate::support::configuration::{Configuration, Cron};
 use crate::support::daemon::Daemon;
 use crate::support::free_port::free_address;
+use crate::support::growing_list::PATIENCE;
 use crate::support::history::RunRecord;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
-use crate::support::span::Span;
 use crate::support::visitor::Visitor;
 
 pub(crate) const ACT: &str = "act-key-of-16-characters";
@@ -23,22 +24,22 @@ pub(crate) const KEYS: &str = "[http.keys.ops]\nkey = \"act-key-of-16-characters
                     [http.keys.screen]\nkey = \"read-key-of-16-characters\"\naccess = \"read\"\n\
                     [http.keys.ui]\nkey = \"client-key-of-16-characters\"\naccess = \"client\"";
 
-/// A cron with a name that no address may have as it is.
-pub(crate) const ODD: &str = "a b/ü?&\"<i>";
-
 pub(crate) struct Site {
     pub(crate) server: AgentServerOnPort,
     receivers: LoopbackServer,
     pub(crate) daemon: Daemon,
     pub(crate) address: SocketAddr,
     http: String,
-    span: Span,
 }
 
 impl Site {
     /// Starts a daemon with these lines in `[http]` and waits until all has happened.
     pub(crate) async fn start(http: &str) -> Self {
         let site = Self::prepare(http);
+        site.daemon.wait_for_stderr("daemon ready").await;
+        for cron in ["ends", "fails", "gone", "goes"] {
+            site.daemon.json(&["trigger", cron]);
+        }
         site.daemon.wait_for_history("runs of every kind", has_all).await;
         site.daemon
             .wait_until("the webhooks", || {
@@ -46,6 +47,10 @@ impl Site {
                 all.len() == 3 && all.iter().all(|(_, attempts)| *attempts > 0)
             })
             .await;
+        // What is on record from here on was done by the test.
+        let database = Connection::open(site.daemon.database()).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        database.execute("DELETE FROM acts", []).unwrap();
         site
     }
 
@@ -57,14 +62,13 @@ impl Site {
             .fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "come later"));
         let receivers = LoopbackServer::start(0, |listener| serve_router(listener, receivers));
         let address = free_address();
-        let span = Span::once();
-        let daemon = Daemon::start(&configuration(&server.url(), &receivers, &span, address, http));
-        Self { server, receivers, daemon, address, http: http.to_owned(), span }
+        let daemon = Daemon::start(&configuration(&server.url(), &receivers, address, http));
+        Self { server, receivers, daemon, address, http: http.to_owned() }
     }
 
     /// Replaces the lines in `[http]`; the crons stay.
     pub(crate) fn write_http(&self, http: &str) {
-        let configuration = configuration(&self.server.url(), &self.receivers, &self.span, self.address, http);
+        let configuration = configuration(&self.server.url(), &self.receivers, self.address, http);
         self.daemon.write_config(&configuration);
     }
 
@@ -109,22 +113,16 @@ fn has_all(runs: &[RunRecord]) -> bool {
     goes && ["ends", "fails", "gone"].into_iter().all(ended)
 }
 
-fn configuration(
-    server: &str,
-    receivers: &LoopbackServer,
-    span: &Span,
-    address: SocketAddr,
-    http: &str,
-) -> Configuration {
+fn configuration(server: &str, receivers: &LoopbackServer, address: SocketAddr, http: &str) -> Configuration {
     let receiver = |path: &str| format!("http://{}/{path}", receivers.address());
-    let daily = "schedule = \"0 9 * * *\"\ntimezone = \"Europe/Berlin\"";
+    // They run when they are told to.
+    let rare = |name| Cron::bare(name).with("schedule = \"0 9 29 2 *\"");
     Configuration::new(server).http(&format!("listen = \"{address}\"")).http(http).crons([
-        Cron::new("ends", span).says("a word of the reader").webhook(&receiver("ok")),
-        Cron::new("fails", span).says("boom").webhook(&receiver("later")),
-        Cron::new("gone", span).webhook(&receiver("gone")),
-        Cron::new("goes", span).says("sleep 600"),
-        Cron::bare("steady").with(daily),
-        Cron::bare(&serde_json::to_string(ODD).unwrap()).with(daily),
+        rare("ends").says("a word of the reader").webhook(&receiver("ok")),
+        rare("fails").says("boom").webhook(&receiver("later")),
+        rare("gone").webhook(&receiver("gone")),
+        rare("goes").says("sleep 600"),
+        Cron::bare("steady").with("schedule = \"0 9 * * *\"\ntimezone = \"Europe/Berlin\""),
     ])
 }
 

@@ -50,7 +50,12 @@ impl Html {
             } else if !inside.starts_with('!') {
                 let (name, attributes) = inside.split_once(char::is_whitespace).unwrap_or((inside, ""));
                 let attributes = read_attributes(attributes, what);
-                nodes.push(Node { name: name.to_owned(), attributes, text: String::new(), end: nodes.len() + 1 });
+                nodes.push(Node {
+                    name: name.to_owned(),
+                    attributes,
+                    text: String::new(),
+                    end: nodes.len() + 1,
+                });
                 if !VOID.contains(&name) {
                     open.push(nodes.len() - 1);
                 }
@@ -180,12 +185,27 @@ fn beginning(text: &str) -> String {
 fn a_document_is_read_with_its_elements_attributes_and_text() {
     let text = "<!DOCTYPE html><html><body a=\"x > &quot;y&quot;\" b><p>1 &lt; <b>2</b></p><input name=\"n\"><i>3</i></body></html>";
     let html = Html::read(text, "a test");
-    assert_eq!(html.elements().map(Element::name).collect::<Vec<_>>(), ["html", "body", "p", "b", "input", "i"]);
+    assert_eq!(
+        html.elements().map(Element::name).collect::<Vec<_>>(),
+        ["html", "body", "p", "b", "input", "i"]
+    );
     let body = html.all("body").next().unwrap();
-    assert_eq!((body.attribute("a"), body.attribute("b"), body.attribute("c")), (Some("x > \"y\""), Some(""), None));
+    assert_eq!(
+        (body.attribute("a"), body.attribute("b"), body.attribute("c")),
+        (Some("x > \"y\""), Some(""), None)
+    );
     assert_eq!(html.all("p").map(Element::text).collect::<Vec<_>>(), ["1 < 2"]);
     assert_eq!(body.inside().count(), 4);
-    for broken in ["<p>", "<p></b>", "</p>", "<p a=x></p>", "<p>a & b</p>", "<p", "<p a=\"1\" a=\"2\"></p>", "<p a='1'></p>"] {
+    for broken in [
+        "<p>",
+        "<p></b>",
+        "</p>",
+        "<p a=x></p>",
+        "<p>a & b</p>",
+        "<p",
+        "<p a=\"1\" a=\"2\"></p>",
+        "<p a='1'></p>",
+    ] {
         assert!(std::panic::catch_unwind(|| Html::read(broken, "a broken test")).is_err(), "{broken}");
     }
 }

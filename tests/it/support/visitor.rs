@@ -98,7 +98,8 @@ impl Visitor {
     ) -> ClientResponse {
         let mut client = self.client.clone().with("content-type", FORM);
         if !self.cookies.is_empty() {
-            let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<_> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             client = client.with("cookie", &cookies.join("; "));
         }
         client = headers.iter().fold(client, |client, (name, value)| client.with(name, value));
@@ -145,17 +146,20 @@ impl Visitor {
         let html = page.html();
         let has_button = |form: &Element<'_>| form.inside().any(|inside| is_button(inside, button));
         let form = html.all("form").find(has_button);
-        let form = form.unwrap_or_else(|| panic!("{}: no button {button:?} in {}", page.url, page.shown_text()));
+        let form =
+            form.unwrap_or_else(|| panic!("{}: no button {button:?} in {}", page.url, page.shown_text()));
         let pressed = form.inside().find(|inside| is_button(*inside, button)).unwrap();
         let mut fields = fields_of(form);
         for (name, value) in filled {
             let field = fields.iter_mut().find(|(found, _)| found == name);
-            field.unwrap_or_else(|| panic!("{}: no field {name} for {button:?}", page.url)).1 = (*value).to_owned();
+            field.unwrap_or_else(|| panic!("{}: no field {name} for {button:?}", page.url)).1 =
+                (*value).to_owned();
         }
         if let Some(name) = pressed.attribute("name") {
             fields.push((name.to_owned(), pressed.attribute("value").unwrap_or_default().to_owned()));
         }
-        let of = |own: &str, of_form: &str| pressed.attribute(own).or(form.attribute(of_form)).map(str::to_owned);
+        let of =
+            |own: &str, of_form: &str| pressed.attribute(own).or(form.attribute(of_form)).map(str::to_owned);
         let mut url = page.url.join(&of("formaction", "action").unwrap_or_default()).unwrap();
         let body = Serializer::new(String::new()).extend_pairs(fields).finish();
         if of("formmethod", "method").as_deref() != Some("post") {
