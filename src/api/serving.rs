@@ -149,7 +149,8 @@ async fn respond(
     if caller == Caller::Stranger {
         parts.extensions.insert(caller);
         parts.extensions.insert(peer);
-        return Ok(cors.response(of_stranger(&endpoint.router, parts, body).await));
+        let response = of_stranger(&endpoint.router, parts, body).await;
+        return Ok(cors.response(response.unwrap_or_else(refused)));
     }
     let Ok(in_progress) = place.accept() else {
         let message = "too many requests are in progress; try again later".to_owned();
@@ -174,17 +175,15 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
 
 /// Returns the router's response to a stranger: to a probe, or at the entrance of the web page. Of its body as much is read as a
 /// login has. The connection remains one of a stranger, so it takes no place of a client with a key, has as little time, and ends.
-async fn of_stranger(router: &Router, parts: Parts, body: Incoming) -> Response {
+async fn of_stranger(router: &Router, parts: Parts, body: Incoming) -> Result<Response, ErrorResponse> {
     let body = match Limited::new(body, LOGIN_BYTES_MAX).collect().await {
         Ok(body) => Body::from(body.to_bytes()),
-        Err(_) => {
-            return ErrorResponse::too_large("the body is too large, or did not arrive").into_response();
-        }
+        Err(_) => return Err(ErrorResponse::too_large("the body is too large, or did not arrive")),
     };
     match router.clone().oneshot(Request::from_parts(parts, body)).await {
         Ok(mut response) => {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            response
+            Ok(response)
         }
         Err(never) => match never {},
     }

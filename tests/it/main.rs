@@ -35,6 +35,7 @@ mod mistakes;
 mod night;
 mod openapi;
 mod outage;
+mod page;
 mod planted;
 mod policies;
 mod policy_urls;

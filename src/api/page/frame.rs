@@ -10,6 +10,7 @@ use super::visit::{Theme, Visit, ZoneChoice};
 use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{Attention, StatusReport};
 use crate::domain::access::Caller;
+use crate::domain::printable::on_one_line;
 use crate::present::times;
 use crate::store::Topic;
 
@@ -65,9 +66,10 @@ impl Visit {
             Err(error) => return self.failed(error),
         };
         let needs = status.attention.iter().filter(|one| one.needs_person).count();
+        let called = on_one_line(&content.title);
         let title = match needs {
-            0 => format!("{} · agentcron", content.title),
-            needs => format!("✕{needs} · {} · agentcron", content.title),
+            0 => format!("{called} · agentcron"),
+            needs => format!("✕{needs} · {called} · agentcron"),
         };
         let main = self.main(&content, &title, &status);
         if self.is_part {
@@ -154,11 +156,13 @@ impl Visit {
 
     /// Returns where the same is to be had for a program.
     fn same_as(&self, content: &Content) -> Markup {
+        // A browser cannot show a key, and its session does not count there.
+        let json = content.json.as_ref().filter(|_| !self.api.access.now().has_keys());
         html! {
-            @if content.json.is_some() || content.command.is_some() {
+            @if json.is_some() || content.command.is_some() {
                 footer {
                     @if let Some(command) = &content.command { (self.command(command)) }
-                    @if let Some(json) = &content.json { a href={ (self.up) "../v1/" (json) } { "as JSON" } }
+                    @if let Some(json) = json { a href={ (self.up) "../v1/" (json) } { "as JSON" } }
                 }
             }
         }

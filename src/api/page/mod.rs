@@ -23,6 +23,7 @@ mod visit;
 mod webhooks;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::map_response;
@@ -32,6 +33,7 @@ use axum::routing::{any, get, post};
 use super::Api;
 use super::error_response::ErrorResponse;
 use super::v1;
+use crate::domain::bounds::FORM_BYTES_MAX;
 
 pub use kept::Kept;
 pub use sessions::Sessions;
@@ -120,6 +122,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/agentcron/static/{file}", get(assets::asset))
         .route("/agentcron/{*rest}", any(nowhere))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(map_response(async |response| with_headers(response)))
 }
 

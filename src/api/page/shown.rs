@@ -9,7 +9,7 @@ use super::visit::{Visit, ZoneChoice};
 use crate::api::wire::{Run, RunWebhook, Time};
 use crate::domain::calendar::zone_named;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::printable::on_one_line;
+use crate::domain::printable::{is_unprintable, on_one_line};
 use crate::domain::run::{Phase, Status};
 use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, webhooks};
 
@@ -260,8 +260,38 @@ pub(super) fn act_link(up: &str, act: &str, fields: &[(&str, &str)], label: &str
 /// Returns a word of a command, quoted for a shell if that is needed.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.,:/@".contains(char);
+    if word.contains(is_unprintable) {
+        return format!("$'{}'", word.chars().map(in_dollar_quotes).collect::<String>());
+    }
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Returns a character as bash and zsh read it between `$'` and `'`, so that what is copied is what is seen.
+fn in_dollar_quotes(char: char) -> String {
+    match char {
+        '\'' | '\\' => format!("\\{char}"),
+        char if is_unprintable(char) => format!("\\U{:08x}", u32::from(char)),
+        char => char.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_command_is_quoted_so_that_a_shell_reads_what_is_seen() {
+        for (word, expected) in [
+            ("daily-digest", "daily-digest"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's; rm -rf /", "'it'\\''s; rm -rf /'"),
+            ("a\n\u{202e}'\\", "$'a\\U0000000a\\U0000202e\\'\\\\'"),
+        ] {
+            assert_eq!(quoted(word), expected, "{word:?}");
+        }
     }
 }

@@ -222,7 +222,8 @@ impl Visit {
 /// Leads to a page below the folder of all pages, wherever that is. `from` is the path of the request.
 pub(super) fn to_page(from: &Uri, next: &str) -> Redirect {
     // Whatever it begins with, it stays a path below the folder.
-    let next = next.trim_start_matches(['/', '\\']);
+    // What no header may have is no path of ours.
+    let next = if next.contains(char::is_control) { "" } else { next.trim_start_matches(['/', '\\']) };
     Redirect::to(&format!("./{}{next}", way_up(from.path())))
 }
 
