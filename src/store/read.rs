@@ -5,6 +5,7 @@
 //! shrinking.
 
 mod acts;
+mod beside;
 mod changes;
 mod crons;
 mod delivery_mode;
@@ -15,6 +16,7 @@ mod history;
 mod measures;
 mod overview;
 mod positions;
+mod receivers;
 mod recent;
 mod records;
 mod report;
@@ -40,6 +42,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use acts::ActFilter;
+pub use beside::{DefinitionInShort, LastGoodRun, RunBeside, RunInput};
 pub use changes::{RunWatch, WatchUntil};
 pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;
@@ -51,6 +54,7 @@ pub use measures::{CronMeasures, CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;
+pub use receivers::{LastAnswer, ReceiverNow, Receivers};
 pub use recent::{Failures, Recent, Version};
 pub use records::CronRecord;
 pub use report::{ReceiverTally, ReportSnapshot};

@@ -17,7 +17,9 @@ mod runs;
 mod sessions;
 mod shown;
 mod status;
+mod svg;
 mod try_it;
+mod values;
 mod visit;
 mod webhooks;
 
@@ -106,6 +108,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/agentcron/crons/{name}", get(cron::cron))
         .route("/agentcron/runs", get(runs::runs))
         .route("/agentcron/runs/{run_id}", get(run::run))
+        .route("/agentcron/runs/{run_id}/{what}", get(run::raw))
         .route("/agentcron/webhooks", get(webhooks::webhooks))
         .route("/agentcron/webhooks/{delivery_id}", get(webhooks::webhook))
         .route("/agentcron/find", get(runs::find))
