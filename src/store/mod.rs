@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
 //! and never write SQL. Each operation is one transaction.
 
+mod accounting;
 mod acts;
 mod api_crons;
 mod backfill;
@@ -8,6 +9,7 @@ mod backup;
 mod cancel;
 mod checkpoint;
 mod client_runs;
+mod coming;
 mod counts;
 mod cron_entries;
 mod cron_state;
@@ -86,11 +88,12 @@ pub use api_crons::{
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use backup::{BackupProgress, back_up};
 pub use cancel::{CancelEffect, CancelledRun};
+pub use coming::ComingByHour;
 pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
-pub use delivery_mode::DeliveryModeChange;
+pub use delivery_mode::{DeliveryModeChange, Discard};
 pub use delivery_queue::Admission;
 pub use erase::Emptied;
 pub use error::StoreError;

@@ -1,6 +1,6 @@
-//! Drawings, made of values and nothing else. What a drawing shows is beside it in words, so it is hidden from those who have
-//! pages read to them.
+//! Drawings: pure functions from what is to be seen to SVG. Each has a text for those who do not see it: its own, or one beside it.
 
 pub(super) mod phases;
 pub(super) mod scale;
+pub(super) mod strip;
 pub(super) mod waterfall;

@@ -18,6 +18,7 @@ mod source;
 mod table;
 mod time_arguments;
 mod watcher;
+mod wrap;
 
 pub(super) use ask::{ask, ask_again, ask_patiently, joined};
 pub(super) use attention::print_attention;
@@ -35,3 +36,4 @@ pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
 pub(super) use time_arguments::{BareTime, parse_instant, parse_occurrence};
 pub(super) use watcher::Watcher;
+pub(super) use wrap::wrapped;

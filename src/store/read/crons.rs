@@ -110,6 +110,11 @@ impl Reader {
         self.at_one_moment(heads)
     }
 
+    /// Returns the pauses of all crons of whose end there is no record, the earliest first.
+    pub fn pauses_of_all(&self) -> Result<Vec<Pause>, StoreError> {
+        self.at_one_moment(pauses_of_all::not_recorded_as_over)
+    }
+
     /// Returns the cron of this name or id, or the last one that had it and was removed; `None` if there never was one.
     pub fn cron_head(&self, name_or_id: &str) -> Result<Option<CronHead>, StoreError> {
         let sql = format!(
@@ -190,7 +195,7 @@ impl Reader {
 }
 
 /// Does what [`Reader::cron_heads`] does.
-pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
+pub(in crate::store) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
     tx.query(&format!("{HEADS} WHERE removed_at IS NULL ORDER BY name, cron_id"), (), head)
 }
 
