@@ -40,7 +40,7 @@ impl Store {
 }
 
 /// Returns the crons that fire.
-fn firing(
+pub(super) fn firing(
     tx: &Transaction<'_>,
     now: Timestamp,
 ) -> Result<Option<Vec<(crate::domain::ids::DefinitionId, String)>>, StoreError> {

@@ -21,9 +21,11 @@ mod recent;
 mod records;
 mod report;
 mod status;
+mod store_facts;
 mod strip;
 mod tables;
 mod upcoming;
+mod waiting_webhooks;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -63,7 +65,9 @@ pub use report::{ReceiverTally, ReportSnapshot};
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };
+pub use store_facts::StoreFacts;
 pub use upcoming::UpcomingRow;
+pub use waiting_webhooks::WaitingWebhooks;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 

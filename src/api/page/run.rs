@@ -140,7 +140,7 @@ fn head(visit: &Visit, run: &Run, zone: Option<&str>) -> Markup {
             @match &run.cron_name { Some(name) => (visit.cron_link(name)), None => "a client’s run" }
             " " span.dim { (id(&run.run_id)) }
         }
-        p {
+        p.sub {
             (visit.clock.day(run.scheduled_for, zone)) ", " (visit.clock.time_of_day(run.scheduled_for, zone))
             " " span.dim { (visit.clock.relative(run.scheduled_for)) }
             @if run.trigger.0.as_str() != "schedule" { " · " (run.trigger.0) }
@@ -171,7 +171,7 @@ fn neighbours(visit: &Visit, run: &Run, beside: &RunBeside, zone: Option<&str>) 
     };
     html! {
         @if let Some(cron_id) = &run.cron_id {
-            nav.pages aria-label="Other runs of its cron" {
+            nav.pages.neighbours aria-label="Other runs of its cron" {
                 @if let Some(before) = &beside.before { (link(before, "‹ before", "prev")) }
                 @if let Some(after) = &beside.after { (link(after, "after ›", "next")) }
                 @else if let Some(next) = beside.next_at { span.dim { "next " (visit.clock.time_and_relative(Time(next), zone)) } }

@@ -275,3 +275,14 @@ pub(super) fn quoted(word: &str) -> String {
 pub(super) fn copyable(id: &str) -> Markup {
     html! { code.copied data-copy=(id) title="A click copies it" { (on_one_line(id)) } }
 }
+
+/// Returns a choice among words, in which what was chosen stays even if it is none of them.
+pub(super) fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> Markup {
+    html! {
+        label { (label) select name=(name) {
+            option value="" { "any" }
+            @for word in words { option value=(word) selected[chosen == *word] { (word) } }
+            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (chosen.replace(',', ", ")) } }
+        } }
+    }
+}

@@ -38,3 +38,12 @@ pub const TRIED_INSTANTS_MAX: usize = 5;
 
 /// Crons that are named for each of them.
 pub const TRIED_BESIDE_MAX: u32 = 10;
+
+/// Webhooks that wait and are counted before they are held or released: so many are counted in a few tenths of a second.
+pub const WAITING_COUNTED_MAX: u32 = 200_000;
+
+/// Lines of the log on the page of the status.
+pub const PAGE_LOG_LINES: usize = 100;
+
+/// Attempts at a webhook that a page shows: the last ones, since a replay begins the schedule again.
+pub const PAGE_ATTEMPTS_MAX: usize = 60;
