@@ -73,3 +73,34 @@ fn advice(key: &str) -> Option<&'static str> {
         _ => Some("only [cron.NAME] tables, and [defaults] for them, are tried here; `agentcron check` reads whole files"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pasted_is_read_like_a_file_and_no_variable_is_looked_up() {
+        let text = "[defaults]\ntimezone = \"Europe/Berlin\"\n[cron.a]\nassistant_id = \"agent\"\nschedule = \"0 9 * * *\"\n\
+                    input = { key = \"${{ env.PATH }}\" }\n[cron.b]\nassistant_id = \"agent\"\nschedule = \"0 25 * * *\"\n";
+        let found = read_pasted(text);
+        let names: Vec<&str> = found.crons.iter().map(|cron| cron.name.as_str()).collect();
+        assert_eq!(names, ["a"]);
+        assert_eq!(found.crons[0].cron().unwrap().calendar.timezone(), "Europe/Berlin");
+        assert!(found.crons[0].body.contains("env.PATH"));
+        let shown: Vec<String> = found.mistakes.iter().map(ToString::to_string).collect();
+        assert!(shown[0].starts_with("pasted:9:") && shown[0].contains("hour 25"), "{shown:?}");
+    }
+
+    #[test]
+    fn whatever_is_not_about_crons_is_a_mistake_with_advice() {
+        for (text, expected) in [
+            ("schedule = \"0 9 * * *\"", "pasted:1:1: unknown key `schedule`"),
+            ("[store]\npath = \"x\"", "agentcron check"),
+            ("[cron.a", "pasted:1:"),
+        ] {
+            let shown: Vec<String> = read_pasted(text).mistakes.iter().map(ToString::to_string).collect();
+            assert!(shown.join("\n").contains(expected), "{text}: {shown:?}");
+        }
+        assert!(read_pasted("").mistakes.is_empty() && read_pasted("").crons.is_empty());
+    }
+}

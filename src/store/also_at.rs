@@ -85,7 +85,7 @@ mod tests {
     fn a_cron_fires_at_what_it_names_unless_that_is_excluded_or_beyond_its_end() {
         let fields = serde_json::json!({
             "assistant_id": "agent", "schedule": "30 2 * * *", "input": {}, "exclude": ["2026-12-24"],
-            "end": "2026-12-26T00:00:00Z",
+            "end_time": "2026-12-26T00:00:00Z",
         });
         let (installation, cron_id) = (InstallationId::default(), CronId::default());
         let identity = CronIdentity { installation, cron_id, name: "x", source: CronSource::File };

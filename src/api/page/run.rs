@@ -5,8 +5,9 @@ mod drawing;
 mod paused;
 mod timeline;
 
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::Response;
+use jiff::SignedDuration;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
@@ -14,6 +15,7 @@ use super::shown::{act_link, copyable, id, mark_of, status, text};
 use super::values;
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
+use crate::api::extract::StrictQuery;
 use crate::api::v1;
 use crate::api::wire::{Run, RunDetails, Time};
 use crate::domain::ids::RunId;
@@ -22,12 +24,19 @@ use crate::present::{counted, outages, times, with_short_ids};
 use crate::store::{Reader, RunBeside, RunInput, RunRow, Topic};
 use difference::Outputs;
 
+/// Other runs that are named.
+const MEANWHILE: usize = 8;
+/// What was scheduled within this time of a run may have been in its way.
+const AROUND: SignedDuration = SignedDuration::from_secs(30);
+
 /// What the page shows.
 struct Told {
     details: RunDetails,
     beside: RunBeside,
     outputs: Outputs,
     values: Option<Asked>,
+    /// What else ran then, the latest first.
+    meanwhile: Vec<Run>,
 }
 
 /// What was asked for, and is shown only then.
@@ -110,7 +119,22 @@ async fn read(visit: &Visit, run_id: &str) -> Result<Told, ErrorResponse> {
         Some(what) if may_see => asked(visit, run_id, &what).await?,
         _ => None,
     };
-    Ok(Told { details, beside, outputs, values })
+    let meanwhile = meanwhile(visit, &details.run).await?;
+    Ok(Told { details, beside, outputs, values, meanwhile })
+}
+
+/// Returns the query for what was scheduled around the same time.
+fn around(run: &Run) -> String {
+    let at = |offset: SignedDuration| run.scheduled_for.0.checked_add(offset).unwrap_or(run.scheduled_for.0);
+    format!("since={}&until={}", at(-AROUND), at(AROUND))
+}
+
+async fn meanwhile(visit: &Visit, run: &Run) -> Result<Vec<Run>, ErrorResponse> {
+    let query = StrictQuery::of(&format!("{}&limit={}", around(run), MEANWHILE + 1))?;
+    let mut found = v1::runs::runs(visit.viewer, State(visit.api.clone()), query).await?.0.items;
+    found.retain(|other| other.run_id != run.run_id);
+    found.truncate(MEANWHILE);
+    Ok(found)
 }
 
 fn main(visit: &Visit, told: &Told) -> Markup {
@@ -129,6 +153,7 @@ fn main(visit: &Visit, told: &Told) -> Markup {
         (values(visit, told))
         @if let Some(good) = &beside.last_good { (difference::difference(visit, run, good, outputs)) }
         (others(visit, details, zone))
+        (then(visit, run, &told.meanwhile))
         (facts(visit, told))
     }
 }
@@ -142,7 +167,7 @@ fn head(visit: &Visit, run: &Run, zone: Option<&str>) -> Markup {
         }
         p.sub {
             (visit.clock.day(run.scheduled_for, zone)) ", " (visit.clock.time_of_day(run.scheduled_for, zone))
-            " " span.dim { (visit.clock.relative(run.scheduled_for)) }
+            " · " span.dim { (visit.clock.relative(run.scheduled_for)) }
             @if run.trigger.0.as_str() != "schedule" { " · " (run.trigger.0) }
             @if run.retry > 0 { " · retry " (run.retry) }
             @if let Some(last) = run.last_scheduled_for { " · " (counted(run.occurrences, "occurrence")) ", until " (visit.clock.time(last, zone)) }
@@ -254,6 +279,24 @@ fn others(visit: &Visit, details: &RunDetails, zone: Option<&str>) -> Markup {
                 ul.lines { @for act in &details.acts { li {
                     (visit.clock.time(act.at, zone)) " " (act.did()) " " span.dim { (text(&with_short_ids(&act.by_whom()))) }
                 } } }
+            }
+        }
+    }
+}
+
+fn then(visit: &Visit, run: &Run, meanwhile: &[Run]) -> Markup {
+    html! {
+        section {
+            h2 { "What else ran then" }
+            @if meanwhile.is_empty() { p.empty { "Nothing was scheduled within half a minute of it." } }
+            @else {
+                ul.lines { @for other in meanwhile { li {
+                    a href={ (visit.up) "runs/" (other.run_id) } { (status(&other.status)) } " "
+                    @match &other.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { "client" } } " "
+                    (visit.clock.time(other.scheduled_for, None))
+                    @if let Some(took) = other.duration() { " " span.dim { "took " (times::took(took)) } }
+                } } }
+                p { a href={ (visit.up) "runs?" (around(run)) } { "all within half a minute" } }
             }
         }
     }

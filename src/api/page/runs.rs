@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::choice;
+use super::shown::{choice, text};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
@@ -26,6 +26,11 @@ const SAVED: [(&str, &str); 5] = [
 
 pub(super) async fn runs(visit: Visit) -> Response {
     match list(&visit).await {
+        // A filter that is mistaken is corrected where it is.
+        Err(error) if error.status.is_client_error() => {
+            let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (text(&error.detail)) } };
+            visit.page(Content::still(Tab::Runs, "Runs", main)).await
+        }
         Ok(page) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
@@ -52,16 +57,9 @@ async fn list(visit: &Visit) -> Result<Page<Run>, ErrorResponse> {
 }
 
 fn main(visit: &Visit, page: &Page<Run>) -> Markup {
-    let here = visit.here();
     html! {
         h1 { "Runs" }
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
-            }
-            @let today = format!("runs?failed=true&since={}", start_of_day(visit));
-            a href=(today) aria-current=[(here == today).then_some("true")] { "Went wrong today" }
-        }
+        (saved(visit))
         (filters(visit))
         @match page.items.as_slice() {
             [] => p.empty {
@@ -72,6 +70,19 @@ fn main(visit: &Visit, page: &Page<Run>) -> Markup {
             runs => div.wide { (visit.run_rows(runs, None)) },
         }
         (visit.older(page.next_cursor.as_deref(), "Newest"))
+    }
+}
+
+fn saved(visit: &Visit) -> Markup {
+    let here = visit.here();
+    html! {
+        nav.saved aria-label="Filters" {
+            @for (label, path) in SAVED {
+                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
+            }
+            @let today = format!("runs?failed=true&since={}", start_of_day(visit));
+            a href=(today) aria-current=[(here == today).then_some("true")] { "Went wrong today" }
+        }
     }
 }
 

@@ -117,7 +117,7 @@ fn daemon(visit: &Visit, told: &Told) -> Markup {
                         @if visit.may_see_values() { ": " (text(&panic.text)) }
                     }
                 }
-                dt { "This page" } dd { (visit.now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) " by its clock" }
+                dt { "Clock" } dd { (visit.now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) }
             }
         }
     }
@@ -154,20 +154,22 @@ fn configuration(visit: &Visit, status: &StatusReport) -> Markup {
                     " · " code { "agentcron check" } " reads them anew"
                 }
                 @if let Some(notice) = notice { dt { "Since" } dd { (visit.clock.time_and_relative(notice.at, None)) } }
-                @if let Some(reloaded) = reloads(visit).last() { dt { "Last reload" } dd { (text(reloaded)) } }
+                @let read = visit.api.health.reloads.last();
+                dt { "Understood" } dd {
+                    @match read.succeeded_at { Some(at) => (visit.clock.time_and_relative(Time(at), None)), None => "not since the daemon started" }
+                    @if !read.succeeded { "; the last reading had mistakes" }
+                }
+                @if let Some(reloaded) = last_reload(visit) { dt { "Last change" } dd { code { (text(&reloaded)) } } }
             }
             @if let Some(notice) = notice { @if visit.may_see_values() { pre.caret tabindex="0" { (on_lines(&notice.detail)) } } }
         }
     }
 }
 
-/// Returns what the log says of reloads of the configuration, to those who may see it.
-fn reloads(visit: &Visit) -> Vec<String> {
-    if !visit.may_see_values() {
-        return Vec::new();
-    }
-    let lines = crate::log_tail::lines().into_iter();
-    lines.filter(|line| line.contains("configuration taken up") || line.contains("configuration not taken up")).collect()
+/// Returns what the log says of the last reload that changed something, to those who may see it.
+fn last_reload(visit: &Visit) -> Option<String> {
+    let is_of_reload = |line: &String| ["configuration reloaded", "repaired and reloaded", "not reloaded"].iter().any(|said| line.contains(said));
+    crate::log_tail::lines().into_iter().rfind(|line| visit.may_see_values() && is_of_reload(line))
 }
 
 fn store(visit: &Visit, told: &Told) -> Markup {
@@ -209,7 +211,7 @@ fn webhooks(visit: &Visit, told: &Told) -> Markup {
         section {
             (head("Webhooks", is_well(status, &concerns)))
             dl.facts {
-                dt { "Are" } dd {
+                dt { "Mode" } dd {
                     @match (queue.disabled_since, &queue.mode) {
                         (Some(_), _) => "disabled in the configuration",
                         (None, DeliveryMode::Free) => "sent as they fall due",
@@ -217,7 +219,7 @@ fn webhooks(visit: &Visit, told: &Told) -> Markup {
                         (None, DeliveryMode::Released(release)) => { "released at " (release.per_second) " per second" }
                     }
                 }
-                dt { "Wait" } dd { a href={ (visit.up) "webhooks?status=pending,sending" } { (status.deliveries_waiting) } }
+                dt { "Waiting" } dd { a href={ (visit.up) "webhooks?status=pending,sending" } { (status.deliveries_waiting) } }
                 dt { "Recorded in 24 h" } dd { a href={ (visit.up) "webhooks" } { (status.deliveries_24h.to_string()) } }
                 dt { "Receivers away" } dd {
                     @if queue.receivers_away.is_empty() { "none" }
@@ -232,11 +234,11 @@ fn webhooks(visit: &Visit, told: &Told) -> Markup {
 
 fn limits() -> Markup {
     let rows = [
-        ("Connections over TCP", HTTP_CONNECTIONS_MAX.to_string()),
-        ("Bytes of a request", super::values::size(API_BODY_BYTES_MAX)),
-        ("Webhooks of a replay", REPLAY_MAX.to_string()),
-        ("Rate of a release", format!("{RELEASE_RATE_MAX} per second")),
-        ("People logged in", SESSIONS_MAX.to_string()),
+        ("TCP connections", HTTP_CONNECTIONS_MAX.to_string()),
+        ("Request body", super::values::size(API_BODY_BYTES_MAX)),
+        ("Replay at once", format!("{REPLAY_MAX} webhooks")),
+        ("Release rate", format!("{RELEASE_RATE_MAX} per second")),
+        ("Logged in", format!("{SESSIONS_MAX} browsers")),
     ];
     html! {
         section {
@@ -252,7 +254,7 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
             h2 { "Outages of the last seven days" }
             @if found.is_empty() { p.empty.good { "None." } }
             @else {
-                div.wide { table.rows {
+                div.wide { table.rows.snug {
                     thead { tr { th { "Since" } th.n { "Lasted" } th { "What" } } }
                     tbody { @for outage in found.iter().take(OUTAGES) { tr {
                         td data-label="Since" { (visit.clock.time(outage.since, None)) }

@@ -40,6 +40,8 @@ struct Asked {
     schedule: String,
     timezone: String,
     from: Timestamp,
+    /// What stands in the field, if somebody has chosen a time.
+    from_field: Option<String>,
 }
 
 pub(super) async fn try_it(visit: Visit) -> Response {
@@ -80,21 +82,23 @@ async fn expression(visit: &Visit) -> Result<Content, ErrorResponse> {
     if let Some(from) = visit.parameter("from") {
         command.push_str(&format!(" --from {}", quoted(&from)));
     }
-    let asked = Asked { schedule, timezone, from };
+    let chosen = calendar.as_ref().ok().filter(|_| visit.parameter("from").is_some());
+    let from_field = chosen.map(|calendar| from.to_zoned_datetime(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M").to_string());
+    let asked = Asked { schedule, timezone, from, from_field };
     let answer = match &calendar {
         Ok(calendar) => meaning(visit, &asked, calendar).await?,
         Err(error) => mistake(error),
     };
-    let main = html! { (ways(visit, false)) (form(visit, &asked)) (answer) (examples(visit)) };
+    let main = html! { (ways(visit, false)) (form(&asked)) (answer) (examples(visit)) };
     Ok(Content { command: Some(command), ..Content::still(Tab::Try, "Try a schedule", main) })
 }
 
-fn form(visit: &Visit, asked: &Asked) -> Markup {
+fn form(asked: &Asked) -> Markup {
     html! {
         form.filters {
             label { "Schedule" input name="schedule" value=(asked.schedule) maxlength="1024" size="26" spellcheck="false" autocomplete="off" autocapitalize="off"; }
             label { "Time zone" input name="timezone" value=(asked.timezone) maxlength="100" spellcheck="false" autocomplete="off"; }
-            label { "From, in that zone" input type="datetime-local" name="from" value=(visit.parameter("from").unwrap_or_default()); }
+            label { "From, in that zone" input type="datetime-local" name="from" value=[asked.from_field.as_deref()]; }
             button.main type="submit" { "What does it mean?" }
         }
     }
@@ -102,7 +106,9 @@ fn form(visit: &Visit, asked: &Asked) -> Markup {
 
 async fn meaning(visit: &Visit, asked: &Asked, calendar: &Calendar) -> Result<Markup, ErrorResponse> {
     let next: Vec<_> = occurrences::of_calendar(calendar, asked.from).take(SHOWN).collect();
-    let instants: Vec<Timestamp> = next.iter().take(TRIED_INSTANTS_MAX).map(|next| next.at).collect();
+    // What fired in the past is on record.
+    let coming = next.iter().filter(|_| asked.from >= visit.now);
+    let instants: Vec<Timestamp> = coming.take(TRIED_INSTANTS_MAX).map(|next| next.at).collect();
     let also = visit.api.store.also_at(instants, visit.now).await?;
     let fields: Vec<&str> = asked.schedule.split_whitespace().collect();
     Ok(html! {

@@ -7,13 +7,13 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{act_link, copyable, delivery_status, text};
+use super::shown::{act_link, copyable, delivery_status, prose, text};
 use super::values;
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::PathParameter;
 use crate::api::v1;
-use crate::api::wire::{Delivery, DeliveryDetails};
+use crate::api::wire::{Delivery, DeliveryDetails, Time};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::DeliveryId;
 use crate::present::{ID_CHARS_SHOWN, with_short_ids};
@@ -104,11 +104,13 @@ fn why(visit: &Visit, told: &Told) -> Markup {
     let delivery = &told.details.delivery;
     let away = told.queue.receivers_away.iter().find(|outage| is_of(&delivery.url, &outage.subject));
     html! {
-        @if let Some(reason) = &delivery.reason { p.why { (text(&with_short_ids(reason))) } }
-        @if let Some(waits) = &delivery.waits { p.why.attention { (text(waits)) } }
-        @else if let Some(due) = delivery.due_at { p { "The next attempt is due " (visit.clock.time_and_relative(due, None)) "." } }
-        @if let Some(outage) = away.filter(|_| !delivery.status.0.is_over()) {
-            p.why.attention { "Its receiver is away since " (visit.clock.time(crate::api::wire::Time(outage.since), None)) ": " (text(&outage.why)) }
+        @match (&delivery.waits, away.filter(|_| !delivery.status.0.is_over())) {
+            (Some(waits), Some(outage)) => p.why.attention { "It " (text(waits)) ", since " (visit.clock.time_and_relative(Time(outage.since), None)) "." },
+            (Some(waits), None) => p.why.attention { "It " (text(waits)) "." },
+            (None, _) => {
+                @if let Some(reason) = &delivery.reason { p.why { (prose(&with_short_ids(reason))) } }
+                @if let Some(due) = delivery.due_at { p { "The next attempt is due " (visit.clock.time_and_relative(due, None)) "." } }
+            },
         }
     }
 }

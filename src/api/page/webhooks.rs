@@ -15,6 +15,7 @@ use crate::api::wire::{Delivery, Page, StatusReport, Time};
 use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
+use crate::domain::printable::on_one_line;
 use crate::present::with_short_ids;
 use crate::store::{Reader, Receivers, Topic, WebhookQueue};
 
@@ -36,6 +37,11 @@ struct Told {
 
 pub(super) async fn webhooks(visit: Visit) -> Response {
     match read(&visit).await {
+        // A filter that is mistaken is corrected where it is.
+        Err(error) if error.status.is_client_error() => {
+            let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (text(&error.detail)) } };
+            visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await
+        }
         Ok(told) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
@@ -169,9 +175,11 @@ fn row(visit: &Visit, webhook: &Delivery) -> Markup {
             td.n data-label="Attempts" { (webhook.attempts_made) }
             td.url data-label="To" { (text(&webhook.url)) }
             td.why data-label="Why" {
-                (text(&with_short_ids(why)))
-                @if let Some(due) = webhook.due_at.filter(|_| webhook.held_since.is_none()) {
-                    @if !why.is_empty() { "; " } "next attempt " (visit.clock.relative(due))
+                span.clamped title=(on_one_line(why)) {
+                    @if let Some(due) = webhook.due_at.filter(|due| due.0 > visit.now && webhook.held_since.is_none()) {
+                        "next attempt " (visit.clock.relative(due)) @if !why.is_empty() { "; " }
+                    }
+                    (text(&with_short_ids(why)))
                 }
             }
         }

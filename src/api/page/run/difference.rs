@@ -25,7 +25,7 @@ pub(super) fn difference(visit: &Visit, run: &Run, good: &LastGoodRun, outputs: 
         section {
             h2 { "Beside the last good run before it" }
             div.wide { table.beside {
-                thead { tr { th {} th { "This run" } th { a href={ (visit.up) "runs/" (last.run_id) } { (visit.clock.time(Time(good.row.run.scheduled_for), None)) } } } }
+                thead { tr { td {} th { "This run" } th { a href={ (visit.up) "runs/" (last.run_id) } { (visit.clock.time(Time(good.row.run.scheduled_for), None)) } } } }
                 tbody {
                     tr { th scope="row" { "Ended as" } td { (status(&run.status)) } td { (status(&last.status)) } }
                     tr { th scope="row" { "Took" } td { (took(run)) @if let Some(more) = longer(run, &last) { " " span.dim { (more) } } } td { (took(&last)) } }
@@ -110,8 +110,8 @@ mod tests {
         let last = json!({ "same": 1, "count": 3, "messages": [1], "list": [2], "gone": 1, "text": "y" });
         let expected = [
             ("count", "is 5 instead of 3"),
-            ("list", "is another"),
             ("messages", "has 2 items instead of 1"),
+            ("list", "is another"),
             ("text", "is another text"),
             ("new", "is new"),
             ("gone", "is gone"),

@@ -99,7 +99,7 @@ fn offset_text(offset: SignedDuration) -> String {
         1..1000 => (milliseconds, "ms", 0, ""),
         1000..60_000 => (milliseconds / 1000, "s", milliseconds % 1000, "ms"),
         60_000..3_600_000 => (milliseconds / 60_000, "min", milliseconds / 1000 % 60, "s"),
-        3_600_000..172_800_000 => (milliseconds / 3_600_000, "h", milliseconds / 60_000 % 60, "min"),
+        3_600_000..86_400_000 => (milliseconds / 3_600_000, "h", milliseconds / 60_000 % 60, "min"),
         _ => (milliseconds / 86_400_000, "d", milliseconds / 3_600_000 % 24, "h"),
     };
     if rest == 0 { format!("+{whole} {unit}") } else { format!("+{whole} {unit} {rest} {below}") }

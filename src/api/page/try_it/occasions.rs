@@ -29,8 +29,8 @@ impl Occasions<'_> {
         html! {
             @if self.next.is_empty() { p.empty { "Nothing more: it never fires after that." } }
             @else {
-                div.wide { table.rows {
-                    thead { tr { th { "Time, in " (text(self.zone)) } th { "In" } @if !self.also.is_empty() { th { "What else fires then" } } th { "Note" } } }
+                div.wide { table.rows.snug {
+                    thead { tr { th { "Time, in " (text(self.zone)) } th { "From now" } @if !self.also.is_empty() { th { "What else fires then" } } th { "Note" } } }
                     tbody { @for (place, next) in self.next.iter().enumerate() { (self.row(place, next)) } }
                 } }
             }
@@ -42,7 +42,7 @@ impl Occasions<'_> {
         html! {
             tr {
                 td data-label="Time" { time datetime=(next.at) title=(times::local_with_day(next.at, &self.visit.clock.mine)) { (times::local_with_day(next.at, &zone)) } }
-                td data-label="In" { (self.visit.clock.relative(Time(next.at))) }
+                td data-label="From now" { (self.visit.clock.relative(Time(next.at))) }
                 @if !self.also.is_empty() { td data-label="What else fires then" { @if let Some(also) = self.also.get(place) { (self.others(also)) } } }
                 td.why data-label="Note" { @if let Some(note) = &next.note { span.note { (text(note)) } } }
             }

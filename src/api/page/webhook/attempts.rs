@@ -32,12 +32,12 @@ pub(super) fn attempts(visit: &Visit, details: &DeliveryDetails) -> Markup {
             @if all.is_empty() { p.empty { "None was made yet." } }
             @else {
                 @if left_out > 0 { p.dim { "The first " (left_out) " are left out." } }
-                ol.attempts { @for attempt in all.iter().skip(left_out) { li {
+                ol.attempts { @for (place, attempt) in all.iter().enumerate().skip(left_out) { li {
                     span { b { (attempt.attempt) } " " (visit.clock.time_to_the_millisecond(attempt.started_at, None))
                         " " span.dim { "+" (times::took(attempt.started_at.0.duration_since(first).max(SignedDuration::ZERO))) } }
                     (phases(&parts(attempt), longest))
                     (came_to(attempt))
-                    (told(attempt))
+                    (told(attempt, all.get(place.wrapping_sub(1)).filter(|_| place > left_out)))
                 } } }
                 p.dim.legend {
                     @for (class, name) in PARTS {
@@ -63,15 +63,18 @@ fn came_to(attempt: &Attempt) -> Markup {
     }
 }
 
-/// Returns the phases in words, what went wrong, and the beginning of what was answered.
-fn told(attempt: &Attempt) -> Markup {
+/// Returns the phases in words, what went wrong, and the beginning of what was answered, unless that is as it was before.
+fn told(attempt: &Attempt, before: Option<&Attempt>) -> Markup {
     let phases = webhooks::phases_text(&attempt.phases());
+    let answer = attempt.answer.as_ref().filter(|answer| !answer.is_empty());
+    let is_same = before.is_some_and(|before| before.answer == attempt.answer && before.detail == attempt.detail);
     html! {
         p.said {
             span.dim { @if let Some(address) = &attempt.address { (text(address)) @if !phases.is_empty() { ": " } } (phases) }
             @if let Some(detail) = &attempt.detail { @if !phases.is_empty() || attempt.address.is_some() { br; } (text(detail)) }
+            @if is_same && answer.is_some() { span.dim { ", with the same answer" } }
         }
-        @if let Some(answer) = attempt.answer.as_ref().filter(|answer| !answer.is_empty()) { pre tabindex="0" aria-label="The beginning of the answer" { (on_lines(answer)) } }
+        @if let Some(answer) = answer.filter(|_| !is_same) { pre tabindex="0" aria-label="The beginning of the answer" { (on_lines(answer)) } }
     }
 }
 

@@ -15,6 +15,9 @@ use crate::present::{counted, times, webhooks};
 use crate::store::{LastAnswer, ReceiverNow, Receivers, WebhookQueue};
 use crate::webhook::{is_of, redacted};
 
+/// URLs of a receiver that are away and are named.
+const AWAY_NAMED: usize = 3;
+
 pub(super) fn receivers(visit: &Visit, found: &Receivers, queue: &WebhookQueue) -> Markup {
     let probes = visit.api.health.outages.probes();
     html! {
@@ -22,11 +25,8 @@ pub(super) fn receivers(visit: &Visit, found: &Receivers, queue: &WebhookQueue) 
             h2 { "Receivers" }
             @if found.listed.is_empty() { p.empty { "No webhook waits, and none was recorded in the last 24 hours." } }
             @else {
-                div.wide { table.rows data-list="receivers" {
-                    thead { tr {
-                        th { "Receiver" } th { "State" } th.n { "Waiting" } th.n { "Oldest" } th { "Recorded in 24 h" }
-                        th.n { "Answers in" } th { "Last answer" } th { span.dim { "" } }
-                    } }
+                div.wide { table.rows.receivers data-list="receivers" {
+                    thead { tr { th { "Receiver" } th { "State" } th { "Waiting" } th { "Recorded in 24 h" } th { "Last answer" } td {} } }
                     tbody { @for (place, one) in found.listed.iter().enumerate() { (row(visit, place, one, queue, &probes)) } }
                 } }
                 @if found.left_out > 0 { p.dim { "and " (counted(found.left_out as u64, "receiver")) " more with less" } }
@@ -44,18 +44,20 @@ fn row(
     probes: &HashMap<String, Timestamp>,
 ) -> Markup {
     let shown = redacted(&one.url);
-    let away = queue.receivers_away.iter().find(|outage| is_of(&one.url, &outage.subject));
-    let probe = away.and_then(|outage| probes.get(&outage.subject)).copied();
+    let shown = shown.trim_end_matches('/');
+    let is_here = |outage: &&Outage| is_of(&one.url, &outage.subject) || outage.subject.starts_with(shown);
+    let away: Vec<&Outage> = queue.receivers_away.iter().filter(is_here).collect();
     html! {
         tr id={ "receiver-" (place) } {
-            td.url data-label="Receiver" { a href=(listed(&shown, None)) { (text(&shown)) } @if one.of_clients { " " span.dim { "chosen by clients" } } }
-            td data-label="State" { span { (state(visit, one, away, probe)) } }
-            td.n data-label="Waiting" { @if one.waiting > 0 { a href=(listed(&shown, Some("pending,sending"))) { (one.waiting) } } @else { span.dim { "–" } } }
-            td.n data-label="Oldest" { @if let Some(oldest) = one.oldest { (visit.clock.relative(Time(oldest))) } }
-            td data-label="Recorded in 24 h" { span { (recorded(&shown, one)) } }
-            td.n data-label="Answers in" { (answers_in(one)) }
-            td data-label="Last answer" { @if let Some(last) = &one.last { span { (answer(visit, last)) } } }
-            td { @if visit.may_act { (acts(visit, one, &shown)) } }
+            td.url data-label="Receiver" { a href=(listed(shown, None)) { (text(shown)) } @if one.of_clients { " " span.dim { "chosen by clients" } } }
+            td data-label="State" { span { (state(visit, one, shown, &away, probes)) } }
+            td data-label="Waiting" { span {
+                @if one.waiting > 0 { a href=(listed(shown, Some("pending,sending"))) { (one.waiting) } } @else { span.dim { "none" } }
+                @if let Some(oldest) = one.oldest { span.dim.under { "oldest " (visit.clock.relative(Time(oldest))) } }
+            } }
+            td data-label="Recorded in 24 h" { span { (recorded(shown, one)) } }
+            td data-label="Last answer" { span { @if let Some(last) = &one.last { (answer(visit, last)) } (answers_in(one)) } }
+            td { @if visit.may_act { (acts(visit, one, shown)) } }
         }
     }
 }
@@ -68,19 +70,31 @@ fn listed(shown: &str, status: Option<&str>) -> String {
     format!("webhooks?{}", query.finish())
 }
 
-fn state(visit: &Visit, one: &ReceiverNow, away: Option<&Outage>, probe: Option<Timestamp>) -> Markup {
+fn state(
+    visit: &Visit,
+    one: &ReceiverNow,
+    shown: &str,
+    away: &[&Outage],
+    probes: &HashMap<String, Timestamp>,
+) -> Markup {
     let mark = |class: &str, mark: &str, word: &str| {
         html! { span class={ "state " (class) } { span.mark aria-hidden="true" { (mark) } (word) } }
     };
+    let part = |outage: &Outage| outage.subject.strip_prefix(shown).filter(|part| !part.is_empty()).map(str::to_owned);
     html! {
-        @match (away, &one.last) {
-            (Some(outage), _) => {
-                (mark("bad", "✕", "away")) " since " (visit.clock.time(Time(outage.since), None))
-                @if let Some(probe) = probe { span.dim.under { "next attempt " (visit.clock.relative(Time(probe))) ", the others wait for it" } }
+        @for outage in away.iter().take(AWAY_NAMED) {
+            span.line {
+                (mark("bad", "✕", "away")) @if let Some(part) = part(outage) { " " (text(&part)) } " since " (visit.clock.time(Time(outage.since), None))
+                @if let Some(probe) = probes.get(&outage.subject) { span.dim.under { "next attempt " (visit.clock.relative(Time(*probe))) "; the others wait for it" } }
             }
-            (None, Some(last)) if !is_good(last) => (mark("attention", "!", "last attempt failed")),
-            (None, Some(_)) => (mark("good", "✓", "well")),
-            (None, None) => span.dim { "not heard of lately" },
+        }
+        @if away.len() > AWAY_NAMED { span.dim { "and " (away.len() - AWAY_NAMED) " more" } }
+        @if away.is_empty() {
+            @match &one.last {
+                Some(last) if !is_good(last) => (mark("attention", "!", "last attempt failed")),
+                Some(_) => (mark("good", "✓", "well")),
+                None => span.dim { "not heard of lately" },
+            }
         }
     }
 }
@@ -104,12 +118,10 @@ fn recorded(shown: &str, one: &ReceiverNow) -> Markup {
     }
 }
 
-fn answers_in(one: &ReceiverNow) -> String {
+fn answers_in(one: &ReceiverNow) -> Markup {
     let text = |percent| one.took(percent).and_then(|took| SignedDuration::try_from(took).ok()).map(times::took);
-    match (text(50), text(95)) {
-        (Some(half), Some(most)) if half == most => half,
-        (Some(half), Some(most)) => format!("{half}, 95 % {most}"),
-        _ => String::new(),
+    html! {
+        @if let (Some(half), Some(most)) = (text(50), text(95)) { span.dim.under { "half within " (half) ", 95 % within " (most) } }
     }
 }
 

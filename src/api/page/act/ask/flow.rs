@@ -69,12 +69,13 @@ fn consequence(visit: &Visit, waiting: &WaitingWebhooks, rate: Option<u32>, hour
             ul.named {
                 @if let Some(oldest) = waiting.oldest { li { "The oldest was recorded " (visit.clock.time_and_relative(Time(oldest), None)) "; they are for " (counted(waiting.receivers, "receiver")) "." } }
                 @if let Some(hours) = hours { li { b { (waiting.older) } " are older than " (hours) " h: they are given up, and stay on record as suppressed." } }
-                li {
+                @if left == 0 { li { "None is left to send." } }
+                @else { li {
                     b { (left) } @match rate {
                         Some(rate) => { " are sent at " (rate) " per second, which takes about " (times::took(lasts(left, rate))) " if all are due." }
                         None => " are sent as they fall due, at once if they are due already.",
                     }
-                }
+                } }
             }
         }
     }
