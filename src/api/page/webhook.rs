@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{act_link, copyable, delivery_status, prose, text};
+use super::shown::{act_link, copyable, delivery_status, prose, quoted, text};
 use super::values;
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
@@ -117,6 +117,7 @@ fn why(visit: &Visit, told: &Told) -> Markup {
 
 fn acts(visit: &Visit, told: &Told) -> Markup {
     let (delivery, here) = (&told.details.delivery, visit.here());
+    let doctor = delivery.cron_name.as_ref().filter(|_| delivery.status.0 != DeliveryStatus::Delivered);
     let is_suspended = told.queue.suspended.iter().any(|one| redacted(&one.url) == delivery.url);
     html! {
         @if visit.may_act {
@@ -126,6 +127,7 @@ fn acts(visit: &Visit, told: &Told) -> Markup {
                 @if delivery.status.0 == DeliveryStatus::Failed { (act_link(&visit.up, "replay", &[("url", delivery.url.trim_end_matches("?…")), ("status", "failed"), ("next", &here)], "Send all again that failed there")) }
             }
         }
+        @if let Some(cron) = doctor { p.dim { "What is wrong with its receiver, step by step: " (visit.command(&format!("agentcron webhook doctor --cron {}", quoted(cron)))) } }
     }
 }
 
