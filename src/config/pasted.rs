@@ -39,7 +39,10 @@ pub fn read_pasted(text: &str) -> Pasted {
         match reader.spawn_scoped(scope, || read(&source)) {
             Ok(reading) => reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(error) => {
-                let mistake = ConfigError::of_file(Path::new(PASTED), format!("cannot start a thread to read it: {error}"));
+                let mistake = ConfigError::of_file(
+                    Path::new(PASTED),
+                    format!("cannot start a thread to read it: {error}"),
+                );
                 Pasted { mistakes: vec![mistake], ..Pasted::default() }
             }
         }
@@ -70,7 +73,9 @@ fn crons(
 fn advice(key: &str) -> Option<&'static str> {
     match key {
         "schedule" | "assistant_id" | "timezone" | "input" => Some("write [cron.NAME] above it"),
-        _ => Some("only [cron.NAME] tables, and [defaults] for them, are tried here; `agentcron check` reads whole files"),
+        _ => Some(
+            "only [cron.NAME] tables, and [defaults] for them, are tried here; `agentcron check` reads whole files",
+        ),
     }
 }
 

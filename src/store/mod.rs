@@ -115,7 +115,13 @@ pub use notices::{NewNotice, NoticeKind};
 pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
-    ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing, CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, LostWebhooks, Measures, Mentions, News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot, RunDetails, RunFilter, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow, Version, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state, DefinitionInShort, LastAnswer, LastGoodRun, ReceiverNow, Receivers, RunBeside, RunInput, StoreFacts, WaitingWebhooks,
+    ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
+    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
+    DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, LastAnswer,
+    LastGoodRun, LostWebhooks, Measures, Mentions, News, Notice, Overview, PageCursor, QueuedWebhooks,
+    Reader, ReceiverNow, ReceiverTally, Receivers, Recent, ReportSnapshot, RunBeside, RunDetails, RunFilter,
+    RunInput, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow,
+    Version, WaitingWebhooks, WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -20,7 +20,10 @@ pub(super) fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Timesta
 
 impl Visit {
     /// Returns these parameters as instants, so far as they are given.
-    pub(super) fn instants(&self, names: &[&'static str]) -> Result<Vec<(&'static str, String)>, ErrorResponse> {
+    pub(super) fn instants(
+        &self,
+        names: &[&'static str],
+    ) -> Result<Vec<(&'static str, String)>, ErrorResponse> {
         let zone = self.clock.zone();
         let given = names.iter().filter_map(|name| Some((*name, self.parameter(name)?)));
         given.map(|(name, text)| Ok((name, instant(name, &text, &zone)?.to_string()))).collect()

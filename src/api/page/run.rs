@@ -73,14 +73,17 @@ pub(super) async fn run(visit: Visit, Path(run_id): Path<String>) -> Response {
 /// Returns the whole input or output of a run, to be kept as a file.
 pub(super) async fn raw(visit: Visit, Path((run_id, what)): Path<(String, String)>) -> Response {
     match raw_values(&visit, &run_id, &what).await {
-        Ok(text) => values::file(&format!("{what}-{}.json", run_id.get(..8).unwrap_or("run")), text.into_bytes()),
+        Ok(text) => {
+            values::file(&format!("{what}-{}.json", run_id.get(..8).unwrap_or("run")), text.into_bytes())
+        }
         Err(error) => visit.failed(error),
     }
 }
 
 async fn raw_values(visit: &Visit, run_id: &str, what: &str) -> Result<String, ErrorResponse> {
     visit.demand_values()?;
-    let run_id = visit.id_of_run(run_id).await.ok_or_else(|| ErrorResponse::not_found("there is no such run"))?;
+    let run_id =
+        visit.id_of_run(run_id).await.ok_or_else(|| ErrorResponse::not_found("there is no such run"))?;
     let found = match asked(visit, run_id, what).await? {
         Some(Asked::Input(input)) => input.map(|given| values::indented(given.input.to_string())),
         Some(Asked::Output(output)) => output,
@@ -99,8 +102,10 @@ async fn asked(visit: &Visit, run_id: RunId, what: &str) -> Result<Option<Asked>
 }
 
 async fn read(visit: &Visit, run_id: &str) -> Result<Told, ErrorResponse> {
-    let details = v1::runs::details(visit.viewer, &visit.api, run_id, Reader::run_details_without_values).await?.0;
-    let run_id: RunId = details.run.run_id.parse().map_err(|_| ErrorResponse::not_found("there is no such run"))?;
+    let details =
+        v1::runs::details(visit.viewer, &visit.api, run_id, Reader::run_details_without_values).await?.0;
+    let run_id: RunId =
+        details.run.run_id.parse().map_err(|_| ErrorResponse::not_found("there is no such run"))?;
     let may_see = visit.may_see_values();
     let (beside, outputs) = visit
         .api

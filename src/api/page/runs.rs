@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{choice, text};
+use super::shown::{choice, prose};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
@@ -28,7 +28,7 @@ pub(super) async fn runs(visit: Visit) -> Response {
     match list(&visit).await {
         // A filter that is mistaken is corrected where it is.
         Err(error) if error.status.is_client_error() => {
-            let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (text(&error.detail)) } };
+            let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
             visit.page(Content::still(Tab::Runs, "Runs", main)).await
         }
         Ok(page) => {
@@ -112,9 +112,14 @@ fn filters(visit: &Visit) -> Markup {
 
 fn command(visit: &Visit) -> String {
     let mut command = "agentcron history".to_owned();
-    for (name, option) in
-        [("cron", "--cron"), ("status", "--status"), ("trigger", "--trigger"), ("grep", "--grep"), ("since", "--since"), ("until", "--until")]
-    {
+    for (name, option) in [
+        ("cron", "--cron"),
+        ("status", "--status"),
+        ("trigger", "--trigger"),
+        ("grep", "--grep"),
+        ("since", "--since"),
+        ("until", "--until"),
+    ] {
         if let Some(value) = visit.parameter(name) {
             command.push_str(&format!(" {option} {}", super::shown::quoted(&value)));
         }

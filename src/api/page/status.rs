@@ -168,7 +168,11 @@ fn configuration(visit: &Visit, status: &StatusReport) -> Markup {
 
 /// Returns what the log says of the last reload that changed something, to those who may see it.
 fn last_reload(visit: &Visit) -> Option<String> {
-    let is_of_reload = |line: &String| ["configuration reloaded", "repaired and reloaded", "not reloaded"].iter().any(|said| line.contains(said));
+    let is_of_reload = |line: &String| {
+        ["configuration reloaded", "repaired and reloaded", "not reloaded"]
+            .iter()
+            .any(|said| line.contains(said))
+    };
     crate::log_tail::lines().into_iter().rfind(|line| visit.may_see_values() && is_of_reload(line))
 }
 
@@ -206,7 +210,13 @@ fn work(visit: &Visit, status: &StatusReport) -> Markup {
 
 fn webhooks(visit: &Visit, told: &Told) -> Markup {
     let (status, queue) = (&told.status, &told.queue);
-    let concerns = [Concern::Receiver, Concern::Undelivered, Concern::UrlSuspended, Concern::WebhooksLost, Concern::WebhooksHeld];
+    let concerns = [
+        Concern::Receiver,
+        Concern::Undelivered,
+        Concern::UrlSuspended,
+        Concern::WebhooksLost,
+        Concern::WebhooksHeld,
+    ];
     html! {
         section {
             (head("Webhooks", is_well(status, &concerns)))

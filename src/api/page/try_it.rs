@@ -49,7 +49,10 @@ pub(super) async fn try_it(visit: Visit) -> Response {
         Some(pasted) if pasted.len() > TRIED_BYTES_MAX => {
             Err(ErrorResponse::invalid("table: expected at most 64 KB; `agentcron check` reads whole files"))
         }
-        Some(pasted) => Ok(Content { command: Some("agentcron check".to_owned()), ..Content::still(Tab::Try, "Try a table", table::main(&visit, &pasted)) }),
+        Some(pasted) => Ok(Content {
+            command: Some("agentcron check".to_owned()),
+            ..Content::still(Tab::Try, "Try a table", table::main(&visit, &pasted))
+        }),
         None => expression(&visit).await,
     };
     match shown {
@@ -78,12 +81,15 @@ async fn expression(visit: &Visit) -> Result<Content, ErrorResponse> {
         (Some(from), Ok(calendar)) => local::instant("from", &from, calendar.zone())?,
         _ => visit.now,
     };
-    let mut command = format!("agentcron next --schedule {} --timezone {}", quoted(&schedule), quoted(&timezone));
+    let mut command =
+        format!("agentcron next --schedule {} --timezone {}", quoted(&schedule), quoted(&timezone));
     if let Some(from) = visit.parameter("from") {
         command.push_str(&format!(" --from {}", quoted(&from)));
     }
     let chosen = calendar.as_ref().ok().filter(|_| visit.parameter("from").is_some());
-    let from_field = chosen.map(|calendar| from.to_zoned_datetime(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M").to_string());
+    let from_field = chosen.map(|calendar| {
+        from.to_zoned_datetime(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+    });
     let asked = Asked { schedule, timezone, from, from_field };
     let answer = match &calendar {
         Ok(calendar) => meaning(visit, &asked, calendar).await?,

@@ -22,7 +22,9 @@ impl Visit {
     pub(super) fn demand_values(&self) -> Result<(), ErrorResponse> {
         match self.may_see_values() {
             true => Ok(()),
-            false => Err(ErrorResponse::forbidden("values are shown to those who are logged in: run `agentcron open`")),
+            false => Err(ErrorResponse::forbidden(
+                "values are shown to those who are logged in: run `agentcron open`",
+            )),
         }
     }
 
@@ -79,7 +81,8 @@ pub(super) fn as_text(value: &Value) -> String {
 /// Returns a file for a browser to keep and not to show.
 pub(super) fn file(name: &str, content: Vec<u8>) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
-    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)];
+    let headers =
+        [(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)];
     (headers, content).into_response()
 }
 
@@ -111,6 +114,9 @@ mod tests {
         assert_eq!(indented(r#"{"a":[1]}"#.to_owned()), "{\n  \"a\": [\n    1\n  ]\n}");
         assert_eq!(indented("not json".to_owned()), "not json");
         assert_eq!(as_text(&Value::String("go on?".to_owned())), "go on?");
-        assert_eq!([size(0), size(1023), size(1025), size(3 << 19)], ["0 bytes", "1023 bytes", "2 KB", "1.5 MB"]);
+        assert_eq!(
+            [size(0), size(1023), size(1025), size(3 << 19)],
+            ["0 bytes", "1023 bytes", "2 KB", "1.5 MB"]
+        );
     }
 }

@@ -150,7 +150,9 @@ impl Visit {
         let is_given = |name: &str| given.iter().any(|(given, _)| *given == name);
         let pairs = url::form_urlencoded::parse(query.as_bytes())
             // An empty field of a form does not restrict anything.
-            .filter(|(name, value)| name != "zone" && name != "around" && !value.is_empty() && !is_given(name));
+            .filter(|(name, value)| {
+                name != "zone" && name != "around" && !value.is_empty() && !is_given(name)
+            });
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let query = query.extend_pairs(pairs).extend_pairs(given).finish();
         StrictQuery::of(&query)

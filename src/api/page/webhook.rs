@@ -54,7 +54,10 @@ pub(super) async fn webhook(visit: Visit, Path(delivery_id): Path<String>) -> Re
 /// Returns the exact bytes that every attempt sends, to be kept as a file.
 pub(super) async fn raw(visit: Visit, Path((delivery_id, what)): Path<(String, String)>) -> Response {
     match raw_body(&visit, &delivery_id, &what).await {
-        Ok(body) => values::file(&format!("webhook-{}.json", delivery_id.get(..ID_CHARS_SHOWN).unwrap_or("body")), body),
+        Ok(body) => values::file(
+            &format!("webhook-{}.json", delivery_id.get(..ID_CHARS_SHOWN).unwrap_or("body")),
+            body,
+        ),
         Err(error) => visit.failed(error),
     }
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{act_link, choice, delivery_status, quoted, text};
+use super::shown::{act_link, choice, delivery_status, prose, quoted, text};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
@@ -39,7 +39,7 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
     match read(&visit).await {
         // A filter that is mistaken is corrected where it is.
         Err(error) if error.status.is_client_error() => {
-            let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (text(&error.detail)) } };
+            let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
             visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await
         }
         Ok(told) => {

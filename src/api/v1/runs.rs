@@ -18,7 +18,8 @@ use crate::domain::ids::RunId;
 use crate::domain::needle::Needle;
 use crate::domain::run::{Phase, Status};
 use crate::store::{
-    CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunDetails, RunFilter, StoreError, TriggeredRun,
+    CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunDetails, RunFilter, StoreError,
+    TriggeredRun,
 };
 
 #[derive(Deserialize, IntoParams)]

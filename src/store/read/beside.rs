@@ -76,7 +76,9 @@ impl Reader {
                 let mut beside = RunBeside {
                     sent_at: time_option(row, "sent_at")?,
                     learnt_at: time_option(row, "learnt_at")?,
-                    values_bytes: row.get::<Option<i64>>("bytes")?.and_then(|bytes| u64::try_from(bytes).ok()),
+                    values_bytes: row
+                        .get::<Option<i64>>("bytes")?
+                        .and_then(|bytes| u64::try_from(bytes).ok()),
                     ..RunBeside::default()
                 };
                 let fields = fields(row)?;

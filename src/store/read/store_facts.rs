@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::Reader;
 use crate::domain::disk_space::DiskSpace;
+use crate::store::StoreError;
 use crate::store::disk_space::disk_space;
 use crate::store::panic_trace::{PanicTrace, last_panic};
 use crate::store::rows::time_option;
-use crate::store::StoreError;
 
 /// The store itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

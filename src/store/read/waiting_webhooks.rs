@@ -28,7 +28,11 @@ pub(super) const WAITING: &str = "SELECT count(*) AS number, min(created_at) AS 
 
 impl Reader {
     /// Returns the webhooks that wait. `age` is that of those that are counted as older.
-    pub fn waiting_webhooks(&self, age: SignedDuration, now: Timestamp) -> Result<WaitingWebhooks, StoreError> {
+    pub fn waiting_webhooks(
+        &self,
+        age: SignedDuration,
+        now: Timestamp,
+    ) -> Result<WaitingWebhooks, StoreError> {
         let since = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         self.at_one_moment(|tx| {
             let sending = tx.query_count("SELECT count(*) FROM deliveries WHERE status = 'sending'", ())?;

@@ -11,8 +11,8 @@ use crate::api::page::local;
 use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, pauses, runs, webhooks};
 use crate::api::wire::{
-    BackfillRequest, CronStateChanged, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest,
-    ResumeRequest, RunRequest,
+    BackfillRequest, CronStateChanged, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest,
+    ReplayRequest, ResumeRequest, RunRequest,
 };
 use crate::domain::act::PageAct;
 use crate::domain::bounds::PAGE_ITEMS_MAX;

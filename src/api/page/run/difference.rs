@@ -85,12 +85,15 @@ fn changes(this: &Value, last: &Value) -> Vec<(String, String)> {
 }
 
 fn changed(value: &Value, before: &Value) -> String {
-    let short = |value: &Value| Some(value.to_string()).filter(|text| text.chars().count() <= QUOTED_CHARS_MAX);
+    let short =
+        |value: &Value| Some(value.to_string()).filter(|text| text.chars().count() <= QUOTED_CHARS_MAX);
     match (value, before) {
         (Value::Array(items), Value::Array(former)) if items.len() != former.len() => {
             format!("has {} items instead of {}", items.len(), former.len())
         }
-        (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => "is another".to_owned(),
+        (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => {
+            "is another".to_owned()
+        }
         _ => match (short(value), short(before)) {
             (Some(value), Some(before)) => format!("is {value} instead of {before}"),
             _ => "is another text".to_owned(),

@@ -31,7 +31,9 @@ pub(super) fn drawing(visit: &Visit, details: &RunDetails, beside: &RunBeside) -
     let last = of_webhook.last().map_or(end, |bar| bar.until);
     let are_apart = last.duration_since(end) > end.duration_since(due) * APART;
     let bands = |scale: Scale| {
-        let meet = |outage: &&Outage| outage.since.0 < scale.until && outage.until.is_none_or(|until| until.0 > scale.from);
+        let meet = |outage: &&Outage| {
+            outage.since.0 < scale.until && outage.until.is_none_or(|until| until.0 > scale.from)
+        };
         let end = |outage: &Outage| outage.until.map_or(visit.now, |until| until.0);
         details.outages.iter().filter(meet).map(|outage| (outage.since.0, end(outage))).collect::<Vec<_>>()
     };
@@ -102,7 +104,9 @@ fn of_webhooks(details: &RunDetails, now: Timestamp) -> Vec<Bar> {
         let took = times::took(until.duration_since(attempt.started_at.0));
         let (class, said) = match (attempt.ended_at, attempt.code) {
             (None, _) => ("active", format!("in progress, {took}")),
-            (Some(_), Some(200..=299)) => ("good", format!("{} in {took}", webhooks::response_text(attempt.code))),
+            (Some(_), Some(200..=299)) => {
+                ("good", format!("{} in {took}", webhooks::response_text(attempt.code)))
+            }
             (Some(_), code) => ("bad", format!("{} in {took}", webhooks::response_text(code))),
         };
         let (label, since) = (format!("webhook {}", attempt.attempt), attempt.started_at.0);

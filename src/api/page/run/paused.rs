@@ -52,7 +52,10 @@ fn answer(thread_id: &str, definition: Option<&DefinitionInShort>) -> Markup {
 /// Returns the command that answers. The address is that of the agent server, or our own, behind which it is.
 fn command(thread_id: &str, assistant: &str) -> String {
     let body = json!({ "assistant_id": assistant, "command": { "resume": "ANSWER" } }).to_string();
-    format!("curl \"$AGENT_SERVER/threads/{thread_id}/runs/wait\" -H 'content-type: application/json' -d {}", quoted(&body))
+    format!(
+        "curl \"$AGENT_SERVER/threads/{thread_id}/runs/wait\" -H 'content-type: application/json' -d {}",
+        quoted(&body)
+    )
 }
 
 /// Returns what is asked. A question is an object with its `value`; anything else is shown as it is.
@@ -72,13 +75,17 @@ mod tests {
     #[test]
     fn a_question_is_what_the_graph_asked() {
         assert_eq!(questions(&Value::Null), Vec::<String>::new());
-        let asked = json!([{ "id": "i", "value": "go on?" }, { "id": "j", "value": { "amount": 3 } }, "plain"]);
+        let asked =
+            json!([{ "id": "i", "value": "go on?" }, { "id": "j", "value": { "amount": 3 } }, "plain"]);
         assert_eq!(questions(&asked), ["go on?", "{\n  \"amount\": 3\n}", "plain"]);
     }
 
     #[test]
     fn the_command_survives_a_shell() {
         let command = command("t", "it's");
-        assert!(command.ends_with(r#"-d '{"assistant_id":"it'\''s","command":{"resume":"ANSWER"}}'"#), "{command}");
+        assert!(
+            command.ends_with(r#"-d '{"assistant_id":"it'\''s","command":{"resume":"ANSWER"}}'"#),
+            "{command}"
+        );
     }
 }

@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn an_offset_says_before_and_after() {
-        for (milliseconds, expected) in [(0, ""), (42_100, "+42.1 s"), (-3, "−3 ms"), (3_600_000, "+1 h 0 min")] {
+        for (milliseconds, expected) in
+            [(0, ""), (42_100, "+42.1 s"), (-3, "−3 ms"), (3_600_000, "+1 h 0 min")]
+        {
             assert_eq!(offset(SignedDuration::from_millis(milliseconds)), expected);
         }
     }

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn parts_are_drawn_to_scale_and_seen_however_short() {
-        let parts = [Part { class: "dns", since: 0, until: 50 }, Part { class: "none", since: 200, until: 200 }];
+        let parts =
+            [Part { class: "dns", since: 0, until: 50 }, Part { class: "none", since: 200, until: 200 }];
         let html = phases(&parts, 200).into_string();
         assert!(html.contains(r#"<rect class="dns" x="0.00%" y="1" width="25.00%""#), "{html}");
         assert!(html.contains(r#"<rect class="none" x="99.60%" y="1" width="0.40%""#), "{html}");

@@ -75,7 +75,9 @@ impl Scale {
         let step = STEPS.iter().copied().find(|step| all / step <= MARKS_MAX);
         let step = step.unwrap_or_else(|| all / MARKS_MAX + 1);
         let offsets = (0..=all / step).map(|count| SignedDuration::from_millis(count * step));
-        offsets.filter_map(|offset| Some((self.from.checked_add(offset).ok()?, offset_text(offset)))).collect()
+        offsets
+            .filter_map(|offset| Some((self.from.checked_add(offset).ok()?, offset_text(offset))))
+            .collect()
     }
 
     /// Returns the marks, to stand below what is drawn on this scale.

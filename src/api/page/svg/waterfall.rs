@@ -83,6 +83,9 @@ mod tests {
         assert!(html.contains(r#"<rect class="good" x="10.00%" y="4" width="50.00%""#), "{html}");
         assert!(html.contains(r#"<rect class="usual" x="10.00%" y="1" width="80.00%""#), "{html}");
         assert!(html.contains(r#"<rect class="band" x="0.00%" y="0" width="5.00%""#), "{html}");
-        assert!(html.contains("&lt;runs&gt;") && html.contains("500 ms") && !html.contains("style="), "{html}");
+        assert!(
+            html.contains("&lt;runs&gt;") && html.contains("500 ms") && !html.contains("style="),
+            "{html}"
+        );
     }
 }

@@ -38,7 +38,8 @@ impl Occasions<'_> {
     }
 
     fn row(&self, place: usize, next: &UpcomingOccurrence) -> Markup {
-        let zone = crate::domain::calendar::zone_named(self.zone).unwrap_or_else(|_| self.visit.clock.mine.clone());
+        let zone =
+            crate::domain::calendar::zone_named(self.zone).unwrap_or_else(|_| self.visit.clock.mine.clone());
         html! {
             tr {
                 td data-label="Time" { time datetime=(next.at) title=(times::local_with_day(next.at, &self.visit.clock.mine)) { (times::local_with_day(next.at, &zone)) } }

@@ -49,7 +49,8 @@ fn mistakes(found: &Pasted) -> Markup {
 
 /// Returns a mistake as `agentcron check` prints it.
 fn mistake(error: &ConfigError) -> Markup {
-    let excerpt = error.excerpt.as_ref().map(|excerpt| excerpt.lines().map(blanked).collect::<Vec<_>>().join("\n"));
+    let excerpt =
+        error.excerpt.as_ref().map(|excerpt| excerpt.lines().map(blanked).collect::<Vec<_>>().join("\n"));
     html! {
         p {
             @if let Some(position) = error.position { b { (position.line) ":" (position.column) } ": " }

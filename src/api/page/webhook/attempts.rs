@@ -67,7 +67,8 @@ fn came_to(attempt: &Attempt) -> Markup {
 fn told(attempt: &Attempt, before: Option<&Attempt>) -> Markup {
     let phases = webhooks::phases_text(&attempt.phases());
     let answer = attempt.answer.as_ref().filter(|answer| !answer.is_empty());
-    let is_same = before.is_some_and(|before| before.answer == attempt.answer && before.detail == attempt.detail);
+    let is_same =
+        before.is_some_and(|before| before.answer == attempt.answer && before.detail == attempt.detail);
     html! {
         p.said {
             span.dim { @if let Some(address) = &attempt.address { (text(address)) @if !phases.is_empty() { ": " } } (phases) }
@@ -82,7 +83,8 @@ fn told(attempt: &Attempt, before: Option<&Attempt>) -> Markup {
 /// beginning.
 fn parts(attempt: &Attempt) -> Vec<Part> {
     let total = attempt.total_ms.unwrap_or(0).max(0);
-    let milliseconds = |took: Option<u64>| took.map(|took| i64::try_from(took).unwrap_or(i64::MAX).min(total));
+    let milliseconds =
+        |took: Option<u64>| took.map(|took| i64::try_from(took).unwrap_or(i64::MAX).min(total));
     let mut parts = Vec::new();
     let mut at = 0;
     let mut add = |class, until: i64| {
@@ -133,7 +135,9 @@ mod tests {
             total_ms: Some(150),
             answer: None,
         };
-        let shown = |attempt: &Attempt| parts(attempt).iter().map(|part| (part.class, part.since, part.until)).collect::<Vec<_>>();
+        let shown = |attempt: &Attempt| {
+            parts(attempt).iter().map(|part| (part.class, part.since, part.until)).collect::<Vec<_>>()
+        };
         let all = [("dns", 0, 2), ("connect", 2, 13), ("tls", 13, 31), ("wait", 31, 120), ("rest", 120, 150)];
         assert_eq!(shown(&attempt), all);
         let silent = Attempt { first_byte_ms: None, tls_ms: None, ..attempt.clone() };

@@ -80,12 +80,14 @@ fn state(
     let mark = |class: &str, mark: &str, word: &str| {
         html! { span class={ "state " (class) } { span.mark aria-hidden="true" { (mark) } (word) } }
     };
-    let part = |outage: &Outage| outage.subject.strip_prefix(shown).filter(|part| !part.is_empty()).map(str::to_owned);
+    let part = |outage: &Outage| {
+        outage.subject.strip_prefix(shown).filter(|part| !part.is_empty()).map(str::to_owned)
+    };
     html! {
         @for outage in away.iter().take(AWAY_NAMED) {
             span.line {
                 (mark("bad", "✕", "away")) @if let Some(part) = part(outage) { " " (text(&part)) } " since " (visit.clock.time(Time(outage.since), None))
-                @if let Some(probe) = probes.get(&outage.subject) { span.dim.under { "next attempt " (visit.clock.relative(Time(*probe))) "; the others wait for it" } }
+                @if let Some(probe) = probes.get(&outage.subject) { span.dim.under { "next attempt " (visit.clock.relative(Time(*probe))) } }
             }
         }
         @if away.len() > AWAY_NAMED { span.dim { "and " (away.len() - AWAY_NAMED) " more" } }
@@ -104,8 +106,12 @@ fn is_good(last: &LastAnswer) -> bool {
 }
 
 fn recorded(shown: &str, one: &ReceiverNow) -> Markup {
-    let is_bad = |status: DeliveryStatus| matches!(status, DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked);
-    let count = |wanted: fn(DeliveryStatus) -> bool| one.by_status.iter().filter(|(status, _)| wanted(**status)).map(|(_, count)| count).sum::<u64>();
+    let is_bad = |status: DeliveryStatus| {
+        matches!(status, DeliveryStatus::Failed | DeliveryStatus::Gone | DeliveryStatus::Blocked)
+    };
+    let count = |wanted: fn(DeliveryStatus) -> bool| {
+        one.by_status.iter().filter(|(status, _)| wanted(**status)).map(|(_, count)| count).sum::<u64>()
+    };
     let (good, bad): (u64, u64) = (
         count(|status| status == DeliveryStatus::Delivered),
         one.by_status.iter().filter(|(status, _)| is_bad(**status)).map(|(_, count)| count).sum(),
@@ -119,7 +125,8 @@ fn recorded(shown: &str, one: &ReceiverNow) -> Markup {
 }
 
 fn answers_in(one: &ReceiverNow) -> Markup {
-    let text = |percent| one.took(percent).and_then(|took| SignedDuration::try_from(took).ok()).map(times::took);
+    let text =
+        |percent| one.took(percent).and_then(|took| SignedDuration::try_from(took).ok()).map(times::took);
     html! {
         @if let (Some(half), Some(most)) = (text(50), text(95)) { span.dim.under { "half within " (half) ", 95 % within " (most) } }
     }
@@ -134,7 +141,8 @@ fn answer(visit: &Visit, last: &LastAnswer) -> Markup {
 
 fn acts(visit: &Visit, one: &ReceiverNow, shown: &str) -> Markup {
     let here = visit.here();
-    let has_failed = one.by_status.keys().any(|status| status.is_over() && *status != DeliveryStatus::Delivered);
+    let has_failed =
+        one.by_status.keys().any(|status| status.is_over() && *status != DeliveryStatus::Delivered);
     html! {
         @if has_failed { (act_link(&visit.up, "replay", &[("url", shown.trim_end_matches("?…")), ("next", &here)], "Replay")) }
     }
@@ -143,7 +151,9 @@ fn acts(visit: &Visit, one: &ReceiverNow, shown: &str) -> Markup {
 /// Shows the URLs that get nothing any more because their receivers said so.
 fn suspended(visit: &Visit, queue: &WebhookQueue) -> Markup {
     let here = visit.here();
-    let resume = |one: &Suspension| act_link(&visit.up, "resume-url", &[("url", &redacted(&one.url)), ("next", &here)], "Resume");
+    let resume = |one: &Suspension| {
+        act_link(&visit.up, "resume-url", &[("url", &redacted(&one.url)), ("next", &here)], "Resume")
+    };
     html! {
         h3 { "URLs that get nothing: their receivers said that they are gone" }
         ul.lines {

@@ -68,10 +68,16 @@ fn receivers_are_told_with_what_waits_and_what_they_said_last() {
     assert_eq!((ill.url.as_str(), ill.of_clients, ill.waiting), ("https://ill/", true, 2));
     assert_eq!((ill.oldest, ill.next_at), (Some(at(minutes(2))), Some(at(minutes(2) + 10))));
     let last = ill.last.as_ref().unwrap();
-    assert_eq!((last.code, last.detail.as_deref(), last.at), (Some(503), Some("said so"), at(minutes(3) + 7)));
+    assert_eq!(
+        (last.code, last.detail.as_deref(), last.at),
+        (Some(503), Some("said so"), at(minutes(3) + 7))
+    );
     assert_eq!(ill.took(50), None, "one answer says nothing");
     assert_eq!((well.url.as_str(), well.of_clients, well.waiting), ("https://well/", false, 0));
-    assert_eq!((well.by_status[&DeliveryStatus::Delivered], well.took(95)), (5, Some(Duration::from_millis(7))));
+    assert_eq!(
+        (well.by_status[&DeliveryStatus::Delivered], well.took(95)),
+        (5, Some(Duration::from_millis(7)))
+    );
 
     let waiting = store.reader.waiting_webhooks(SignedDuration::from_secs(90), at(minutes(4))).unwrap();
     let counted = (waiting.count, waiting.receivers, waiting.older, waiting.sending);
@@ -109,11 +115,13 @@ fn no_page_scans_the_history() {
     for (sql, expected) in cases {
         let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let values = vec![Value::Integer(1); statement.parameter_count()];
-        let plan = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
+        let plan =
+            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
         let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
         assert!(plan.iter().any(|line| line.contains(expected)), "{sql}: {plan:#?}");
         let scans = plan.iter().find(|line| {
-            line.starts_with("SCAN runs") && !line.contains("USING") || line.starts_with("SCAN deliveries") && !line.contains("INDEX")
+            line.starts_with("SCAN runs") && !line.contains("USING")
+                || line.starts_with("SCAN deliveries") && !line.contains("INDEX")
         });
         assert_eq!(scans, None, "{sql}: {plan:#?}");
     }
