@@ -229,7 +229,7 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
     }
 }
 
-fn need(visit: &Visit, one: &Attention) -> Markup {
+pub(super) fn need(visit: &Visit, one: &Attention) -> Markup {
     html! {
         li.(if one.needs_person { "bad" } else { "attention" }) {
             (visit.attention(one))

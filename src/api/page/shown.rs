@@ -53,6 +53,11 @@ impl Clock {
         self.element(at, &text)
     }
 
+    /// Returns the time of day to the millisecond, for what stands below its day.
+    pub(super) fn time_of_day(&self, at: Time, of_cron: Option<&str>) -> Markup {
+        self.element(at, &times::time_of_day(at.0, &self.zone_for(of_cron)))
+    }
+
     /// Returns an instant with how far away it is, which goes on by itself.
     pub(super) fn time_and_relative(&self, at: Time, of_cron: Option<&str>) -> Markup {
         html! { (self.time(at, of_cron)) " " span.dim { (self.relative(at)) } }
@@ -266,6 +271,22 @@ pub(super) fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Returns an id in full, which a click copies.
+pub(super) fn copyable(id: &str) -> Markup {
+    html! { code.copied data-copy=(id) title="A click copies it" { (on_one_line(id)) } }
+}
+
+/// Returns a choice among words, in which what was chosen stays even if it is none of them.
+pub(super) fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> Markup {
+    html! {
+        label { (label) select name=(name) {
+            option value="" { "any" }
+            @for word in words { option value=(word) selected[chosen == *word] { (word) } }
+            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (chosen.replace(',', ", ")) } }
+        } }
     }
 }
 
