@@ -10,6 +10,7 @@ pub mod forgetting;
 pub mod occurrences;
 pub mod outages;
 pub mod runs;
+pub mod settings;
 pub mod timeline;
 pub mod times;
 mod tone;

@@ -23,7 +23,7 @@ pub(in crate::api) struct CronsQuery {
     /// Only crons that are defined in files, or only those created through the API.
     #[param(value_type = wire::CronSourceParameter, inline, required = false)]
     source: Option<String>,
-    /// Only crons in this state.
+    /// Only crons in this state; `failing`: their last run failed, whether or not they fire. Outages do not count.
     #[param(value_type = wire::CronStateParameter, inline, required = false)]
     state: Option<String>,
     /// Only crons with this text in their name.
@@ -46,11 +46,7 @@ pub(in crate::api) async fn crons(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
-    let filter = CronListing {
-        source: query.source.map(|text| word("source", &text)).transpose()?,
-        state: query.state.map(|text| word("state", &text)).transpose()?,
-        name: query.name,
-    };
+    let filter = listing(query.source.as_deref(), query.state.as_deref(), query.name)?;
     let request: PageRequest<CronCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
@@ -60,6 +56,40 @@ pub(in crate::api) async fn crons(
         Ok(page(rows, request.limit, |row| wire::Cron::of(row, &decided, now)))
     });
     Ok(viewer.show(page.await?))
+}
+
+/// Returns the filter that these words mean.
+pub(in crate::api) fn listing(
+    source: Option<&str>,
+    state: Option<&str>,
+    name: Option<String>,
+) -> Result<CronListing, ErrorResponse> {
+    Ok(CronListing {
+        source: source.map(|text| word("source", text)).transpose()?,
+        state: state.map(|text| word("state", text)).transpose()?,
+        name,
+    })
+}
+
+/// Returns a cron, also one that was removed, with when that was.
+pub(in crate::api) async fn cron_of_any(
+    viewer: Viewer,
+    api: &Api,
+    name: &str,
+) -> Result<(wire::CronDetails, Option<wire::Time>), ErrorResponse> {
+    let (now, name_or_id) = (api.clock.now(), name.to_owned());
+    let details = api.store.read(move |reader| {
+        let decided = reader.decided(now)?;
+        let found = reader.cron_details_of_any(&name_or_id, now)?;
+        Ok(found.map(|found| (wire::CronDetails::of(&found, &decided, now), found.removed_at.map(wire::Time))))
+    });
+    match details.await? {
+        Some((mut details, removed_at)) => {
+            viewer.hide(&mut details);
+            Ok((details, removed_at))
+        }
+        None => Err(unknown_cron(api, name).await),
+    }
 }
 
 /// Get a cron: its state, its definition and its next occurrences

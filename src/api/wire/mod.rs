@@ -29,7 +29,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::act::{ActKind, ActorKind};
 use crate::domain::cron::CronSource;
-use crate::domain::cron_state::{CronStatus, PauseCause};
+use crate::domain::cron_state::{ListedState, PauseCause};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
@@ -39,7 +39,7 @@ use crate::present::explain::InstantVerdict;
 use crate::store::{NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
-pub use crons::{Cron, CronDetails, Failures, Occurrence, Recent, Version};
+pub use crons::{Cron, CronDetails, Failures, KeyChange, Occurrence, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;
@@ -154,7 +154,7 @@ word_schemas!(
     delivery_statuses = DeliveryStatus;
     pause_causes = PauseCause;
     cron_sources = CronSource;
-    cron_states = CronStatus;
+    cron_states = ListedState;
     act_kinds = ActKind;
     actor_kinds = ActorKind;
     aways = Away;

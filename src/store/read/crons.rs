@@ -13,7 +13,7 @@ use crate::config::CronIdentity;
 use crate::domain::act::Act;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::cron_state::{CronState, CronStatus, Pause};
+use crate::domain::cron_state::{CronState, CronStatus, ListedState, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::Decided;
 use crate::store::cron_entries::state_from_row;
@@ -76,13 +76,14 @@ pub struct CronDetails {
     pub versions: Vec<Version>,
     /// The latest acts, the latest first.
     pub acts: Vec<Act>,
+    pub removed_at: Option<Timestamp>,
 }
 
 /// Which crons to list. A field that is `None` does not restrict the listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronListing {
     pub source: Option<CronSource>,
-    pub state: Option<CronStatus>,
+    pub state: Option<ListedState>,
     /// A part of the name.
     pub name: Option<String>,
 }
@@ -96,8 +97,9 @@ pub struct CronCursor {
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
      body, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
-     crons.created_at AS created_at, updated_at \
-     FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
+     crons.created_at AS created_at, updated_at, removed_at \
+     FROM crons JOIN definitions USING (definition_id) WHERE ";
+const IS_PRESENT: &str = "removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
@@ -126,37 +128,44 @@ impl Reader {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<CronRow>, StoreError> {
-        let mut sql = SELECT.to_owned();
-        let mut values: Vec<Value> = Vec::new();
-        let mut term = |term: &str, texts: &[&str]| {
-            sql.push_str(" AND ");
-            sql.push_str(term);
-            values.extend(texts.iter().map(|text| Value::Text((*text).to_owned())));
-        };
-        if let Some(source) = filter.source {
-            term("source = ?", &[source.as_str()]);
-        }
-        if let Some(name) = &filter.name {
-            term("instr(name, ?) > 0", &[name]);
-        }
+        let (terms, mut values) = filter.terms();
+        let mut sql = format!("{SELECT}{terms}");
         if let Some(CronCursor { cron_id, name }) = cursor {
-            term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
+            sql.push_str(" AND (name, crons.cron_id) > (?, ?)");
+            values.extend([name.clone(), cron_id.to_string()].map(Value::Text));
         }
-        sql.push_str(" ORDER BY name, crons.cron_id");
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare(&sql)?;
-            let (mut rows, mut crons) = (statement.query(values.as_slice())?, Vec::new());
+            let (mut crons, mut listed) = (Vec::new(), tx.prepare(&format!("{sql} ORDER BY name, crons.cron_id"))?);
+            let mut rows = listed.query(values.as_slice())?;
             let pause_of_all = pauses_of_all::now(tx, now)?;
             while crons.len() < limit as usize
                 && let Some(row) = &rows.next()?
             {
                 let state = state_now(row, pause_of_all.as_ref(), now)?;
-                let status = CronStatus::of(row.get("enabled")?, state.paused.is_some());
-                if filter.state.is_none_or(|state| state == status) {
+                if filter.lists(row, &state)? {
                     crons.push(cron_row(tx, row, state)?);
                 }
             }
             Ok(crons)
+        })
+    }
+
+    /// Returns the names of at most `limit` crons that a filter lists, in order, without reading their definitions.
+    pub fn cron_names(&self, filter: &CronListing, limit: u32, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let (terms, values) = filter.terms();
+        let sql = format!("{HEADS} WHERE {terms} ORDER BY name, cron_id");
+        self.at_one_moment(|tx| {
+            let (mut names, mut listed) = (Vec::new(), tx.prepare(&sql)?);
+            let mut rows = listed.query(values.as_slice())?;
+            let pause_of_all = pauses_of_all::now(tx, now)?;
+            while names.len() < limit as usize
+                && let Some(row) = &rows.next()?
+            {
+                if filter.state.is_none() || filter.lists(row, &state_now(row, pause_of_all.as_ref(), now)?)? {
+                    names.push(row.get("name")?);
+                }
+            }
+            Ok(names)
         })
     }
 
@@ -167,8 +176,29 @@ impl Reader {
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.
     pub fn cron_details(&self, name_or_id: &str, now: Timestamp) -> Result<Option<CronDetails>, StoreError> {
+        let of_name = format!("{IS_PRESENT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        self.details_of(&of_name, name_or_id, now)
+    }
+
+    /// Does the same, and returns the one that was removed last if all of this name or id were removed.
+    pub fn cron_details_of_any(
+        &self,
+        name_or_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<CronDetails>, StoreError> {
+        let of_name =
+            "name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, name = ?1 DESC, removed_at DESC LIMIT 1";
+        self.details_of(of_name, name_or_id, now)
+    }
+
+    fn details_of(
+        &self,
+        which: &str,
+        name_or_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<CronDetails>, StoreError> {
         let since = now.saturating_sub(RECENT_FAILURES_WITHIN).unwrap_or(now);
-        let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        let sql = format!("{SELECT}{which}");
         self.at_one_moment(|tx| {
             tx.query_opt(&sql, [name_or_id], |row| {
                 let body: String = row.get("body")?;
@@ -183,9 +213,37 @@ impl Reader {
                         .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
                     created_at: time(row, "created_at")?,
                     updated_at: time(row, "updated_at")?,
+                    removed_at: time_option(row, "removed_at")?,
                 })
             })
         })
+    }
+}
+
+impl CronListing {
+    /// Returns what a row must be, with the values of its `?`; whether the cron is paused follows from the time.
+    fn terms(&self) -> (String, Vec<Value>) {
+        let (mut sql, mut values) = (IS_PRESENT.to_owned(), Vec::new());
+        let mut term = |term: &str, text: Option<&str>| {
+            sql.push_str(" AND ");
+            sql.push_str(term);
+            values.extend(text.map(|text| Value::Text(text.to_owned())));
+        };
+        if let Some(source) = self.source {
+            term("source = ?", Some(source.as_str()));
+        }
+        if let Some(name) = &self.name {
+            term("instr(name, ?) > 0", Some(name));
+        }
+        if self.state == Some(ListedState::Failing) {
+            term("failures > 0", None);
+        }
+        (sql, values)
+    }
+
+    fn lists(&self, row: &Row<'_>, state: &CronState) -> Result<bool, StoreError> {
+        let status = CronStatus::of(row.get("enabled")?, state.paused.is_some());
+        Ok(self.state.is_none_or(|listed| listed.lists(status, state.failures)))
     }
 }
 
