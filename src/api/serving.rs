@@ -133,8 +133,9 @@ async fn respond(
     let is_of_page = page::is_of_page(parts.uri.path());
     let session = if is_of_page { endpoint.sessions.holder(&parts.headers).await } else { None };
     let (verdict, cors) = endpoint.admission.judge(&mut parts, Known { uid: peer.uid, session });
+    let asked = parts.uri.path().to_owned();
     let refused = |error: ErrorResponse| match is_of_page {
-        true => page::refused(error),
+        true => page::refused(error, &asked),
         false => error.into_response(),
     };
     let caller = match (verdict, path) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -73,7 +74,7 @@ fn next(config: &BackupConfig, after: Timestamp, failed_at: Option<Timestamp>) -
 async fn make(backups: &Backups, now: Timestamp, stop: &CancellationToken) -> Result<u64, String> {
     let (folder, keep) = (backups.config.folder.clone(), backups.config.keep);
     let (from, stop) = (backups.store.path().to_path_buf(), stop.clone());
-    let made = tokio::task::spawn_blocking(move || {
+    let make = move || {
         let problem = |error: io::Error| format!("{}: {error}", folder.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(problem)?;
         remove_unfinished(&folder).map_err(problem)?;
@@ -87,8 +88,13 @@ async fn make(backups: &Backups, now: Timestamp, stop: &CancellationToken) -> Re
             fs::remove_file(&path).map_err(problem)?;
         }
         Ok(bytes)
-    });
-    made.await.unwrap_or_else(|error| Err(error.to_string()))
+    };
+    // On a thread of its own, because its priority stays low.
+    let (made, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("backup".to_owned());
+    let begun = thread.spawn(move || drop(made.send(make())));
+    begun.map_err(|error| format!("cannot begin: {error}"))?;
+    result.await.unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
 
 /// Returns those that are not to be kept: what was made at a later time than now was made by a clock that was wrong, and goes first.

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{Mode, OFlags};
 use tokio::time::Instant;
 
-use super::swap::beside;
+use super::swap::{beside, sync_folder};
 use super::{StoreError, open};
 use crate::config::{Links, open_regular};
 use crate::domain::bounds::BACKUP_PAGES_PER_STEP;
+
+/// As nice(2) has it.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// How far a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub enum BackupProgress {
 /// Copies the database at `from` to `to`, which must not exist, as it is at this moment, and checks every page of the copy. It
 /// appears under its name only once it is complete, with mode 0600, and needs no other file. Returns its size in bytes.
 ///
-/// The copy takes turns with whoever else uses the disk: after each step it waits as long as that has taken.
+/// The copy takes turns with whoever else uses the disk: after each step it waits as long as that has taken, and what is copied
+/// is written through as it goes. The calling thread has the lowest priority from then on, so that runs start in time beside it.
 ///
 /// # Errors
 /// [`StoreError::Unusable`] if either cannot be used, or if the copy is damaged, which means that the original is. Nothing is left
@@ -43,6 +46,8 @@ pub fn back_up(
     if std::fs::symlink_metadata(to).is_ok() {
         return Err(unusable(to, "it exists; choose another name, or move it away"));
     }
+    // Without it, it only takes more from others.
+    let _ = rustix::process::nice(LOWEST_PRIORITY);
     let unfinished = Unfinished::create(to)?;
     copy(from, &unfinished.0, progress).map_err(|error| match error {
         StoreError::Sqlite(error) => unusable(to, format!("cannot copy {}: {error}", from.display())),
@@ -68,11 +73,14 @@ fn copy(
     let mut target = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Nobody else sees it before it is complete, and then it is written through.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    let written = open_regular(to, OpenOptions::new().write(true), Links::Refused)
+        .map_err(|error| unusable(to, error.to_string()))?;
     {
         let backup = Backup::new(&source, &mut target)?;
         loop {
             let began = Instant::now();
             let step = backup.step(BACKUP_PAGES_PER_STEP)?;
+            written.sync_data().map_err(|error| unusable(to, error.to_string()))?;
             let now = backup.progress();
             let count = |pages| u64::try_from(pages).unwrap_or(0);
             let (of, left) = (count(now.pagecount), count(now.remaining));
@@ -133,13 +141,6 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// Makes the names in the folder of a file durable.
-pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
-    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-    Ok(rustix::fs::fsync(folder)?)
 }
 
 fn unusable(path: &Path, problem: impl Into<String>) -> StoreError {

@@ -8,6 +8,7 @@ mod backup;
 mod cancel;
 mod checkpoint;
 mod client_runs;
+mod coming;
 mod counts;
 mod cron_entries;
 mod cron_state;
@@ -86,6 +87,7 @@ pub use api_crons::{
 pub use backfill::{Backfill, BackfillFate, BackfillLine, BackfillOrder};
 pub use backup::{BackupProgress, back_up};
 pub use cancel::{CancelEffect, CancelledRun};
+pub use coming::ComingByHour;
 pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};

@@ -20,6 +20,7 @@ mod recent;
 mod records;
 mod report;
 mod status;
+mod strip;
 mod tables;
 mod upcoming;
 mod webhooks;
@@ -42,6 +43,7 @@ use crate::domain::run::{Run, Status};
 
 pub use acts::ActFilter;
 pub use changes::{RunWatch, WatchUntil};
+pub(super) use crons::heads;
 pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};

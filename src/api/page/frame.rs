@@ -170,12 +170,16 @@ impl Visit {
 
     fn view_form(&self) -> Markup {
         let mine = times::zone_name(&self.clock.mine);
-        let zones = [("mine", mine.as_str(), ZoneChoice::Mine), ("utc", "UTC", ZoneChoice::Utc), ("cron", "cron’s", ZoneChoice::OfCron)];
+        let zones = [
+            ("mine", mine.as_str(), ZoneChoice::Mine),
+            ("utc", "UTC", ZoneChoice::Utc),
+            ("cron", "the cron’s own", ZoneChoice::OfCron),
+        ];
         html! {
             form.view method="post" action={ (self.up) "view" } {
                 input type="hidden" name="next" value=(self.here());
                 span.choice role="group" aria-label="Time zone" {
-                    @for (value, label, choice) in zones {
+                    @for (value, label, choice) in zones.into_iter().filter(|(value, ..)| *value != "utc" || mine != "UTC") {
                         button type="submit" name="zone" value=(value) aria-pressed=(if self.clock.choice == choice { "true" } else { "false" })
                             title="Show times in this zone (z)" { (label) }
                     }
@@ -261,18 +265,6 @@ pub(super) fn alone(status: StatusCode, up: &str, title: &str, main: Markup) -> 
         html lang="en" {
             (head(up, &format!("{title} · agentcron"), false))
             body.alone data-up=(up) { main #main tabindex="-1" { h1 { (title) } (main) } }
-        }
-    };
-    (status, Html(page.into_string())).into_response()
-}
-
-/// Returns an error that does not know where it is.
-pub(super) fn bare(status: StatusCode, detail: &str) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head { meta charset="utf-8"; title { (status) " · agentcron" } }
-            body { main { h1 { (status.canonical_reason().unwrap_or("Error")) } p { (text(detail)) } } }
         }
     };
     (status, Html(page.into_string())).into_response()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -10,11 +11,31 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::viewer::Viewer;
 use crate::api::wire::StatusReport;
-use crate::domain::bounds::PAGE_KEPT_FOR;
+use crate::domain::bounds::{PAGE_HOURS_KEPT_FOR, PAGE_KEPT_FOR};
+use crate::domain::run::Status;
+use crate::domain::tally::TallyUnit;
+use crate::store::{ComingByHour, StoreError};
 
-/// The state of the daemon as it was within the last second, by what its viewer may see.
+/// What pages share.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<[Mutex<Option<(Instant, Arc<StatusReport>)>>; 2]>);
+pub struct Kept {
+    /// The state of the daemon as it was within the last second, by what its viewer may see.
+    status: Arc<[Mutex<Option<(Instant, Arc<StatusReport>)>>; 2]>,
+    day: Arc<Mutex<Option<(Instant, Arc<Day>)>>>,
+}
+
+/// How the hours of the day before have ended, and what is to come in those of the next one.
+pub(super) struct Day {
+    /// The number of the present hour.
+    pub(super) hour: i64,
+    /// Without the present hour.
+    pub(super) ended: Vec<(i64, Status, u64)>,
+    /// `None` if there are too many crons to be counted.
+    pub(super) coming: Option<ComingByHour>,
+}
+
+/// Hours on either side of now.
+pub(super) const HOURS: i64 = 24;
 
 impl Kept {
     /// Returns the state. Whoever asks meanwhile waits for the same answer.
@@ -27,7 +48,7 @@ impl Kept {
             Viewer::OfEverything => 0,
             Viewer::OfStates => 1,
         };
-        let mut kept = self.0[place].lock().await;
+        let mut kept = self.status[place].lock().await;
         if let Some((at, status)) = kept.as_ref()
             && at.elapsed() < PAGE_KEPT_FOR
         {
@@ -36,5 +57,22 @@ impl Kept {
         let status = Arc::new(v1::status::report(api, viewer).await?);
         *kept = Some((Instant::now(), Arc::clone(&status)));
         Ok(status)
+    }
+
+    /// Returns the hours around now.
+    pub(super) async fn day(&self, api: &Api, now: Timestamp) -> Result<Arc<Day>, StoreError> {
+        let hour = TallyUnit::Hour.number(now);
+        let mut kept = self.day.lock().await;
+        if let Some((at, day)) = kept.as_ref()
+            && at.elapsed() < PAGE_HOURS_KEPT_FOR
+            && day.hour == hour
+        {
+            return Ok(Arc::clone(day));
+        }
+        let ended = api.store.read(move |reader| reader.ended_by_hour(hour - HOURS + 1, hour - 1)).await?;
+        let coming = api.store.coming_by_hour(now, HOURS).await?;
+        let day = Arc::new(Day { hour, ended, coming });
+        *kept = Some((Instant::now(), Arc::clone(&day)));
+        Ok(day)
     }
 }

@@ -14,6 +14,7 @@ use super::sessions::LoginError;
 use super::shown::text;
 use super::visit::{Visit, to_page};
 use crate::api::Api;
+use crate::api::error_response::ErrorResponse;
 use crate::api::serving::Peer;
 use crate::domain::access::Caller;
 
@@ -57,7 +58,7 @@ pub(super) async fn log_in(
 pub(super) async fn log_out(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Response {
     match api.sessions.end(&headers).await {
         Ok(cookie) => ([(SET_COOKIE, cookie)], to_page(&uri, "")).into_response(),
-        Err(error) => frame::bare(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error) => super::refused(ErrorResponse::from(error), uri.path()),
     }
 }
 
@@ -74,6 +75,8 @@ fn form_of(next: &str, is_open: bool, problem: Option<&str>) -> Markup {
         }
         form #login method="post" action="login" {
             input type="hidden" name="next" value=(next);
+            // Whoever keeps passwords wants a name to keep it under.
+            input type="text" name="user" value="agentcron" autocomplete="username" hidden;
             label for="secret" { "Or enter a key of " code { "[http]" } ", or the code at the end of that link" }
             input #secret type="password" name="secret" required autocomplete="current-password" autofocus;
             button type="submit" { "Log in" }

@@ -17,6 +17,7 @@ mod runs;
 mod sessions;
 mod shown;
 mod status;
+mod svg;
 mod try_it;
 mod visit;
 mod webhooks;
@@ -41,7 +42,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    // With `no-referrer`, a browser would not say where our own forms come from (the Fetch standard, §3.2.1).
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
@@ -81,9 +83,11 @@ pub(super) fn to_login(uri: &Uri) -> Response {
     with_headers(Redirect::to(&format!("{}login{next}", way_up(uri.path()))).into_response())
 }
 
-/// Returns an error as a page.
-pub(super) fn refused(error: ErrorResponse) -> Response {
-    with_headers(frame::bare(error.status, &error.detail))
+/// Returns an error as a page. `path` is that of the request.
+pub(super) fn refused(error: ErrorResponse, path: &str) -> Response {
+    let title = error.status.canonical_reason().unwrap_or("Error");
+    let said = maud::html! { p { (shown::text(&error.detail)) } };
+    with_headers(frame::alone(error.status, &way_up(path), title, said))
 }
 
 /// Returns the response with the headers of every page.

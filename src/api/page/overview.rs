@@ -6,12 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{act_link, status, text};
+use super::kept::{Day, HOURS};
+use super::shown::{act_link, prose, status, text};
+use super::svg::strip::{StripHour, strip};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::wire::{Attention, Outage, Report, Run, StatusReport, Time};
 use crate::domain::run::Status;
+use crate::domain::tally::TallyUnit;
 use crate::present::{outages, times};
 use crate::store::{Topic, UpcomingRow};
 
@@ -27,6 +30,9 @@ struct Overview {
     report: Report,
     going: Vec<Run>,
     next: Vec<UpcomingRow>,
+    day: std::sync::Arc<Day>,
+    /// How the present hour has gone so far.
+    this_hour: Vec<(i64, Status, u64)>,
 }
 
 pub(super) async fn overview(visit: Visit) -> Response {
@@ -64,16 +70,18 @@ async fn read(visit: &Visit) -> Result<Overview, ErrorResponse> {
     let (api, now) = (&visit.api, visit.now);
     let status = api.kept.status(api, visit.viewer).await?;
     let (attention, (since, _)) = (status.attention.clone(), since(visit));
-    let (report, next) = api
+    let hour = TallyUnit::Hour.number(now);
+    let (report, next, this_hour) = api
         .store
         .read(move |reader| {
             let report = Report::read(reader, attention, since, false, now)?;
-            Ok((report, reader.next_of_all(now, NAMED as u32)?))
+            Ok((report, reader.next_of_all(now, NAMED as u32)?, reader.ended_by_hour(hour, hour)?))
         })
         .await?;
+    let day = api.kept.day(api, now).await?;
     let query = crate::api::extract::StrictQuery::of("status=running,unconfirmed,sending&limit=10")?;
     let going = v1::runs::runs(visit.viewer, State(api.clone()), query).await?.0.items;
-    Ok(Overview { status, report, going, next })
+    Ok(Overview { status, report, going, next, day, this_hour })
 }
 
 fn main(visit: &Visit, overview: &Overview) -> Markup {
@@ -81,7 +89,6 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
     html! {
         h1.quiet { "Overview" }
         @if status.crons == 0 { (welcome()) }
-        (happened(visit, report))
         section #needs-you {
             h2 { "Needs you" }
             @let needs: Vec<_> = status.attention.iter().filter(|one| one.needs_person).collect();
@@ -94,11 +101,39 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
                     ul.needs { @for one in wanted.iter().take(40) { (need(visit, one)) } } }
             }
         }
+        (happened(visit, report))
+        (around(visit, overview))
         div.columns {
             section { h2 { "Going now" } (going(visit, &overview.going, status)) }
             section { h2 { "Next" } (coming(visit, &overview.next)) }
         }
         (away(visit, &report.outages))
+    }
+}
+
+/// Draws the day before and the day to come.
+fn around(visit: &Visit, overview: &Overview) -> Markup {
+    let Overview { day, this_hour, report, .. } = overview;
+    let first = day.hour - HOURS + 1;
+    let hours: Vec<StripHour> = (first..day.hour + HOURS).map(|hour| {
+        let (begin, end) = (TallyUnit::Hour.begin(hour), TallyUnit::Hour.begin(hour + 1));
+        let local = begin.to_zoned_datetime(visit.clock.zone());
+        let ended = day.ended.iter().chain(this_hour).filter(|(found, ..)| *found == hour);
+        StripHour {
+            label: local.strftime("%H").to_string(),
+            title: local.strftime("%a %H:%M").to_string(),
+            ended: ended.map(|(_, status, count)| (*status, *count)).collect(),
+            coming: day.coming.as_ref().and_then(|coming| coming.get(&hour)).copied().unwrap_or(0),
+            is_away: report.outages.iter().any(|outage| outage.receiver.is_none() && outage.since.0 < end && outage.until.is_none_or(|until| until.0 > begin) && begin <= visit.now),
+            link: (hour <= day.hour).then(|| format!("runs?since={begin}&until={end}")),
+        }
+    }).collect();
+    html! {
+        section {
+            h2 { "A day back, a day ahead" }
+            div.wide { (strip(&hours, usize::try_from(HOURS - 1).unwrap_or(0))) }
+            @if day.coming.is_none() { p.dim { "With so many crons, what is to come is not counted." } }
+        }
     }
 }
 
@@ -182,7 +217,7 @@ fn need(visit: &Visit, one: &Attention) -> Markup {
     html! {
         li.(if one.needs_person { "bad" } else { "attention" }) {
             (visit.attention(one))
-            @if let Some(todo) = &one.todo { br; span.dim { (text(todo)) } }
+            @if let Some(todo) = &one.todo { br; span.dim { (prose(todo)) } }
             @if visit.may_act { (acts(one)) }
         }
     }

@@ -93,6 +93,15 @@ pub(super) fn text(text: &str) -> Markup {
     html! { (on_one_line(text)) }
 }
 
+/// Returns a sentence of our own, in which commands and keys stand between backticks.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (on_one_line(part)) } } @else { (on_one_line(part)) }
+        }
+    }
+}
+
 /// Returns the beginning of an id, with the whole of it on a closer look.
 pub(super) fn id(id: &str) -> Markup {
     html! { code title=(id) { (id.get(..ID_CHARS_SHOWN).unwrap_or(id)) } }
@@ -209,7 +218,7 @@ impl Visit {
                     (self.clock.time(run.scheduled_for, of_cron))
                     @if run.retry > 0 { " " span.dim { "retry " (run.retry) } }
                     @if run.trigger.0.as_str() != "schedule" { " " span.dim { (run.trigger.0) } }
-                    @if let Some(last) = run.last_scheduled_for {
+                    @if let Some(last) = run.last_scheduled_for.filter(|_| run.occurrences > 1) {
                         " " span.dim { "×" (run.occurrences) ", until " } (self.clock.time(last, of_cron))
                     }
                 }

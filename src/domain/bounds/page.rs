@@ -42,3 +42,13 @@ pub const PAGE_ROWS_MAX: u32 = 200;
 
 /// How long pages share what costs much to find out, such as the state of ten thousand crons.
 pub const PAGE_KEPT_FOR: Duration = Duration::from_secs(1);
+
+/// Crons of which it is counted what is to come: their definitions stay parsed, and are as many as fit there without pushing out those
+/// of runs.
+pub const COMING_CRONS_MAX: usize = 1_000;
+
+/// Occurrences of a cron that are counted one by one; a cron that fires more often in a day goes on as it began.
+pub const COMING_STEPS_MAX: u64 = 300;
+
+/// How long pages share what changes by the hour.
+pub const PAGE_HOURS_KEPT_FOR: Duration = Duration::from_secs(60);

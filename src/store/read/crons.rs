@@ -248,7 +248,7 @@ impl CronListing {
 }
 
 /// Does what [`Reader::cron_heads`] does.
-pub(super) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
+pub(in crate::store) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
     tx.query(&format!("{HEADS} WHERE removed_at IS NULL ORDER BY name, cron_id"), (), head)
 }
 

@@ -1,0 +1,113 @@
+//! How many occurrences of all crons are to come, by hour.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::read::heads;
+use super::sql::Transaction;
+use super::{Store, StoreError, pauses_of_all};
+use crate::domain::bounds::{COMING_CRONS_MAX, COMING_STEPS_MAX};
+use crate::domain::cron::Cron;
+use crate::domain::cron_state::CronStatus;
+use crate::domain::plan::{Decided, is_excluded};
+use crate::domain::tally::TallyUnit;
+
+/// Occurrences to come by the number of their hour, as in the roll-ups.
+pub type ComingByHour = BTreeMap<i64, u64>;
+
+impl Store {
+    /// Counts the occurrences that will start runs in this many hours, the present one included, by hour. A cron that fires very often
+    /// is counted for a while, and goes on as often. Returns `None` if there are too many crons to be counted.
+    pub async fn coming_by_hour(&self, now: Timestamp, hours: i64) -> Result<Option<ComingByHour>, StoreError> {
+        let definitions = self.definitions.clone();
+        self.read_at_one_moment(move |tx| {
+            let Some(crons) = firing(tx, now)? else { return Ok(None) };
+            let last = TallyUnit::Hour.number(now) + hours - 1;
+            let mut coming = ComingByHour::new();
+            for (definition_id, name) in crons {
+                match definitions.get(tx, definition_id, &name) {
+                    Ok(cron) => count(&cron, now, last, &mut coming),
+                    // It does not fire, and the status says so.
+                    Err(StoreError::BadRow(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(Some(coming))
+        })
+        .await
+    }
+}
+
+/// Returns the crons that fire.
+fn firing(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+) -> Result<Option<Vec<(crate::domain::ids::DefinitionId, String)>>, StoreError> {
+    if pauses_of_all::now(tx, now)?.is_some() {
+        return Ok(Some(Vec::new()));
+    }
+    let crons = heads(tx)?;
+    if crons.len() > COMING_CRONS_MAX {
+        return Ok(None);
+    }
+    let firing = crons.into_iter().filter(|cron| {
+        cron.status.as_ref().is_ok_and(|status| *status != CronStatus::Disabled) && cron.state.pause(now).is_none()
+    });
+    Ok(Some(firing.map(|cron| (cron.definition_id, cron.name)).collect()))
+}
+
+fn count(cron: &Cron, now: Timestamp, last: i64, coming: &mut ComingByHour) {
+    let hour = |at| TallyUnit::Hour.number(at);
+    let (mut at, mut steps) = (now, 0_u64);
+    let decided = Decided::default();
+    while let Some(next) = decided.next_within(cron, at).filter(|next| hour(*next) <= last) {
+        at = next;
+        *coming.entry(hour(at)).or_default() += u64::from(!is_excluded(cron, at));
+        steps += 1;
+        if steps == COMING_STEPS_MAX {
+            return go_on(at, now, last, coming);
+        }
+    }
+}
+
+/// Goes on as often as it fired until now.
+fn go_on(at: Timestamp, since: Timestamp, last: i64, coming: &mut ComingByHour) {
+    let hour_of_millis = 3_600_000;
+    let took = u64::try_from(at.duration_since(since).as_millis()).unwrap_or(u64::MAX).max(1);
+    let an_hour = COMING_STEPS_MAX.saturating_mul(hour_of_millis) / took;
+    let first = TallyUnit::Hour.number(at);
+    let end = TallyUnit::Hour.begin(first + 1);
+    let left = u64::try_from(end.duration_since(at).as_millis()).unwrap_or(0);
+    *coming.entry(first).or_default() += an_hour.saturating_mul(left) / hour_of_millis;
+    for later in first + 1..=last {
+        *coming.entry(later).or_default() += an_hour;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CronIdentity;
+    use crate::domain::cron::CronSource;
+    use crate::domain::ids::{CronId, InstallationId};
+
+    fn counted(schedule: &str) -> Vec<u64> {
+        let fields = serde_json::json!({ "assistant_id": "agent", "schedule": schedule, "input": {} });
+        let (installation, cron_id) = (InstallationId::default(), CronId::default());
+        let identity = CronIdentity { installation, cron_id, name: "x", source: CronSource::File };
+        let cron = super::super::definitions::parse(identity, &fields.to_string()).unwrap();
+        let now: Timestamp = "2026-11-27T10:30:00Z".parse().unwrap();
+        let mut coming = ComingByHour::new();
+        count(&cron, now, TallyUnit::Hour.number(now) + 3, &mut coming);
+        coming.into_values().collect()
+    }
+
+    #[test]
+    fn what_comes_is_counted_by_hour_and_goes_on_as_often() {
+        assert_eq!(counted("0 * * * *"), [1, 1, 1]);
+        assert_eq!(counted("*/15 * * * *"), [1, 4, 4, 4]);
+        // 300 of them are the first five minutes.
+        assert_eq!(counted("* * * * * *"), [1800, 3600, 3600, 3600]);
+    }
+}
