@@ -6,6 +6,7 @@
 
 mod acts;
 mod changes;
+mod cron_listing;
 mod crons;
 mod delivery_mode;
 mod details;
@@ -44,7 +45,8 @@ use crate::domain::run::{Run, Status};
 pub use acts::ActFilter;
 pub use changes::{RunWatch, WatchUntil};
 pub(super) use crons::heads;
-pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
+pub use cron_listing::{CronCursor, CronListing, ListedBy};
+pub use crons::{CronDetails, CronHead, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use feed::{Change, FeedPosition, News, Topic};

@@ -14,7 +14,8 @@ use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Explanation, Page};
 use crate::domain::calendar::zone_named;
-use crate::store::{CronCursor, CronListing, DaemonState};
+use crate::domain::plan::Decided;
+use crate::store::{CronCursor, CronDetails, CronListing, ListedBy, DaemonState, Reader, StoreError};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +29,9 @@ pub(in crate::api) struct CronsQuery {
     state: Option<String>,
     /// Only crons with this text in their name.
     name: Option<String>,
+    /// The order: by name if absent; `next`: by the next occurrence; `failures`: those that failed most often in a row first.
+    #[param(value_type = wire::CronSortParameter, inline, required = false)]
+    sort: Option<String>,
     /// The `next_cursor` of the previous page.
     #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
@@ -36,7 +40,7 @@ pub(in crate::api) struct CronsQuery {
     limit: Option<u32>,
 }
 
-/// List crons by name
+/// List crons
 #[utoipa::path(
     get, path = "/v1/crons", tag = "crons", params(CronsQuery),
     responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), ErrorResponse)
@@ -46,12 +50,12 @@ pub(in crate::api) async fn crons(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
-    let filter = listing(query.source.as_deref(), query.state.as_deref(), query.name)?;
+    let order = query.sort.map_or(Ok(ListedBy::Name), |text| word("sort", &text))?;
+    let filter = CronListing { order, ..listing(query.source.as_deref(), query.state.as_deref(), query.name)? };
     let request: PageRequest<CronCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
         let rows = reader.crons_after(&filter, request.cursor.as_ref(), request.rows(), now)?;
-        let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
         let decided = reader.decided(now)?;
         Ok(page(rows, request.limit, |row| wire::Cron::of(row, &decided, now)))
     });
@@ -68,25 +72,33 @@ pub(in crate::api) fn listing(
         source: source.map(|text| word("source", text)).transpose()?,
         state: state.map(|text| word("state", text)).transpose()?,
         name,
+        order: ListedBy::Name,
     })
 }
 
-/// Returns a cron, also one that was removed, with when that was.
-pub(in crate::api) async fn cron_of_any(
+/// Returns the error that suggests the name which is nearest to this one.
+pub(in crate::api) async fn none_named(api: &Api, name: &str) -> ErrorResponse {
+    unknown_cron(api, name).await
+}
+
+/// Returns a cron, also one that was removed, with what else is read of it at the same moment.
+pub(in crate::api) async fn cron_and<T: Send + 'static>(
     viewer: Viewer,
     api: &Api,
     name: &str,
-) -> Result<(wire::CronDetails, Option<wire::Time>), ErrorResponse> {
+    read: impl FnOnce(&Reader, &CronDetails, &Decided) -> Result<T, StoreError> + Send + 'static,
+) -> Result<(wire::CronDetails, T), ErrorResponse> {
     let (now, name_or_id) = (api.clock.now(), name.to_owned());
-    let details = api.store.read(move |reader| {
+    let found = api.store.read(move |reader| {
         let decided = reader.decided(now)?;
-        let found = reader.cron_details_of_any(&name_or_id, now)?;
-        Ok(found.map(|found| (wire::CronDetails::of(&found, &decided, now), found.removed_at.map(wire::Time))))
+        let Some(details) = reader.cron_details_of_any(&name_or_id, now)? else { return Ok(None) };
+        let more = read(reader, &details, &decided)?;
+        Ok(Some((wire::CronDetails::of(&details, &decided, now), more)))
     });
-    match details.await? {
-        Some((mut details, removed_at)) => {
+    match found.await? {
+        Some((mut details, more)) => {
             viewer.hide(&mut details);
-            Ok((details, removed_at))
+            Ok((details, more))
         }
         None => Err(unknown_cron(api, name).await),
     }

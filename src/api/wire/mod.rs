@@ -36,7 +36,7 @@ use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
-use crate::store::{NoticeKind, Topic};
+use crate::store::{ListedBy, NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
 pub use crons::{Cron, CronDetails, Failures, KeyChange, Occurrence, Recent, Version};
@@ -134,6 +134,7 @@ word_parameters!(
     DeliveryStatusParameter = delivery_statuses();
     CronSourceParameter = cron_sources();
     CronStateParameter = cron_states();
+    CronSortParameter = cron_orders();
 );
 
 /// Declares the schemas of what takes the words of a closed set.
@@ -155,6 +156,7 @@ word_schemas!(
     pause_causes = PauseCause;
     cron_sources = CronSource;
     cron_states = ListedState;
+    cron_orders = ListedBy;
     act_kinds = ActKind;
     actor_kinds = ActorKind;
     aways = Away;

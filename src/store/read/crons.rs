@@ -1,26 +1,23 @@
 //! The crons in the store, each with its state.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 
 use super::acts::acts_of_cron;
-use super::positions::InvalidCursor;
+use super::cron_listing::{CronCursor, CronListing, listed};
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
 use crate::domain::act::Act;
 use crate::domain::bounds::RECENT_FAILURES_WITHIN;
 use crate::domain::cron::{Cron, CronSource};
-use crate::domain::cron_state::{CronState, CronStatus, ListedState, Pause};
+use crate::domain::cron_state::{CronState, CronStatus, Pause};
 use crate::domain::ids::{CronId, DefinitionId};
 use crate::domain::plan::Decided;
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
-use crate::store::sql::{Row, Transaction, Value, ValueRef};
+use crate::store::sql::{Row, Transaction, ValueRef};
 use crate::store::{StoreError, definitions, pauses_of_all};
 
 /// A cron as listings show it.
@@ -79,32 +76,17 @@ pub struct CronDetails {
     pub removed_at: Option<Timestamp>,
 }
 
-/// Which crons to list. A field that is `None` does not restrict the listing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CronListing {
-    pub source: Option<CronSource>,
-    pub state: Option<ListedState>,
-    /// A part of the name.
-    pub name: Option<String>,
-}
-
-/// A position in the order of crons by name. Its text form is the id and the name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronCursor {
-    cron_id: CronId,
-    name: String,
-}
-
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
      body, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
      crons.created_at AS created_at, updated_at, removed_at \
      FROM crons JOIN definitions USING (definition_id) WHERE ";
-const IS_PRESENT: &str = "removed_at IS NULL";
+pub(super) const IS_PRESENT: &str = "removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
     pub fn crons(&self, now: Timestamp) -> Result<Vec<CronRow>, StoreError> {
-        self.crons_after(&CronListing::default(), None, u32::MAX, now)
+        let crons = self.crons_after(&CronListing::default(), None, u32::MAX, now)?;
+        Ok(crons.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Does the same, but parses no definition and reads no run.
@@ -120,52 +102,24 @@ impl Reader {
         self.at_one_moment(|tx| tx.query_opt(&sql, [name_or_id], head))
     }
 
-    /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
+    /// Returns at most `limit` crons after `cursor`, or from the first one, each with its position.
     pub fn crons_after(
         &self,
         filter: &CronListing,
         cursor: Option<&CronCursor>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<CronRow>, StoreError> {
-        let (terms, mut values) = filter.terms();
-        let mut sql = format!("{SELECT}{terms}");
-        if let Some(CronCursor { cron_id, name }) = cursor {
-            sql.push_str(" AND (name, crons.cron_id) > (?, ?)");
-            values.extend([name.clone(), cron_id.to_string()].map(Value::Text));
-        }
+    ) -> Result<Vec<(CronCursor, CronRow)>, StoreError> {
+        let sql = format!("{SELECT}crons.cron_id = ?1");
         self.at_one_moment(|tx| {
-            let (mut crons, mut listed) = (Vec::new(), tx.prepare(&format!("{sql} ORDER BY name, crons.cron_id"))?);
-            let mut rows = listed.query(values.as_slice())?;
             let pause_of_all = pauses_of_all::now(tx, now)?;
-            while crons.len() < limit as usize
-                && let Some(row) = &rows.next()?
-            {
-                let state = state_now(row, pause_of_all.as_ref(), now)?;
-                if filter.lists(row, &state)? {
-                    crons.push(cron_row(tx, row, state)?);
-                }
-            }
-            Ok(crons)
-        })
-    }
-
-    /// Returns the names of at most `limit` crons that a filter lists, in order, without reading their definitions.
-    pub fn cron_names(&self, filter: &CronListing, limit: u32, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let (terms, values) = filter.terms();
-        let sql = format!("{HEADS} WHERE {terms} ORDER BY name, cron_id");
-        self.at_one_moment(|tx| {
-            let (mut names, mut listed) = (Vec::new(), tx.prepare(&sql)?);
-            let mut rows = listed.query(values.as_slice())?;
-            let pause_of_all = pauses_of_all::now(tx, now)?;
-            while names.len() < limit as usize
-                && let Some(row) = &rows.next()?
-            {
-                if filter.state.is_none() || filter.lists(row, &state_now(row, pause_of_all.as_ref(), now)?)? {
-                    names.push(row.get("name")?);
-                }
-            }
-            Ok(names)
+            let read = |cursor: CronCursor| {
+                let row = tx.query_one(&sql, [cursor.cron_id.to_string()], |row| {
+                    cron_row(tx, row, state_now(row, pause_of_all.as_ref(), now)?)
+                })?;
+                Ok((cursor, row))
+            };
+            listed(tx, filter, cursor, limit, now)?.into_iter().map(read).collect()
         })
     }
 
@@ -220,33 +174,6 @@ impl Reader {
     }
 }
 
-impl CronListing {
-    /// Returns what a row must be, with the values of its `?`; whether the cron is paused follows from the time.
-    fn terms(&self) -> (String, Vec<Value>) {
-        let (mut sql, mut values) = (IS_PRESENT.to_owned(), Vec::new());
-        let mut term = |term: &str, text: Option<&str>| {
-            sql.push_str(" AND ");
-            sql.push_str(term);
-            values.extend(text.map(|text| Value::Text(text.to_owned())));
-        };
-        if let Some(source) = self.source {
-            term("source = ?", Some(source.as_str()));
-        }
-        if let Some(name) = &self.name {
-            term("instr(name, ?) > 0", Some(name));
-        }
-        if self.state == Some(ListedState::Failing) {
-            term("failures > 0", None);
-        }
-        (sql, values)
-    }
-
-    fn lists(&self, row: &Row<'_>, state: &CronState) -> Result<bool, StoreError> {
-        let status = CronStatus::of(row.get("enabled")?, state.paused.is_some());
-        Ok(self.state.is_none_or(|listed| listed.lists(status, state.failures)))
-    }
-}
-
 /// Does what [`Reader::cron_heads`] does.
 pub(in crate::store) fn heads(tx: &Transaction<'_>) -> Result<Vec<CronHead>, StoreError> {
     tx.query(&format!("{HEADS} WHERE removed_at IS NULL ORDER BY name, cron_id"), (), head)
@@ -280,7 +207,7 @@ fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
 }
 
 /// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
-fn state_now(row: &Row<'_>, pause_of_all: Option<&Pause>, now: Timestamp) -> Result<CronState, StoreError> {
+pub(super) fn state_now(row: &Row<'_>, pause_of_all: Option<&Pause>, now: Timestamp) -> Result<CronState, StoreError> {
     let state = state_from_row(row)?.at(now);
     Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
 }
@@ -339,27 +266,5 @@ impl CronRow {
     /// Returns whether it fires, or `None` if its definition cannot be read.
     pub fn status(&self) -> Option<CronStatus> {
         self.cron.as_ref().ok().map(|cron| CronStatus::of(cron.enabled, self.state.paused.is_some()))
-    }
-}
-
-impl CronCursor {
-    /// Returns the position right after this cron.
-    pub fn after(row: &CronRow) -> Self {
-        Self { cron_id: row.cron_id, name: row.name.clone() }
-    }
-}
-
-impl fmt::Display for CronCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.cron_id, self.name)
-    }
-}
-
-impl FromStr for CronCursor {
-    type Err = InvalidCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (cron_id, name) = text.split_once(' ').ok_or(InvalidCursor)?;
-        Ok(Self { cron_id: cron_id.parse().map_err(|_| InvalidCursor)?, name: name.to_owned() })
     }
 }

@@ -31,7 +31,7 @@ pub struct RunMark {
     pub reason_code: Option<ReasonCode>,
 }
 
-/// How often a cron's occurrences ended so within a part of a stretch of time.
+/// The runs and records of a cron in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarksBetween {
     /// The latest first.
@@ -51,6 +51,10 @@ pub(super) fn between_sql() -> String {
         "SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for >= ?2 AND scheduled_for < ?3 \
          ORDER BY scheduled_for DESC, retry DESC LIMIT ?4"
     )
+}
+
+pub(super) fn before_sql() -> String {
+    format!("SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC, retry DESC LIMIT 1")
 }
 
 impl Reader {
@@ -90,10 +94,7 @@ impl Reader {
 
 /// Returns the last one before this instant.
 fn before(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<RunMark>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC, retry DESC LIMIT 1"
-    );
-    tx.query_opt(&sql, (cron_id.to_string(), millis(at)), mark)
+    tx.query_opt(&before_sql(), (cron_id.to_string(), millis(at)), mark)
 }
 
 fn mark(row: &Row<'_>) -> Result<RunMark, StoreError> {

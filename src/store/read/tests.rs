@@ -1,5 +1,7 @@
 //! The read models on a small store, and the indexes that keep them quick on a large one.
 
+mod drawings;
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;

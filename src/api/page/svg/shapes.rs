@@ -32,7 +32,13 @@ impl Outcome {
 
     /// Returns the class that gives it its colour, as for words.
     pub(in crate::api::page) fn class(self) -> &'static str {
-        let word = match self {
+        let word = if self == Outcome::InProgress { Phase::Running.as_str() } else { self.word() };
+        super::super::shown::mark_of(word).1
+    }
+
+    /// Returns how it is called.
+    pub(in crate::api::page) fn word(self) -> &'static str {
+        match self {
             Outcome::Success => Status::Success.as_str(),
             Outcome::Error => Status::Error.as_str(),
             Outcome::Timeout => Status::Timeout.as_str(),
@@ -40,9 +46,8 @@ impl Outcome {
             Outcome::Cancelled => Status::Cancelled.as_str(),
             Outcome::Skipped => Status::Skipped.as_str(),
             Outcome::Missed => Status::Missed.as_str(),
-            Outcome::InProgress => Phase::Running.as_str(),
-        };
-        super::super::shown::mark_of(word).1
+            Outcome::InProgress => "in progress",
+        }
     }
 
     /// Returns whether something ran, so that it has a length.
