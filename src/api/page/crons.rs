@@ -170,11 +170,11 @@ fn row(visit: &Visit, cron: &Cron, listing: &Listing) -> Markup {
         tr id={ "cron-" (cron.cron_id) } {
             @if visit.may_act { td.pick { input type="checkbox" name="cron" value=(name) aria-label={ "Select " (name) }; } }
             td.name { (visit.cron_link(name)) (state(cron)) }
-            td data-label="Schedule" {
-                @if let Some(description) = &cron.description { span { (text(description)) } }
+            td data-label="Schedule" { span {
+                @if let Some(description) = &cron.description { (text(description)) }
                 @if let Some(zone) = zone { " " span.dim { (zone) } }
-            }
-            td data-label="Next" { (next(visit, cron)) }
+            } }
+            td data-label="Next" { span { (next(visit, cron)) } }
             td.drawn data-label={ "Last " (SPARK_RUNS) } { @if let Some(marks) = marks { (last(visit, name, marks)) } }
             td.n data-label="Worked" { @if cron.recent.runs > 0 { (cron.recent.ok * 100 / cron.recent.runs) " %" } }
             td.n data-label="p50" { (cron.recent.p50_ms.map(took).unwrap_or_default()) }

@@ -61,7 +61,7 @@ fn of(visit: &Visit, view: &View) -> Lane {
         to: window.to,
         now: visit.now,
         asked: view.wanted.at,
-        marks: marks.marks.iter().rev().map(|found| mark(found, zone)).collect(),
+        marks: marks.marks.iter().rev().filter(|mark| reaches(mark, window.from)).map(|found| mark(found, zone)).collect(),
         coming: coming.iter().map(|next| to_come(next, view)).collect(),
         away: view.outages.iter().map(|outage| span(outage, visit.now)).collect(),
         changes: changes(view),
@@ -70,6 +70,12 @@ fn of(visit: &Visit, view: &View) -> Lane {
         limits: took.chain(timeout).map(|(label, at)| (label.to_owned(), at)).collect(),
         ask: if kept == "?" { "?at=".to_owned() } else { format!("{kept}&at=") },
     }
+}
+
+/// Returns whether something of it is in the time from then on.
+fn reaches(mark: &RunMark, from: Timestamp) -> bool {
+    let last = mark.last_scheduled_for.unwrap_or(mark.scheduled_for);
+    last >= from || mark.status.is_none() || (mark.started_at.is_some() && mark.ended_at.is_some_and(|ended| ended > from))
 }
 
 fn changes(view: &View) -> Vec<(Timestamp, String)> {
@@ -128,12 +134,17 @@ fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%a %-d %b %H:%M:%S").to_string()
 }
 
-/// Lists the outages that are shaded.
+/// Lists the longest of the outages that are shaded.
 fn away(visit: &Visit, found: &[Outage]) -> Markup {
     const NAMED: usize = 3;
+    let mut longest: Vec<&Outage> = found.iter().collect();
+    longest.sort_by_key(|outage| {
+        let LaneSpan { since, until } = span(outage, visit.now);
+        std::cmp::Reverse(until.duration_since(since))
+    });
     html! {
         ul.lines {
-            @for outage in found.iter().take(NAMED) {
+            @for outage in longest.into_iter().take(NAMED) {
                 li {
                     span.mark aria-hidden="true" { "▒" } (visit.clock.time(outage.since, None))
                     @match outage.until {
@@ -143,7 +154,7 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
                     ": " (text(&outages::began(&outage.outage())))
                 }
             }
-            @if found.len() > NAMED { li.dim { "and " (found.len() - NAMED) " more outages in this time" } }
+            @if found.len() > NAMED { li.dim { "and " (found.len() - NAMED) " shorter" } }
         }
     }
 }

@@ -167,26 +167,39 @@ impl Window {
         let fits = |(step, _): &&(i64, &str)| seconds / step <= TICKS_MAX;
         let (step, format) = STEPS.iter().find(fits).or(STEPS.last()).copied().unwrap_or((86_400, "%-d %b"));
         let mut ticks = Vec::new();
-        let mut day = self.from.to_zoned_datetime(zone.clone()).date();
-        let days = i32::try_from((step / 86_400).max(1)).unwrap_or(1);
-        while let Ok(begin) = zone.to_timestamp(day.at(0, 0, 0, 0)).map(|at| at.to_zoned_datetime(zone.clone()))
-            && begin.timestamp() < self.to
+        let first = self.from.to_zoned_datetime(zone.clone()).date();
+        let begin_of = |day: Date| zone.to_timestamp(day.at(0, 0, 0, 0));
+        let mut days = round_days(first, step);
+        let mut next = days.next();
+        while let Some(day) = next
+            && let Ok(begin) = begin_of(day)
+            && begin < self.to
         {
-            let day_label = if days > 1 { format } else { "%a %-d %b" };
-            ticks.push((begin.timestamp(), begin.strftime(day_label).to_string()));
-            let Ok(next) = day.checked_add(days.days()) else { break };
-            let end = zone.to_timestamp(next.at(0, 0, 0, 0)).unwrap_or(self.to);
-            let within = (1..).map(|count| begin.timestamp() + SignedDuration::from_secs(step * count));
+            next = days.next();
+            let label = if step > 86_400 { format } else { "%a %-d %b" };
+            ticks.push((begin, day.strftime(label).to_string()));
+            let end = next.and_then(|next| begin_of(next).ok()).unwrap_or(self.to);
             if step < 86_400 {
+                let within = (1..).map(|count| begin + SignedDuration::from_secs(step * count));
                 // Not so near to the end of a day that its label is upon that of the next one.
                 let within = within.take_while(|at| *at + SignedDuration::from_secs(step / 2) < end);
                 ticks.extend(within.map(|at| (at, at.to_zoned_datetime(zone.clone()).strftime(format).to_string())));
             }
-            day = next;
         }
         ticks.retain(|(at, _)| self.from <= *at && *at < self.to);
         ticks
     }
+}
+
+/// Returns the days at which labels may be, from this one or one before it: each day, each Monday or the first of each month.
+fn round_days(first: Date, step: i64) -> impl Iterator<Item = Date> {
+    let into_week = i64::from(first.weekday().to_monday_zero_offset());
+    let (begin, apart) = match step {
+        ..=86_400 => (Ok(first), 1.day()),
+        86_401..=604_800 => (first.checked_sub(into_week.days()), 1.week()),
+        _ => (Ok(first.first_of_month()), 1.month()),
+    };
+    begin.unwrap_or(first).series(apart)
 }
 
 #[cfg(test)]
@@ -231,14 +244,16 @@ mod tests {
         };
         assert_eq!(
             labels("2026-11-26T20:30:00Z", "2026-11-27T02:30:00Z"),
-            "22:00 | 22:30 | 23:00 | 23:30 | Fri 27 Nov | 00:30 | 01:00 | 01:30 | 02:00 | 02:30 | 03:00"
+            "21:30 | 22:00 | 22:30 | 23:00 | 23:30 | Fri 27 Nov | 00:30 | 01:00 | 01:30 | 02:00 | 02:30 | 03:00"
         );
         // A day of 23 hours.
         assert_eq!(
             labels("2026-03-28T12:00:00Z", "2026-03-29T22:30:00Z"),
             "15:00 | 18:00 | 21:00 | Sun 29 Mar | 04:00 | 07:00 | 10:00 | 13:00 | 16:00 | 19:00 | 22:00 | Mon 30 Mar"
         );
-        assert!(labels("2025-11-27T00:00:00Z", "2026-11-27T00:00:00Z").starts_with("1 Jan"));
+        assert_eq!(labels("2026-11-07T12:00:00Z", "2026-12-07T12:00:00Z"), "9 Nov | 16 Nov | 23 Nov | 30 Nov | 7 Dec");
+        let year = labels("2025-11-27T00:00:00Z", "2026-11-27T00:00:00Z");
+        assert!(year.starts_with("1 Dec | 1 Jan | 1 Feb") && year.ends_with("1 Oct | 1 Nov"), "{year}");
     }
 
     #[test]
