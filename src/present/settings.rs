@@ -23,9 +23,13 @@ pub fn request(cron: &Cron, definition: &Value, thread_id: Option<&str>) -> Vec<
     let of = Defined(definition);
     let thread_id = thread_id.unwrap_or_default();
     let thread = match (request.target, definition["thread"].as_str()) {
-        (Target::Thread(_), Some(name)) => format!("{thread_id}  (`{name}`; to keep it elsewhere, set thread_id)"),
+        (Target::Thread(_), Some(name)) => {
+            format!("{thread_id}  (`{name}`; to keep it elsewhere, set thread_id)")
+        }
         (Target::Thread(_), None) => thread_id.to_owned(),
-        (Target::Stateless(OnRunCompleted::Delete), _) => "a new one for each run, deleted after it".to_owned(),
+        (Target::Stateless(OnRunCompleted::Delete), _) => {
+            "a new one for each run, deleted after it".to_owned()
+        }
         (Target::Stateless(OnRunCompleted::Keep), _) => "a new one for each run, kept".to_owned(),
     };
     let webhook = definition["webhook"].as_str().unwrap_or("none").to_owned();
@@ -74,7 +78,8 @@ pub fn policies(cron: &Cron, definition: &Value) -> Vec<Setting> {
         settings.push(of.key("exclude", "exclude", days));
     }
     let limits = [("not before", "start_time", cron.start_time), ("ends before", "end_time", cron.end_time)];
-    settings.extend(limits.into_iter().filter_map(|(label, key, at)| Some(of.key(label, key, at?.to_string()))));
+    settings
+        .extend(limits.into_iter().filter_map(|(label, key, at)| Some(of.key(label, key, at?.to_string()))));
     settings
 }
 

@@ -114,10 +114,11 @@ pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alo
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
     CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter,
-    DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions,
-    News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverTally, Recent, ReportSnapshot,
-    RunDetails, RunFilter, RunMark, RunRow, RunWatch, STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow, Version,
-    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange, ListedBy,
+    LostWebhooks, MarksBetween, Measures, Mentions, News, Notice, Overview, PageCursor, QueuedWebhooks,
+    Reader, ReceiverTally, Recent, ReportSnapshot, RunDetails, RunFilter, RunMark, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow, Version, WatchUntil, WebhookDetails,
+    WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -44,8 +44,8 @@ use crate::domain::run::{Run, Status};
 
 pub use acts::ActFilter;
 pub use changes::{RunWatch, WatchUntil};
-pub(super) use crons::heads;
 pub use cron_listing::{CronCursor, CronListing, ListedBy};
+pub(super) use crons::heads;
 pub use crons::{CronDetails, CronHead, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};

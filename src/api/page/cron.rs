@@ -153,14 +153,23 @@ fn interval(cron: Option<&Cron>, now: Timestamp) -> Option<SignedDuration> {
 
 /// Returns what was away in the time that is shown. Receivers keep no cron from running.
 async fn outages(visit: &Visit, Window { from, to }: Window) -> Result<Vec<Outage>, ErrorResponse> {
-    let mut found = visit.api.store.read(move |reader| reader.outages_between((from, to), LANE_OUTAGES_MAX)).await?;
+    let mut found =
+        visit.api.store.read(move |reader| reader.outages_between((from, to), LANE_OUTAGES_MAX)).await?;
     let lasting = visit.api.lasting_outages();
-    outage::merge(&mut found, lasting.into_iter().filter(|outage| outage.since < to && visit.now > from).collect());
+    outage::merge(
+        &mut found,
+        lasting.into_iter().filter(|outage| outage.since < to && visit.now > from).collect(),
+    );
     let of_crons = found.iter().filter(|outage| outage.what != Away::Receiver);
     Ok(of_crons.map(Outage::of).collect())
 }
 
-async fn explain(visit: &Visit, cron_id: &str, at: Timestamp, zone: &TimeZone) -> Result<Explanation, String> {
+async fn explain(
+    visit: &Visit,
+    cron_id: &str,
+    at: Timestamp,
+    zone: &TimeZone,
+) -> Result<Explanation, String> {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("at", &at.to_string())
         .append_pair("timezone", &times::zone_name(zone))

@@ -42,8 +42,8 @@ const BULK: [(&str, &str); 4] =
 struct Listing {
     page: Page<Cron>,
     marks: HashMap<CronId, Vec<RunMark>>,
-    /// What to say if there is no row: the name that was meant, perhaps.
-    none: Option<String>,
+    /// If there is no row: the name that was meant, perhaps.
+    meant: Option<String>,
 }
 
 pub(super) async fn crons(visit: Visit) -> Response {
@@ -71,11 +71,11 @@ async fn list(visit: &Visit) -> Result<Listing, ErrorResponse> {
     let page = v1::crons::crons(visit.viewer, State(visit.api.clone()), query).await?.0;
     let ids: Vec<CronId> = page.items.iter().filter_map(|cron| cron.cron_id.parse().ok()).collect();
     let marks = visit.api.store.read(move |reader| reader.last_marks(&ids, SPARK_RUNS)).await?;
-    let none = match (page.items.is_empty(), visit.parameter("name")) {
-        (true, Some(name)) => Some(v1::crons::none_named(&visit.api, &name).await.detail),
+    let meant = match (page.items.is_empty(), visit.parameter("name")) {
+        (true, Some(name)) => v1::crons::nearest_to(&visit.api, &name).await?,
         _ => None,
     };
-    Ok(Listing { page, marks, none })
+    Ok(Listing { page, marks, meant })
 }
 
 fn main(visit: &Visit, listing: &Listing) -> Markup {
@@ -136,13 +136,17 @@ fn defined(source: &str) -> &str {
 
 /// Returns what to say if there is nothing to list.
 fn nothing(visit: &Visit, listing: &Listing) -> Markup {
-    let is_filtered = ["name", "state", "source", "cursor"].iter().any(|name| visit.parameter(name).is_some());
+    let is_filtered =
+        ["name", "state", "source", "cursor"].iter().any(|name| visit.parameter(name).is_some());
     html! {
         @if !is_filtered { (overview::welcome(&visit.up)) }
         @else {
             section.welcome {
                 h2 { "No cron matches" }
-                @if let Some(none) = &listing.none { p { (super::shown::prose(none)) } }
+                @if let Some(name) = visit.parameter("name") {
+                    p { "No cron of this kind has " code { (text(&name)) } " in its name."
+                        @if let Some(meant) = &listing.meant { " Did you mean " (visit.cron_link(meant)) "?" } }
+                }
                 @else if visit.parameter("state").as_deref() == Some("failing") { p.good { "No cron fails: the last run of each one worked, as far as it says anything." } }
                 p { a href={ (visit.up) "crons" } { "Show all crons" } }
             }
@@ -234,7 +238,11 @@ fn next(visit: &Visit, cron: &Cron) -> Markup {
 fn last(visit: &Visit, name: &str, marks: &[RunMark]) -> Markup {
     let bars: Vec<Bar> = marks
         .iter()
-        .map(|mark| Bar { run_id: mark.run_id.to_string(), outcome: Outcome::of(mark.status), took: mark.took() })
+        .map(|mark| Bar {
+            run_id: mark.run_id.to_string(),
+            outcome: Outcome::of(mark.status),
+            took: mark.took(),
+        })
         .collect();
     html! {
         @if bars.is_empty() { span.dim { "has not run yet" } }
@@ -268,7 +276,9 @@ fn bulk() -> Markup {
 /// Returns what can be done to all crons of the filter, those on other pages as well.
 fn all_that_match(visit: &Visit, here: &str) -> Markup {
     let mut fields = vec![("matching", "yes".to_owned()), ("next", here.to_owned())];
-    fields.extend(["name", "state", "source"].into_iter().filter_map(|name| Some((name, visit.parameter(name)?))));
+    fields.extend(
+        ["name", "state", "source"].into_iter().filter_map(|name| Some((name, visit.parameter(name)?))),
+    );
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let is_filtered = fields.len() > 2;
     html! {
@@ -301,7 +311,11 @@ mod tests {
     #[test]
     fn a_drawing_of_the_last_runs_says_what_it_shows() {
         let mark = |status: Option<Status>| RunMark {
-            run_id: crate::domain::ids::RunId::of_occurrence(CronId::default(), jiff::Timestamp::UNIX_EPOCH, 0),
+            run_id: crate::domain::ids::RunId::of_occurrence(
+                CronId::default(),
+                jiff::Timestamp::UNIX_EPOCH,
+                0,
+            ),
             scheduled_for: jiff::Timestamp::UNIX_EPOCH,
             last_scheduled_for: None,
             occurrences: 1,
@@ -312,7 +326,8 @@ mod tests {
             status,
             reason_code: None,
         };
-        let marks = [mark(None), mark(Some(Status::Error)), mark(Some(Status::Success)), mark(Some(Status::Error))];
+        let marks =
+            [mark(None), mark(Some(Status::Error)), mark(Some(Status::Success)), mark(Some(Status::Error))];
         assert_eq!(said("digest", &marks), "The last 4 of digest: 1 running, 2 error, 1 success");
     }
 }

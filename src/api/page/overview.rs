@@ -21,7 +21,8 @@ use crate::store::{Topic, UpcomingRow};
 /// Crons, runs and occurrences that are named.
 const NAMED: usize = 10;
 /// What somebody may look back over, beside the time since they looked last.
-const PERIODS: [(&str, &str, i64); 4] = [("1h", "1 h", 1), ("12h", "12 h", 12), ("24h", "24 h", 24), ("7d", "7 d", 168)];
+const PERIODS: [(&str, &str, i64); 4] =
+    [("1h", "1 h", 1), ("12h", "12 h", 12), ("24h", "24 h", 24), ("7d", "7 d", 168)];
 const PERIOD: i64 = 12;
 
 /// What the page shows.
@@ -115,19 +116,26 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
 fn around(visit: &Visit, overview: &Overview) -> Markup {
     let Overview { day, this_hour, report, .. } = overview;
     let first = day.hour - HOURS + 1;
-    let hours: Vec<StripHour> = (first..day.hour + HOURS).map(|hour| {
-        let (begin, end) = (TallyUnit::Hour.begin(hour), TallyUnit::Hour.begin(hour + 1));
-        let local = begin.to_zoned_datetime(visit.clock.zone());
-        let ended = day.ended.iter().chain(this_hour).filter(|(found, ..)| *found == hour);
-        StripHour {
-            label: local.strftime("%H").to_string(),
-            title: local.strftime("%a %H:%M").to_string(),
-            ended: ended.map(|(_, status, count)| (*status, *count)).collect(),
-            coming: day.coming.as_ref().and_then(|coming| coming.get(&hour)).copied().unwrap_or(0),
-            is_away: report.outages.iter().any(|outage| outage.receiver.is_none() && outage.since.0 < end && outage.until.is_none_or(|until| until.0 > begin) && begin <= visit.now),
-            link: (hour <= day.hour).then(|| format!("runs?since={begin}&until={end}")),
-        }
-    }).collect();
+    let hours: Vec<StripHour> = (first..day.hour + HOURS)
+        .map(|hour| {
+            let (begin, end) = (TallyUnit::Hour.begin(hour), TallyUnit::Hour.begin(hour + 1));
+            let local = begin.to_zoned_datetime(visit.clock.zone());
+            let ended = day.ended.iter().chain(this_hour).filter(|(found, ..)| *found == hour);
+            StripHour {
+                label: local.strftime("%H").to_string(),
+                title: local.strftime("%a %H:%M").to_string(),
+                ended: ended.map(|(_, status, count)| (*status, *count)).collect(),
+                coming: day.coming.as_ref().and_then(|coming| coming.get(&hour)).copied().unwrap_or(0),
+                is_away: report.outages.iter().any(|outage| {
+                    outage.receiver.is_none()
+                        && outage.since.0 < end
+                        && outage.until.is_none_or(|until| until.0 > begin)
+                        && begin <= visit.now
+                }),
+                link: (hour <= day.hour).then(|| format!("runs?since={begin}&until={end}")),
+            }
+        })
+        .collect();
     html! {
         section {
             h2 { "A day back, a day ahead" }
@@ -187,9 +195,17 @@ fn ms(milliseconds: u64) -> String {
 }
 
 fn crons(visit: &Visit, report: &Report) -> Markup {
-    let bad: Vec<_> = report.crons.iter().filter(|cron| {
-        cron.failures_in_a_row > 0 || cron.recovered_at.is_some() || [Status::Error, Status::Timeout, Status::Missed, Status::Skipped].iter().any(|status| cron.counted.ended(*status) > 0)
-    }).collect();
+    let bad: Vec<_> = report
+        .crons
+        .iter()
+        .filter(|cron| {
+            cron.failures_in_a_row > 0
+                || cron.recovered_at.is_some()
+                || [Status::Error, Status::Timeout, Status::Missed, Status::Skipped]
+                    .iter()
+                    .any(|status| cron.counted.ended(*status) > 0)
+        })
+        .collect();
     html! {
         @if !bad.is_empty() {
             div.wide { table.rows {
@@ -241,7 +257,8 @@ fn acts(one: &Attention) -> Markup {
 }
 
 fn going(visit: &Visit, runs: &[Run], status_report: &StatusReport) -> Markup {
-    let all: u64 = ["running", "unconfirmed", "sending"].iter().map(|phase| status_report.in_progress.get(phase)).sum();
+    let all: u64 =
+        ["running", "unconfirmed", "sending"].iter().map(|phase| status_report.in_progress.get(phase)).sum();
     html! {
         @if runs.is_empty() { p.empty { "Nothing is going on." } }
         @else {

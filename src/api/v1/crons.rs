@@ -13,9 +13,10 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Explanation, Page};
+use crate::config::nearest;
 use crate::domain::calendar::zone_named;
 use crate::domain::plan::Decided;
-use crate::store::{CronCursor, CronDetails, CronListing, ListedBy, DaemonState, Reader, StoreError};
+use crate::store::{CronCursor, CronDetails, CronListing, DaemonState, ListedBy, Reader, StoreError};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +52,8 @@ pub(in crate::api) async fn crons(
     StrictQuery(query): StrictQuery<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
     let order = query.sort.map_or(Ok(ListedBy::Name), |text| word("sort", &text))?;
-    let filter = CronListing { order, ..listing(query.source.as_deref(), query.state.as_deref(), query.name)? };
+    let filter =
+        CronListing { order, ..listing(query.source.as_deref(), query.state.as_deref(), query.name)? };
     let request: PageRequest<CronCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
@@ -76,9 +78,15 @@ pub(in crate::api) fn listing(
     })
 }
 
-/// Returns the error that suggests the name which is nearest to this one.
-pub(in crate::api) async fn none_named(api: &Api, name: &str) -> ErrorResponse {
-    unknown_cron(api, name).await
+/// Returns the cron whose name, or whose name in a part, is nearest to this one.
+pub(in crate::api) async fn nearest_to(api: &Api, name: &str) -> Result<Option<String>, ErrorResponse> {
+    let names = api.store.cron_names().await?;
+    if let Some(whole) = nearest(name, names.iter().map(String::as_str)) {
+        return Ok(Some(whole.to_owned()));
+    }
+    let parts = names.iter().flat_map(|name| name.split(|char: char| !char.is_alphanumeric()));
+    let part = nearest(name, parts.filter(|part| !part.is_empty()));
+    Ok(part.and_then(|part| names.iter().find(|name| name.contains(part)).cloned()))
 }
 
 /// Returns a cron, also one that was removed, with what else is read of it at the same moment.

@@ -28,7 +28,9 @@ pub struct CronListing {
 
 words!(
     /// In which order crons are listed.
+    #[derive(Default)]
     ListedBy {
+        #[default]
         Name = "name",
         /// What is planned next comes first; what is never planned again comes last.
         Next = "next",
@@ -36,12 +38,6 @@ words!(
         Failures = "failures",
     }
 );
-
-impl Default for ListedBy {
-    fn default() -> Self {
-        ListedBy::Name
-    }
-}
 
 impl ListedBy {
     /// Returns what crons are ordered by before their names.
@@ -94,7 +90,11 @@ pub(super) fn listed(
         && let Some(row) = &rows.next()?
     {
         if !filter.depends_on_time() || filter.lists(row, &state_now(row, pause_of_all.as_ref(), now)?)? {
-            found.push(CronCursor { key: row.get("key")?, cron_id: parsed(row, "cron_id")?, name: row.get("name")? });
+            found.push(CronCursor {
+                key: row.get("key")?,
+                cron_id: parsed(row, "cron_id")?,
+                name: row.get("name")?,
+            });
         }
     }
     Ok(found)

@@ -130,7 +130,8 @@ impl Reader {
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.
     pub fn cron_details(&self, name_or_id: &str, now: Timestamp) -> Result<Option<CronDetails>, StoreError> {
-        let of_name = format!("{IS_PRESENT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        let of_name =
+            format!("{IS_PRESENT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
         self.details_of(&of_name, name_or_id, now)
     }
 
@@ -140,8 +141,7 @@ impl Reader {
         name_or_id: &str,
         now: Timestamp,
     ) -> Result<Option<CronDetails>, StoreError> {
-        let of_name =
-            "name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, name = ?1 DESC, removed_at DESC LIMIT 1";
+        let of_name = "name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, name = ?1 DESC, removed_at DESC LIMIT 1";
         self.details_of(of_name, name_or_id, now)
     }
 
@@ -207,7 +207,11 @@ fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
 }
 
 /// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
-pub(super) fn state_now(row: &Row<'_>, pause_of_all: Option<&Pause>, now: Timestamp) -> Result<CronState, StoreError> {
+pub(super) fn state_now(
+    row: &Row<'_>,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Result<CronState, StoreError> {
     let state = state_from_row(row)?.at(now);
     Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
 }

@@ -54,7 +54,9 @@ pub(super) fn between_sql() -> String {
 }
 
 pub(super) fn before_sql() -> String {
-    format!("SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC, retry DESC LIMIT 1")
+    format!(
+        "SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 ORDER BY scheduled_for DESC, retry DESC LIMIT 1"
+    )
 }
 
 impl Reader {
@@ -66,7 +68,8 @@ impl Reader {
     ) -> Result<HashMap<CronId, Vec<RunMark>>, StoreError> {
         let sql = last_sql();
         self.at_one_moment(|tx| {
-            let marks = |cron_id: &CronId| Ok((*cron_id, tx.query(&sql, (cron_id.to_string(), limit), mark)?));
+            let marks =
+                |cron_id: &CronId| Ok((*cron_id, tx.query(&sql, (cron_id.to_string(), limit), mark)?));
             crons.iter().map(marks).collect()
         })
     }

@@ -133,8 +133,11 @@ pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Vers
 fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<KeyChange> {
     let gone = older.keys().filter(|key| !newer.contains_key(*key));
     let other = newer.iter().filter(|(key, value)| older.get(*key) != Some(*value)).map(|(key, _)| key);
-    let change =
-        |key: &String| KeyChange { key: key.clone(), old: older.get(key).cloned(), new: newer.get(key).cloned() };
+    let change = |key: &String| KeyChange {
+        key: key.clone(),
+        old: older.get(key).cloned(),
+        new: newer.get(key).cloned(),
+    };
     other.chain(gone).map(change).collect()
 }
 

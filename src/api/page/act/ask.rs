@@ -96,7 +96,12 @@ async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorRespo
     let name = fields.demand("cron")?;
     let value = |name: &str| fields.get(name).unwrap_or_default();
     let request = backfill_request(visit, fields, true)?;
-    let dry = cron_actions::backfill(State(visit.api.clone()), visit.actor(), PathParameter(name.to_owned()), JsonBody(request));
+    let dry = cron_actions::backfill(
+        State(visit.api.clone()),
+        visit.actor(),
+        PathParameter(name.to_owned()),
+        JsonBody(request),
+    );
     let dry = dry.await?.0;
     let will_run: Vec<_> = dry.instants.iter().filter(|instant| instant.fate == "run").collect();
     let took = cron(visit, name).await?.cron.recent.p50_ms;
@@ -144,13 +149,19 @@ fn of_all(act: PageAct) -> Question {
 
 async fn of_run(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
     let run_id = fields.demand("run")?;
-    let details = runs::run(visit.viewer, State(visit.api.clone()), PathParameter(run_id.to_owned())).await?.0;
+    let details =
+        runs::run(visit.viewer, State(visit.api.clone()), PathParameter(run_id.to_owned())).await?.0;
     let run = &details.run;
     let short = run_id.get(..8).unwrap_or(run_id);
     let (is_cancel, is_over) = (act == PageAct::Cancel, run.ended_at.is_some());
     let scheduled = visit.clock.time(run.scheduled_for, None);
     Ok(Question {
-        title: format!("{} {} of {}", if is_cancel { "Cancel run" } else { "Run again:" }, short, run.called()),
+        title: format!(
+            "{} {} of {}",
+            if is_cancel { "Cancel run" } else { "Run again:" },
+            short,
+            run.called()
+        ),
         consequence: html! {
             (kept("run", run_id))
             p { "Scheduled for " (scheduled) ": " (status(&run.status)) }
@@ -208,7 +219,14 @@ async fn replay(visit: &Visit, fields: &Fields) -> Result<Question, ErrorRespons
     let body = JsonBody(replay_request(fields, true)?);
     let dry = webhooks::replay(State(visit.api.clone()), visit.actor(), body).await?.0;
     let mut command = "agentcron webhook replay".to_owned();
-    for (name, option) in [("id", ""), ("status", "--status "), ("cron", "--cron "), ("since", "--since "), ("until", "--until "), ("url", "--url ")] {
+    for (name, option) in [
+        ("id", ""),
+        ("status", "--status "),
+        ("cron", "--cron "),
+        ("since", "--since "),
+        ("until", "--until "),
+        ("url", "--url "),
+    ] {
         for value in fields.all(name).take(3) {
             command.push_str(&format!(" {option}{}", quoted(value)));
         }

@@ -10,8 +10,8 @@ use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, pauses, runs, webhooks};
 use crate::api::wire::{
-    BackfillRequest, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest,
-    ResumeRequest, RunRequest,
+    BackfillRequest, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest, ResumeRequest,
+    RunRequest,
 };
 use crate::domain::act::PageAct;
 use crate::present::counted;

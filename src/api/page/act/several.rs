@@ -33,7 +33,11 @@ struct Fate {
 }
 
 /// Returns what is asked before it is done.
-pub(super) async fn question(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
+pub(super) async fn question(
+    visit: &Visit,
+    act: PageAct,
+    fields: &Fields,
+) -> Result<Question, ErrorResponse> {
     let names = names(visit, fields).await?;
     let fates = fates(visit, act, &names).await?;
     let changed = fates.iter().filter(|fate| fate.said.is_ok()).count();
@@ -76,11 +80,15 @@ pub(super) async fn question(visit: &Visit, act: PageAct, fields: &Fields) -> Re
 fn consequence(act: PageAct) -> &'static str {
     match act {
         PageAct::Pause => {
-            "Occurrences are recorded as skipped until it is resumed; runs in progress go on, and it can be run by hand."
+            "Occurrences are recorded as skipped until somebody resumes; runs in progress go on, and runs can be started by hand."
         }
-        PageAct::Resume => "Occurrences start runs again. What was skipped meanwhile stays skipped; a backfill runs it.",
+        PageAct::Resume => {
+            "Occurrences start runs again. What was skipped meanwhile stays skipped; a backfill runs it."
+        }
         PageAct::SkipNext => "Only the next occurrence is skipped, and recorded so.",
-        _ => "A run starts now, beside the schedule, even if the cron is paused. Its webhook is sent when it ends.",
+        _ => {
+            "A run starts now, beside the schedule, even if the cron is paused. Its webhook is sent when it ends."
+        }
     }
 }
 
@@ -117,9 +125,9 @@ async fn names(visit: &Visit, fields: &Fields) -> Result<Vec<String>, ErrorRespo
     };
     match names.len() {
         0 => Err(ErrorResponse::invalid("no cron matches any more")),
-        count if count > PAGE_ITEMS_MAX as usize => {
-            Err(ErrorResponse::invalid(format!("more than {PAGE_ITEMS_MAX} crons match: filter them further")))
-        }
+        count if count > PAGE_ITEMS_MAX as usize => Err(ErrorResponse::invalid(format!(
+            "more than {PAGE_ITEMS_MAX} crons match: filter them further"
+        ))),
         _ => Ok(names),
     }
 }
@@ -137,9 +145,10 @@ fn selected(fields: &Fields) -> Result<Vec<&str>, ErrorResponse> {
 
 async fn fates(visit: &Visit, act: PageAct, names: &[String]) -> Result<Vec<Fate>, ErrorResponse> {
     let wanted = names.to_vec();
-    let heads = visit.api.store.read(move |reader| {
-        wanted.iter().map(|name| reader.cron_head(name)).collect::<Result<Vec<_>, _>>()
-    });
+    let heads = visit
+        .api
+        .store
+        .read(move |reader| wanted.iter().map(|name| reader.cron_head(name)).collect::<Result<Vec<_>, _>>());
     let heads = heads.await?;
     let [name] = names else {
         let fates = names.iter().zip(&heads).map(|(name, head)| fate(visit, act, name, head.as_ref()));
@@ -147,13 +156,16 @@ async fn fates(visit: &Visit, act: PageAct, names: &[String]) -> Result<Vec<Fate
     };
     match heads.first() {
         Some(Some(head)) if !head.is_removed => Ok(vec![fate(visit, act, name, Some(head))]),
-        _ => Err(crons::none_named(&visit.api, name).await),
+        // Says that there is none, and which name is near.
+        _ => crons::cron(visit.viewer, State(visit.api.clone()), named(name)).await.map(|_| Vec::new()),
     }
 }
 
 fn fate(visit: &Visit, act: PageAct, name: &str, head: Option<&CronHead>) -> Fate {
     let fate = |said| Fate { name: name.to_owned(), said };
-    let Some(head) = head.filter(|head| !head.is_removed) else { return fate(Err("there is no such cron".to_owned())) };
+    let Some(head) = head.filter(|head| !head.is_removed) else {
+        return fate(Err("there is no such cron".to_owned()));
+    };
     let pause = head.state.pause(visit.now);
     let is_disabled = head.status == Ok(CronStatus::Disabled);
     fate(match act {
@@ -274,7 +286,11 @@ mod tests {
             (PageAct::Resume, vec![Ok(("a", None)), Ok(("b", None))], "2 crons are resumed"),
             (PageAct::Trigger, vec![run()], "run 1 of a started"),
             (PageAct::Trigger, vec![run(), run()], "2 crons are started"),
-            (PageAct::Pause, vec![Ok(("a", None)), error(), error()], "a is paused; but: there is no cron `x`"),
+            (
+                PageAct::Pause,
+                vec![Ok(("a", None)), error(), error()],
+                "a is paused; but: there is no cron `x`",
+            ),
         ] {
             assert_eq!(summed_up(act, changed).unwrap(), expected);
         }
@@ -286,6 +302,9 @@ mod tests {
         let names = |count: usize| (0..count).map(|number| format!("c {number}")).collect::<Vec<_>>();
         assert_eq!(commands(PageAct::SkipNext, &names(1)), "agentcron skip-next 'c 0'");
         let many = commands(PageAct::Pause, &names(5));
-        assert_eq!(many, "agentcron pause 'c 0' && agentcron pause 'c 1' && agentcron pause 'c 2'  # and 2 more");
+        assert_eq!(
+            many,
+            "agentcron pause 'c 0' && agentcron pause 'c 1' && agentcron pause 'c 2'  # and 2 more"
+        );
     }
 }

@@ -92,7 +92,8 @@ pub(super) fn definition(visit: &Visit, details: &CronDetails) -> Markup {
 }
 
 fn versions(visit: &Visit, details: &CronDetails) -> Markup {
-    let changed: Vec<&Version> = details.versions.iter().filter(|version| !version.changed.is_empty()).collect();
+    let changed: Vec<&Version> =
+        details.versions.iter().filter(|version| !version.changed.is_empty()).collect();
     let zone = details.cron.timezone.as_deref();
     html! {
         h3 { "Changes" }
@@ -164,9 +165,14 @@ mod tests {
 
     #[test]
     fn a_change_shows_what_was_and_what_is() {
-        let change = |old: Value, new: Value| difference(&KeyChange { key: "timeout".to_owned(), old, new }).into_string();
+        let change = |old: Value, new: Value| {
+            difference(&KeyChange { key: "timeout".to_owned(), old, new }).into_string()
+        };
         let (old, new) = (Value::from("5m"), Value::from("<1h>"));
-        assert!(change(old.clone(), new.clone()).contains("<del>&quot;5m&quot;</del> <ins>&quot;&lt;1h&gt;&quot;</ins>"));
+        assert!(
+            change(old.clone(), new.clone())
+                .contains("<del>&quot;5m&quot;</del> <ins>&quot;&lt;1h&gt;&quot;</ins>")
+        );
         assert!(!change(Value::Null, new).contains("<del>"));
         assert!(change(old, Value::Null).contains("taken out"));
         let long = shown(&Value::from("é".repeat(400))).into_string();

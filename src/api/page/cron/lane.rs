@@ -22,7 +22,14 @@ const LEGEND: &str = "Bars are as long as their runs. ✕ error, ◷ timeout, �
 pub(super) fn section(visit: &Visit, view: &View) -> Markup {
     let (facts, zone) = (&view.facts, &view.zone);
     let drawn = of(visit, view);
-    let day = |at: Timestamp| at.to_zoned_datetime(zone.clone()).strftime("%a %-d %b %Y %H:%M").to_string();
+    let of_cron = view.details.cron.timezone.as_deref();
+    let day = |at: Timestamp| {
+        format!(
+            "{} {}",
+            visit.clock.day(Time(at), of_cron),
+            at.to_zoned_datetime(zone.clone()).strftime("%H:%M")
+        )
+    };
     let window = &facts.window;
     html! {
         section #lane {
@@ -54,14 +61,22 @@ fn of(visit: &Visit, view: &View) -> Lane {
     let cron = &view.details.cron;
     let drawn_since = marks.is_cut.then(|| marks.marks.last().map(|mark| mark.scheduled_for)).flatten();
     let took = [("p50", cron.recent.p50_ms), ("p95", cron.recent.p95_ms)];
-    let took = took.into_iter().filter_map(|(label, millis)| Some((label, jiff::SignedDuration::from_millis(millis?))));
+    let took = took
+        .into_iter()
+        .filter_map(|(label, millis)| Some((label, jiff::SignedDuration::from_millis(millis?))));
     let timeout = view.facts.timeout.map(|timeout| ("timeout", timeout));
     Lane {
         from: window.from,
         to: window.to,
         now: visit.now,
         asked: view.wanted.at,
-        marks: marks.marks.iter().rev().filter(|mark| reaches(mark, window.from)).map(|found| mark(found, zone)).collect(),
+        marks: marks
+            .marks
+            .iter()
+            .rev()
+            .filter(|mark| reaches(mark, window.from))
+            .map(|found| mark(found, zone))
+            .collect(),
         coming: coming.iter().map(|next| to_come(next, view)).collect(),
         away: view.outages.iter().map(|outage| span(outage, visit.now)).collect(),
         changes: changes(view),
@@ -75,7 +90,9 @@ fn of(visit: &Visit, view: &View) -> Lane {
 /// Returns whether something of it is in the time from then on.
 fn reaches(mark: &RunMark, from: Timestamp) -> bool {
     let last = mark.last_scheduled_for.unwrap_or(mark.scheduled_for);
-    last >= from || mark.status.is_none() || (mark.started_at.is_some() && mark.ended_at.is_some_and(|ended| ended > from))
+    last >= from
+        || mark.status.is_none()
+        || (mark.started_at.is_some() && mark.ended_at.is_some_and(|ended| ended > from))
 }
 
 fn changes(view: &View) -> Vec<(Timestamp, String)> {
@@ -161,7 +178,8 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
 
 /// Asks about an instant, and answers if one is asked about.
 fn why(visit: &Visit, view: &View) -> Markup {
-    let local = |at: Timestamp| at.to_zoned_datetime(view.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let local =
+        |at: Timestamp| at.to_zoned_datetime(view.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S").to_string();
     html! {
         form #why.filters method="get" action="#why" {
             @for name in ["from", "to", "day", "around", "zone"] {

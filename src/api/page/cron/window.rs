@@ -66,16 +66,21 @@ pub(super) struct Window {
 impl Address {
     pub(super) fn of(visit: &Visit) -> Self {
         let value = |name| visit.parameter(name);
-        Self { day: value("day"), from: value("from"), to: value("to"), around: value("around"), at: value("at") }
+        Self {
+            day: value("day"),
+            from: value("from"),
+            to: value("to"),
+            around: value("around"),
+            at: value("at"),
+        }
     }
 }
 
 impl Wanted {
     /// Reads an address, with local times in this zone.
     pub(super) fn of(address: &Address, zone: &TimeZone, now: Timestamp) -> Result<Self, ErrorResponse> {
-        let instant = |name, text: &Option<String>| {
-            text.as_deref().map(|text| instant(name, text, zone)).transpose()
-        };
+        let instant =
+            |name, text: &Option<String>| text.as_deref().map(|text| instant(name, text, zone)).transpose();
         let around = address.around.as_deref();
         let around = SPANS.iter().find(|(word, ..)| Some(*word) == around).map(|(.., span)| *span);
         let (from, to) = (instant("from", &address.from)?, instant("to", &address.to)?);
@@ -85,7 +90,9 @@ impl Wanted {
             (None, None) => None,
         };
         match between {
-            Some((from, to)) if from >= to => Err(ErrorResponse::invalid(format!("from {from} is not before to {to}"))),
+            Some((from, to)) if from >= to => {
+                Err(ErrorResponse::invalid(format!("from {from} is not before to {to}")))
+            }
             Some((from, to)) if to.duration_since(from) > LANE_SPAN_MAX => {
                 Err(ErrorResponse::invalid("from and to are more than two years apart"))
             }
@@ -98,10 +105,12 @@ impl Wanted {
         if let Some((from, to)) = self.between {
             return Window { from, to };
         }
-        let enough = |span: &SignedDuration| interval.is_some_and(|interval| interval * LANE_OCCURRENCES_WANTED <= *span);
+        let enough = |span: &SignedDuration| {
+            interval.is_some_and(|interval| interval * LANE_OCCURRENCES_WANTED <= *span)
+        };
         let spans = || SPANS.iter().map(|(.., span)| *span);
         let fitting = || match interval {
-            Some(_) => spans().find(enough).or(spans().last()),
+            Some(_) => spans().find(enough).or(spans().next_back()),
             None => None,
         };
         let span = self.around.or_else(fitting).unwrap_or(SignedDuration::from_hours(24));
@@ -183,7 +192,9 @@ impl Window {
                 let within = (1..).map(|count| begin + SignedDuration::from_secs(step * count));
                 // Not so near to the end of a day that its label is upon that of the next one.
                 let within = within.take_while(|at| *at + SignedDuration::from_secs(step / 2) < end);
-                ticks.extend(within.map(|at| (at, at.to_zoned_datetime(zone.clone()).strftime(format).to_string())));
+                ticks.extend(
+                    within.map(|at| (at, at.to_zoned_datetime(zone.clone()).strftime(format).to_string())),
+                );
             }
         }
         ticks.retain(|(at, _)| self.from <= *at && *at < self.to);
@@ -230,7 +241,11 @@ mod tests {
             let window = wanted.window(now, interval.map(minutes));
             let day = |at: Timestamp| at.to_string();
             // A year has no whole third.
-            let (from, to) = if interval == Some(365 * 24 * 60) { (day(window.from), day(window.to)) } else { (from.to_owned(), to.to_owned()) };
+            let (from, to) = if interval == Some(365 * 24 * 60) {
+                (day(window.from), day(window.to))
+            } else {
+                (from.to_owned(), to.to_owned())
+            };
             assert_eq!((day(window.from), day(window.to)), (from, to), "{interval:?} {asked:?}");
         }
     }
@@ -251,7 +266,10 @@ mod tests {
             labels("2026-03-28T12:00:00Z", "2026-03-29T22:30:00Z"),
             "15:00 | 18:00 | 21:00 | Sun 29 Mar | 04:00 | 07:00 | 10:00 | 13:00 | 16:00 | 19:00 | 22:00 | Mon 30 Mar"
         );
-        assert_eq!(labels("2026-11-07T12:00:00Z", "2026-12-07T12:00:00Z"), "9 Nov | 16 Nov | 23 Nov | 30 Nov | 7 Dec");
+        assert_eq!(
+            labels("2026-11-07T12:00:00Z", "2026-12-07T12:00:00Z"),
+            "9 Nov | 16 Nov | 23 Nov | 30 Nov | 7 Dec"
+        );
         let year = labels("2025-11-27T00:00:00Z", "2026-11-27T00:00:00Z");
         assert!(year.starts_with("1 Dec | 1 Jan | 1 Feb") && year.ends_with("1 Oct | 1 Nov"), "{year}");
     }
@@ -277,6 +295,9 @@ mod tests {
             assert_eq!(found.as_deref(), expected, "{text}");
         }
         let (from, to) = day_of_utc("2026-11-27").unwrap();
-        assert_eq!((from.to_string().as_str(), to.duration_since(from).as_hours()), ("2026-11-27T00:00:00Z", 24));
+        assert_eq!(
+            (from.to_string().as_str(), to.duration_since(from).as_hours()),
+            ("2026-11-27T00:00:00Z", 24)
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! The lane of a cron: its past and its future along one axis of time, with what was away meanwhile, and below it how long its
 //! runs took and how late they began. A click anywhere asks why it did, or did not, fire then.
 
+use std::ops::Range;
+
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -20,6 +22,8 @@ const AXIS: f64 = 18.0;
 const TRACK: f64 = 66.0;
 /// A run that is shorter on paper would not be seen.
 const BAR_LEAST: f64 = 3.0;
+/// If more are to come, they are drawn smaller.
+const COMING_LARGE: usize = 30;
 /// Into how many parts the lane is cut that ask about their middle.
 const SLOTS: u32 = 60;
 
@@ -129,22 +133,30 @@ impl Lane {
 
     fn slots(&self, slot: impl Fn(Timestamp) -> String) -> Markup {
         let width = WIDTH / f64::from(SLOTS);
-        let step = self.to.duration_since(self.from) / i32::try_from(SLOTS).unwrap_or(1);
-        let middle = |place: u32| {
-            let at = step.saturating_mul(i32::try_from(place).unwrap_or(0)).saturating_add(step / 2);
-            let at = self.from.saturating_add(at).unwrap_or(self.to);
-            // A link with a fraction of a second would ask about what nobody means.
-            Timestamp::from_second(at.as_second()).unwrap_or(at)
-        };
         html! {
             @for place in 0..SLOTS {
-                @let at = middle(place);
+                @let x = f64::from(place) * width;
+                @let at = self.asked_in(place, x..x + width);
                 a href=(self.link(at)) tabindex="-1" {
                     title { (slot(at)) }
-                    path.hit d=(format!("M{} 0h{}v{LANE}h-{}z", n(f64::from(place) * width), n(width), n(width))) {}
+                    path.hit d=(format!("M{} 0h{}v{LANE}h-{}z", n(x), n(width), n(width))) {}
                 }
             }
         }
+    }
+
+    /// Returns what a part of the lane asks about: the occurrence in it, or else its middle, rounded.
+    fn asked_in(&self, place: u32, part: Range<f64>) -> Timestamp {
+        let marks = self.marks.iter().map(|mark| mark.at).chain(self.coming.iter().map(|next| next.at));
+        let mut found = marks.filter(|at| self.from <= *at && part.contains(&self.x(*at)));
+        if let Some(at) = found.next() {
+            return at;
+        }
+        let step = self.to.duration_since(self.from) / i32::try_from(SLOTS).unwrap_or(1);
+        let into = step.saturating_mul(i32::try_from(place).unwrap_or(0)).saturating_add(step / 2);
+        let middle = self.from.saturating_add(into).unwrap_or(self.to).as_second();
+        let unit = if step >= SignedDuration::from_mins(2) { 60 } else { 1 };
+        Timestamp::from_second(middle - middle.rem_euclid(unit)).unwrap_or(self.to)
     }
 
     fn mark(&self, mark: &LaneMark) -> Markup {
@@ -174,8 +186,13 @@ impl Lane {
 
     fn coming(&self, coming: &LaneComing) -> Markup {
         let (x, y) = (self.x(coming.at), TOP + BAR / 2.0);
+        let radius = if self.coming.len() > COMING_LARGE { 2.5 } else { 4.0 };
         let shape = match coming.will_fire {
-            true => format!("M{} {y}a4 4 0 1 1 8 0a4 4 0 1 1-8 0z", n(x - 4.0)),
+            true => format!(
+                "M{} {y}a{radius} {radius} 0 1 1 {1} 0a{radius} {radius} 0 1 1-{1} 0z",
+                n(x - radius),
+                2.0 * radius
+            ),
             false => Outcome::Skipped.sign(x, y - SIGN_SIZE / 2.0, SIGN_SIZE),
         };
         html! {
@@ -186,7 +203,9 @@ impl Lane {
     /// Returns what is drawn below the lane: runs of which this is known.
     fn dots(&self, of: impl Fn(&LaneMark) -> Option<SignedDuration>) -> Vec<Dot> {
         let marks = self.marks.iter().filter(|mark| mark.at >= self.from);
-        marks.filter_map(|mark| Some(Dot { x: self.x(mark.at), value: of(mark)?, outcome: mark.outcome })).collect()
+        marks
+            .filter_map(|mark| Some(Dot { x: self.x(mark.at), value: of(mark)?, outcome: mark.outcome }))
+            .collect()
     }
 
     /// Returns what is to be seen, for those who do not see it.
@@ -265,6 +284,8 @@ mod tests {
             "class=\"away\" d=\"M200 0h200v",
             "class=\"now\" d=\"M600 0V",
             "<title>about 1970-01-01T00:00:10Z</title>",
+            // The part from the 100th second on asks about what happened in it.
+            "<title>about 1970-01-01T00:01:40Z</title>",
             "1 error, 1 missed, 1 in progress, 1 to come, 1 outage.",
         ] {
             assert!(drawn.contains(expected), "{expected}: {drawn}");

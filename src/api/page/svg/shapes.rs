@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn each_outcome_has_a_sign_of_its_own_or_a_bar() {
         let all = Status::ALL.iter().map(|status| Outcome::of(Some(*status)));
-        let signs: Vec<String> = all.filter(|one| *one != Outcome::Success).map(|one| one.sign(2.0, 0.0, 4.0)).collect();
+        let signs: Vec<String> =
+            all.filter(|one| *one != Outcome::Success).map(|one| one.sign(2.0, 0.0, 4.0)).collect();
         let distinct: std::collections::BTreeSet<&String> = signs.iter().collect();
         assert_eq!((distinct.len(), signs.len()), (6, 6));
         assert!(signs.iter().all(|sign| !sign.is_empty()));

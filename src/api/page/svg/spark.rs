@@ -46,7 +46,8 @@ pub(in crate::api::page) fn spark(bars: &[Bar]) -> Markup {
     }
     signs.retain(|_, lines| !lines.is_empty());
     // The oldest first, as they are drawn.
-    let ids: Vec<&str> = bars.iter().rev().map(|bar| bar.run_id.get(..ID_CHARS).unwrap_or(&bar.run_id)).collect();
+    let ids: Vec<&str> =
+        bars.iter().rev().map(|bar| bar.run_id.get(..ID_CHARS).unwrap_or(&bar.run_id)).collect();
     html! {
         svg.spark viewBox="0 0 150 25" width="150" height="25" aria-hidden="true" data-runs=(ids.join(" ")) {
             @for (outcome, path) in &filled { path.bars.(outcome.class()) d=(path) {} }
@@ -71,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_newest_is_at_the_right_and_what_did_not_run_is_a_gap() {
-        let bars = [bar(Outcome::Error, Some(4)), bar(Outcome::Missed, None), bar(Outcome::Success, Some(16))];
+        let bars =
+            [bar(Outcome::Error, Some(4)), bar(Outcome::Missed, None), bar(Outcome::Success, Some(16))];
         let drawn = spark(&bars).into_string();
         assert!(drawn.contains(r#"d="M147 18V9""#), "half as high, as the root of a fourth: {drawn}");
         assert!(drawn.contains(r#"d="M137 18V0""#), "{drawn}");

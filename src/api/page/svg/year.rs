@@ -136,16 +136,24 @@ mod tests {
     fn each_day_is_in_the_row_of_its_weekday_and_says_what_was_worst() {
         let days = [
             YearDay { date: date("2026-11-23"), ended: vec![(Status::Success, 3)] },
-            YearDay { date: date("2026-11-27"), ended: vec![(Status::Success, 3), (Status::Error, 1), (Status::Missed, 1)] },
+            YearDay {
+                date: date("2026-11-27"),
+                ended: vec![(Status::Success, 3), (Status::Error, 1), (Status::Missed, 1)],
+            },
         ];
         let drawn = year(date("2026-11-18"), date("2026-11-27"), &days).into_string();
         // The week before begins on Monday, the 16th, and is the first column.
         assert!(drawn.contains("M44 17h9v9h-9z"), "the Monday of the second week: {drawn}");
-        assert!(drawn.contains("<title>Fri 27 Nov 2026: 3 success, 1 error, 1 missed</title><path class=\"bad\""), "{drawn}");
+        assert!(
+            drawn.contains("<title>Fri 27 Nov 2026: 3 success, 1 error, 1 missed</title><path class=\"bad\""),
+            "{drawn}"
+        );
         assert!(drawn.contains("href=\"?day=2026-11-27\""), "{drawn}");
         assert!(drawn.contains("1 days on which all went well, 1 with errors, 0 with missed"), "{drawn}");
         let shapes: std::collections::BTreeSet<String> =
-            [Worst::Good, Worst::Attention, Worst::Missed, Worst::Bad].map(|worst| worst.shape((0, 0))).into();
+            [Worst::Good, Worst::Attention, Worst::Missed, Worst::Bad]
+                .map(|worst| worst.shape((0, 0)))
+                .into();
         assert_eq!(shapes.len(), 4);
     }
 

@@ -22,11 +22,16 @@ fn drawings_read_by_an_index() {
             marks::between_sql(),
             "SEARCH runs USING INDEX sqlite_autoindex_runs_2 (cron_id=? AND scheduled_for>? AND scheduled_for<?)",
         ),
-        (marks::before_sql(), "SEARCH runs USING INDEX sqlite_autoindex_runs_2 (cron_id=? AND scheduled_for<?)"),
+        (
+            marks::before_sql(),
+            "SEARCH runs USING INDEX sqlite_autoindex_runs_2 (cron_id=? AND scheduled_for<?)",
+        ),
         (strip::ENDED_ON_DAY.to_owned(), "SEARCH cron_days USING PRIMARY KEY (day=? AND cron_id=?)"),
         (LASTING_BETWEEN.to_owned(), "SEARCH outages USING INDEX outages_by_time (since<?)"),
         (
-            CronListing { state: Some(ListedState::Failing), ..CronListing::default() }.query(None, false, 50).0,
+            CronListing { state: Some(ListedState::Failing), ..CronListing::default() }
+                .query(None, false, 50)
+                .0,
             "SCAN crons USING INDEX crons_by_name",
         ),
     ] {
@@ -95,7 +100,8 @@ fn days_and_outages_are_counted_once_and_only_those_asked_for() {
     let days = store.reader.ended_by_day(store.cron_id, 4, 6).unwrap();
     assert_eq!(days, [(5, Status::Success, 7), (6, Status::Error, 2)]);
 
-    let sql = "INSERT INTO outages (what, subject, since, until, why) VALUES ('backend', '', ?1, ?2, 'refused')";
+    let sql =
+        "INSERT INTO outages (what, subject, since, until, why) VALUES ('backend', '', ?1, ?2, 'refused')";
     for (since, until) in [(100, Some(200)), (300, Some(400)), (500, None)] {
         store.writer.execute(sql, (since, until)).unwrap();
     }
