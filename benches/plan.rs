@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use agentcron::config::{self, CronFields};
+use agentcron::domain::bounds::OCCURRENCES_PER_PASS;
 use agentcron::domain::cron::Cron;
 use agentcron::domain::cron_state::CronState;
 use agentcron::domain::plan::{Active, Decided, Decision, PlanFacts, plan};
@@ -72,6 +73,7 @@ fn plan_through(cron: &Cron, start: Timestamp, end: Timestamp) -> u64 {
                 active,
                 outages: &[],
                 unsure: &[],
+                occurrences_max: OCCURRENCES_PER_PASS,
                 now,
             },
         );

@@ -177,7 +177,9 @@ fn acting_span(caller: &Caller, parts: &Parts) -> Span {
 async fn of_stranger(router: &Router, parts: Parts, body: Incoming) -> Response {
     let body = match Limited::new(body, LOGIN_BYTES_MAX).collect().await {
         Ok(body) => Body::from(body.to_bytes()),
-        Err(_) => return ErrorResponse::too_large("the body is too large, or did not arrive").into_response(),
+        Err(_) => {
+            return ErrorResponse::too_large("the body is too large, or did not arrive").into_response();
+        }
     };
     match router.clone().oneshot(Request::from_parts(parts, body)).await {
         Ok(mut response) => {

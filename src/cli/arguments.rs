@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
-    import, init, list, next, open, outages, pause, prune, report, restore, resume, retry, run, show, skip_next,
-    stats, status, support, trigger, webhook,
+    import, init, list, next, open, outages, pause, prune, report, restore, resume, retry, run, show,
+    skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\

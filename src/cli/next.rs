@@ -1,7 +1,7 @@
 //! `agentcron next`: the coming occurrences, by the same calendar that the daemon uses.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::num::NonZeroUsize;
 
 use clap::Args;
@@ -15,8 +15,10 @@ use super::terminal::{
 };
 use crate::domain::calendar::{Calendar, CalendarError, LAST_YEAR};
 use crate::domain::cron::Cron;
+use crate::domain::cron_state::{CronState, Pause};
+use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
-use crate::present::occurrences::{UpcomingOccurrence, of_calendar, of_cron};
+use crate::present::occurrences::{UpcomingOccurrence, of_calendar, of_cron_in_state};
 use crate::present::times;
 use crate::store::Reader;
 
@@ -76,7 +78,7 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
         let calendar = Calendar::parse(expression, &next.timezone, "").map_err(|error| unreadable(&error))?;
         return print_schedule(&calendar, from(calendar.zone())?, number, session);
     }
-    let (crons, decided) = configured(session)?;
+    let (crons, known) = configured(session)?;
     let (crons, from) = match &next.cron {
         None => (crons, from(&session.zone)?),
         Some(name) => {
@@ -85,7 +87,7 @@ pub(super) fn next(next: &Next, session: &mut Session) -> Result<(), Failure> {
             (vec![cron], from)
         }
     };
-    print(&soonest(&crons, &decided, from, number), number, session)
+    print(&soonest(&crons, &known, (from, now), number), number, session)
 }
 
 fn print_schedule(
@@ -106,51 +108,73 @@ fn print_schedule(
     print(&upcoming, number, session)
 }
 
-/// Returns the crons, and which instants are decided although they are still to come.
-fn configured(session: &mut Session) -> Result<(Vec<Cron>, Decided), Failure> {
+/// What the store knows of the coming occurrences.
+#[derive(Default)]
+struct Known {
+    /// Which instants are decided although they are still to come.
+    decided: Decided,
+    states: HashMap<CronId, CronState>,
+    pauses_of_all: Vec<Pause>,
+}
+
+/// Returns the crons, and what is known of their occurrences.
+fn configured(session: &mut Session) -> Result<(Vec<Cron>, Known), Failure> {
     let path = session.config_path.clone();
     let config = session.view_config(&path)?;
-    let decided = match Reader::open(&config.store.path) {
+    let known = match Reader::open(&config.store.path) {
         Ok(store) => {
             session.warn_if_stopped(&config.store.path)?;
-            store.decided(session.now())?
+            let states = store.cron_heads()?.into_iter().map(|cron| (cron.cron_id, cron.state));
+            Known {
+                decided: store.decided(session.now())?,
+                states: states.collect(),
+                pauses_of_all: store.pauses_of_all()?,
+            }
         }
         Err(unreadable) => {
             if !matches!(config.store.path.try_exists(), Ok(false)) {
                 let unknown = "pauses, and crons made through the API, are not known here";
                 session.output.warn(&format!("{unreadable}; {unknown}"))?;
             }
-            Decided::default()
+            Known::default()
         }
     };
-    Ok((crons_of(&config.crons, &config.store.path)?, decided))
+    Ok((crons_of(&config.crons, &config.store.path)?, known))
 }
 
 /// Returns the first `number` occurrences of all crons together, in order of time.
-fn soonest<'a>(crons: &'a [Cron], decided: &Decided, from: Timestamp, number: usize) -> Vec<Upcoming<'a>> {
-    let mut streams: Vec<_> = crons.iter().map(|cron| (cron, of_cron(cron, decided, from))).collect();
+fn soonest<'a>(
+    crons: &'a [Cron],
+    known: &Known,
+    (from, now): (Timestamp, Timestamp),
+    number: usize,
+) -> Vec<Upcoming<'a>> {
+    let usual = CronState::default();
+    let stream = |cron: &'a Cron| {
+        let state = known.states.get(&cron.cron_id).unwrap_or(&usual);
+        let held_up = (state, known.pauses_of_all.as_slice());
+        (cron, of_cron_in_state(cron, &known.decided, held_up, from, now).peekable())
+    };
+    let mut streams: Vec<_> = crons.iter().map(stream).collect();
     let mut heap = BinaryHeap::new();
     for (index, (_, stream)) in streams.iter_mut().enumerate() {
-        heap.extend(stream.next().map(|occurrence| Reverse((occurrence.at, index, occurrence.note))));
+        heap.extend(stream.peek().map(|occurrence| Reverse((occurrence.at, index))));
     }
     let mut upcoming = Vec::new();
     while upcoming.len() < number
-        && let Some(Reverse((at, index, note))) = heap.pop()
+        && let Some(Reverse((_, index))) = heap.pop()
     {
         let Some((cron, stream)) = streams.get_mut(index) else { break };
-        upcoming.push(Upcoming {
-            cron_name: Some(&cron.name),
-            zone: cron.calendar.zone(),
-            occurrence: UpcomingOccurrence { at, note },
-        });
-        heap.extend(stream.next().map(|occurrence| Reverse((occurrence.at, index, occurrence.note))));
+        let Some(occurrence) = stream.next() else { continue };
+        upcoming.push(Upcoming { cron_name: Some(&cron.name), zone: cron.calendar.zone(), occurrence });
+        heap.extend(stream.peek().map(|occurrence| Reverse((occurrence.at, index))));
     }
     upcoming
 }
 
 fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
-        for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note } } in upcoming {
+        for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note, will_fire } } in upcoming {
             let mut object = json!({
                 "at": at.to_string(),
                 "local": times::rfc3339(*at, zone),
@@ -158,6 +182,7 @@ fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Res
             });
             if let Some(name) = cron_name {
                 object["cron_name"] = json!(name);
+                object["will_fire"] = json!(will_fire);
             }
             session.output.json(&object)?;
         }
@@ -170,7 +195,7 @@ fn print(upcoming: &[Upcoming<'_>], number: usize, session: &mut Session) -> Res
     let now = session.now();
     let of_crons = upcoming.iter().any(|upcoming| upcoming.cron_name.is_some());
     let mut rows = Rows::new(if of_crons { &OF_CRONS } else { &OF_SCHEDULE });
-    for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note } } in upcoming {
+    for Upcoming { cron_name, zone, occurrence: UpcomingOccurrence { at, note, .. } } in upcoming {
         let mut cells: Vec<String> = cron_name.iter().map(|name| printable(name)).collect();
         cells.push(times::local_to_both(*at, &session.zone, zone));
         cells.push(times::relative(*at, now));

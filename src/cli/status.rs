@@ -4,7 +4,7 @@ mod report;
 
 use clap::Args;
 
-use super::terminal::{Failure, Session, print_attention, printable};
+use super::terminal::{Failure, Session, print_attention, printable, wrapped};
 use crate::api::wire::{Attention, Configuration, Notice, Outage, StatusReport, Time, Verdict};
 use crate::present::attention::Concern;
 use crate::present::{Tone, counted, outages, times, webhooks};
@@ -89,9 +89,19 @@ fn print_mistakes(report: &StatusReport, session: &mut Session) -> Result<(), Fa
         (report.configuration, report.notices.iter().find(is_of_files))
     {
         for line in notice.detail.lines() {
-            session.output.line(&format!("    {}", printable(line)))?;
+            print_mistake(&printable(line), session)?;
         }
     }
+    Ok(())
+}
+
+/// Prints a line about a mistake, in several if it is long. An excerpt of a file stays as it is, above its caret.
+fn print_mistake(line: &str, session: &mut Session) -> Result<(), Failure> {
+    if line.starts_with("  | ") {
+        return Ok(session.output.line(&format!("    {line}"))?);
+    }
+    let lines = wrapped(line, session.output.width().saturating_sub(4), 4);
+    lines.iter().try_for_each(|line| session.output.line(&format!("    {line}")))?;
     Ok(())
 }
 

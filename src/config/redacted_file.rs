@@ -5,8 +5,9 @@ use std::path::Path;
 use toml::{Table, Value};
 use url::Url;
 
+use super::errors::ConfigError;
 use super::limits::FILE_BYTES_MAX;
-use super::reference::is_public;
+use super::reference::{is_name, is_public};
 use super::regular_file::read_regular;
 use crate::domain::template;
 
@@ -19,42 +20,65 @@ const GIVEN: [&str; 4] = ["input", "config", "context", "metadata"];
 /// Tables whose keys the author of the file chooses, so that a name says nothing about its value.
 const HEADERS: &str = "headers";
 
-/// Returns the file with every value left out that may be secret or private. What is not known to be public is left out, and a
-/// file that is no TOML is left out as a whole.
-pub fn redacted_file(path: &Path) -> String {
-    let parsed = read_regular(path, FILE_BYTES_MAX)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()))
-        .and_then(|text| redacted(&text).ok_or_else(|| "it is not TOML".to_owned()));
-    parsed.unwrap_or_else(|problem| format!("{LEFT_OUT}: {problem}\n"))
+/// No key of ours is longer.
+const KEY_BYTES_MAX: usize = 24;
+
+const NO_TOML: &str = "it is not TOML";
+
+/// Returns the file with every value left out that may be secret or private. What is not known to be public is left out, and so is
+/// what stands on the lines of these mistakes: it may have been meant for another key. A file that is no TOML is left out as a
+/// whole.
+pub fn redacted_file(path: &Path, mistakes: &[ConfigError]) -> String {
+    let shown = redacted_table(path, mistakes)
+        .and_then(|table| toml::to_string_pretty(&table).map_err(|_| NO_TOML.to_owned()));
+    shown.unwrap_or_else(|problem| format!("{LEFT_OUT}: {problem}\n"))
 }
 
-fn redacted(text: &str) -> Option<String> {
+/// Returns the same as a table, or why the file cannot be read.
+pub(super) fn redacted_table(path: &Path, mistakes: &[ConfigError]) -> Result<Table, String> {
+    let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let own = mistakes.iter().filter(|mistake| *mistake.file == *path);
+    let lines = own.filter_map(|mistake| text.lines().nth(mistake.position?.line.checked_sub(1)?));
+    redacted(&text, &lines.collect::<Vec<_>>()).ok_or_else(|| NO_TOML.to_owned())
+}
+
+fn redacted(text: &str, mistaken: &[&str]) -> Option<Table> {
     let mut table: Table = text.parse().ok()?;
-    redact_table(&mut table, true);
-    toml::to_string_pretty(&table).ok()
+    redact_table(&mut table, true, mistaken);
+    Some(table)
 }
 
 /// `may_show` is `false` where no key is known.
-fn redact_table(table: &mut Table, may_show: bool) {
+fn redact_table(table: &mut Table, may_show: bool, mistaken: &[&str]) {
+    // What is longer than any key, and is none, may be a value in the wrong place.
+    table.retain(|key, _| key.len() <= KEY_BYTES_MAX || is_name(key) || !is_mistaken(key, mistaken));
     for (key, value) in table {
         match GIVEN.contains(&key.as_str()) {
             true => *value = Value::String(LEFT_OUT.to_owned()),
-            false => redact(value, key, may_show && key != HEADERS),
+            false => redact(value, key, may_show && key != HEADERS, mistaken),
         }
     }
 }
 
-fn redact(value: &mut Value, key: &str, may_show: bool) {
+fn redact(value: &mut Value, key: &str, may_show: bool, mistaken: &[&str]) {
     let is_shown = may_show && is_public(key);
     match value {
-        Value::Table(table) => redact_table(table, may_show),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, key, may_show)),
+        Value::Table(table) => redact_table(table, may_show, mistaken),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, key, may_show, mistaken)),
         Value::String(text) if is_placeholder(text) => {}
         Value::String(text) if text.contains("://") => *text = host_of(text),
+        Value::String(text) if is_mistaken(text, mistaken) => *text = LEFT_OUT.to_owned(),
         _ if is_shown => {}
         value => *value = Value::String(LEFT_OUT.to_owned()),
     }
+}
+
+/// Whether a text stands on one of these lines, or may go on there.
+fn is_mistaken(text: &str, mistaken: &[&str]) -> bool {
+    let written = Value::from(text).to_string();
+    let written = written.trim_matches('"');
+    mistaken.iter().any(|line| text.contains('\n') || line.contains(text) || line.contains(written))
 }
 
 /// Whether a text is one placeholder and nothing else.
@@ -107,7 +131,7 @@ mod tests {
             retry = { max = 2, secret = "s3cret" }
             unknown = 12345
         "#;
-        let shown = redacted(text).unwrap();
+        let shown = toml::to_string_pretty(&redacted(text, &[]).unwrap()).unwrap();
         assert!(!shown.contains("s3cret"), "{shown}");
         expect![[r#"
             api_kye = "(left out)"
@@ -154,6 +178,24 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_on_a_mistaken_line_is_left_out() {
+        let text = r#"
+            shutdown_grace = "s3cret"
+            s3cret-s3cret-s3cret-s3cret = 1
+            include = ["crons.d/*.toml", 's3cret"x']
+            [cron.digest]
+            assistant_id = "agent"
+            timezone = """
+            s3cret"""
+        "#;
+        let mistaken: Vec<&str> = [1, 2, 3, 6].map(|line| text.lines().nth(line).unwrap()).to_vec();
+        let shown = toml::to_string_pretty(&redacted(text, &mistaken).unwrap()).unwrap();
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("assistant_id = \"agent\"") && shown.contains("[cron.digest]"), "{shown}");
+        assert!(toml::to_string(&redacted(text, &[]).unwrap()).unwrap().contains("s3cret"));
+    }
+
+    #[test]
     fn of_a_url_only_the_host_is_shown() {
         for (url, shown) in [
             ("https://a.example", "https://a.example"),
@@ -164,6 +206,6 @@ mod tests {
         ] {
             assert_eq!(host_of(url), shown);
         }
-        assert_eq!(redacted("a = "), None);
+        assert_eq!(redacted("a = ", &[]), None);
     }
 }

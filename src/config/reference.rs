@@ -124,7 +124,7 @@ pub fn reference() -> &'static [&'static SectionReference] {
 }
 
 /// Returns whether a key or a table has that name.
-pub(super) fn is_name(word: &str) -> bool {
+pub fn is_name(word: &str) -> bool {
     reference().iter().any(|section| section.names().any(|name| name == word))
 }
 

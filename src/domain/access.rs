@@ -94,7 +94,9 @@ impl Caller {
         let access = match self {
             Caller::Socket { .. } => Access::Act,
             Caller::Key { access, .. } => *access,
-            Caller::Local => return !matches!((intent, subject), (Intent::Act, Subject::Own | Subject::Page)),
+            Caller::Local => {
+                return !matches!((intent, subject), (Intent::Act, Subject::Own | Subject::Page));
+            }
             Caller::Stranger => return (intent, subject) == (Intent::See, Subject::Health),
         };
         match access {

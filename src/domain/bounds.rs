@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 mod acts;
+mod asked_times;
 mod backup;
 mod feeds;
 mod grep;
@@ -16,6 +17,7 @@ mod self_care;
 mod waiting;
 
 pub use acts::*;
+pub use asked_times::*;
 pub use backup::*;
 pub use feeds::*;
 pub use grep::*;
@@ -26,8 +28,8 @@ pub use retention::*;
 pub use self_care::*;
 pub use waiting::*;
 
-/// Occurrences of one cron that one pass plans: after an outage of a year, a cron that fires every second must not hold
-/// the writer for minutes. The next pass, which follows at once, plans the rest.
+/// Occurrences that one pass plans, which the crons that are due share: after an outage of a year, crons that fire every
+/// second must not hold the writer for minutes. The next pass, which follows at once, plans the rest.
 pub const OCCURRENCES_PER_PASS: usize = 10_000;
 
 /// An occurrence found at most this late is on time: a busy machine or a restart of the daemon is not a misfire.

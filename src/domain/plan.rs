@@ -1,6 +1,7 @@
 //! The core of agentcron: decides what happens to a cron's occurrences. It is pure: the same arguments give
 //! the same plan.
 
+mod due;
 mod instants;
 mod ranges;
 
@@ -9,9 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff;
-use super::bounds::{
-    BACKFILL_DEADLINE, OCCURRENCES_PER_PASS, ON_TIME_WITHIN, RECOVERED_WAIT, START_DEADLINE_MAX,
-};
+use super::bounds::{BACKFILL_DEADLINE, ON_TIME_WITHIN, RECOVERED_WAIT, START_DEADLINE_MAX};
 use super::cron::{Catchup, Cron, Overlap};
 use super::cron_state::{CronState, Pause};
 use super::ids::{FIRST_RUN, RunId};
@@ -19,6 +18,7 @@ use super::outage::{Away, Outage};
 use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
+use due::Due;
 pub(super) use instants::names;
 use ranges::{drop_one, miss, pause};
 
@@ -34,6 +34,8 @@ pub const NOT_FOLLOWED: &str = "could not be followed";
 pub struct Plan {
     /// Sorted by instant.
     pub decisions: Vec<Decision>,
+    /// How many occurrences these are about.
+    pub occurrences: usize,
     /// Every occurrence up to and including this instant is decided; the next plan begins after it.
     pub cursor: Timestamp,
     /// When to plan again: at the next occurrence, or at the end of the cron's pause; `None` if neither follows.
@@ -200,6 +202,8 @@ impl Active {
 #[derive(Clone, Copy, Debug)]
 pub struct Former<'a> {
     pub cron: &'a Cron,
+    /// The last instant at which it was in force.
+    pub until: Timestamp,
     /// Recorded for the occurrences that only this definition names.
     pub reason: &'a Reason,
 }
@@ -218,6 +222,8 @@ pub struct PlanFacts<'a> {
     pub outages: &'a [Outage],
     /// The times of which occurrences may have been started although nothing is known of that.
     pub unsure: &'a [(Timestamp, Timestamp)],
+    /// How many occurrences are decided about at most; the next plan decides about those that follow.
+    pub occurrences_max: usize,
     pub now: Timestamp,
 }
 
@@ -257,21 +263,28 @@ impl PlanFacts<'_> {
     }
 }
 
-/// Decides about every occurrence in `(cursor, now]` that is not decided yet, or about none as long as a run that was
+/// Decides about every occurrence in `(cursor, now]` that is not decided yet, as far as `occurrences_max` goes, or about none as long as a run that was
 /// recovered is to be looked at first. After an edit, the former definition says what it left undecided, and the present one
 /// decides: what only the former one names is dropped.
 pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> Plan {
     let PlanFacts { state, cursor, decided, mut active, now, .. } = *facts;
     match (former, active.wait_until(now)) {
         (None, Some(until)) => {
-            let (decisions, next_wake) = (Vec::new(), Some(until));
-            return Plan { decisions, cursor, next_wake, used_skip_next: false, pause_ended: None };
+            let (decisions, occurrences, next_wake) = (Vec::new(), 0, Some(until));
+            return Plan {
+                decisions,
+                occurrences,
+                cursor,
+                next_wake,
+                used_skip_next: false,
+                pause_ended: None,
+            };
         }
         // An edit cannot wait for a run to be looked at. What may have to wait for that run is fired, and waits.
         (Some(_), Some(_)) => active.running = None,
         (_, None) => {}
     }
-    let due = Due::collect(cron, former.map(|former| former.cron), cursor, decided, now);
+    let due = Due::collect(cron, former, facts);
     let mut decisions = Vec::new();
     let mut skip_next = state.skip_next;
     for (index, &at) in due.instants.iter().enumerate() {
@@ -324,6 +337,7 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
     let end_of_pause = state.paused.as_ref().and_then(|pause| pause.until);
     Plan {
         decisions,
+        occurrences: due.instants.len(),
         cursor: due.instants.last().copied().unwrap_or(cursor),
         next_wake: due.next.into_iter().chain(end_of_pause.filter(|until| *until > now)).min(),
         used_skip_next: state.skip_next && !skip_next,
@@ -336,44 +350,6 @@ pub fn plan(cron: &Cron, former: Option<Former<'_>>, facts: &PlanFacts<'_>) -> P
 /// definition may have been in force then.
 pub fn undecided_after(former: &Cron, cursor: Timestamp, now: Timestamp) -> Option<Timestamp> {
     next_within(former, cursor).filter(|first| *first <= now).map(just_before)
-}
-
-/// The occurrences to decide about.
-struct Due {
-    instants: Vec<Timestamp>,
-    /// The first occurrence after those.
-    next: Option<Timestamp>,
-}
-
-impl Due {
-    /// Collects the occurrences of the cron, and those of its former definition if there is one.
-    fn collect(
-        cron: &Cron,
-        former: Option<&Cron>,
-        cursor: Timestamp,
-        decided: &Decided,
-        now: Timestamp,
-    ) -> Self {
-        let next_within = |after| {
-            let of_former = former.and_then(|former| decided.next_within(former, after));
-            decided.next_within(cron, after).into_iter().chain(of_former).min()
-        };
-        let mut instants = Vec::new();
-        let mut next = next_within(cursor);
-        while let Some(at) = next {
-            if at > now || instants.len() == OCCURRENCES_PER_PASS {
-                break;
-            }
-            instants.push(at);
-            next = next_within(at);
-        }
-        Self { instants, next }
-    }
-
-    /// Returns the occurrence that follows the one at `index`, due or not.
-    fn after(&self, index: usize) -> Option<Timestamp> {
-        self.instants.get(index + 1).copied().or(self.next)
-    }
 }
 
 /// Returns the start deadline of an occurrence that is found on time: a short while after its instant at most, and before that

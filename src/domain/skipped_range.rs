@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::ids::DefinitionId;
 use super::reason::Reason;
 use super::run::Status;
 
@@ -25,11 +26,15 @@ pub enum MergeRule {
     /// If the passes of one catch-up, the oldest of which ran at `since` or later, recorded both with the same reason, and
     /// the outage in which the occurrences fell due, if it was one, began after `after`.
     SameCatchUp { after: Timestamp, since: Timestamp },
+    /// If the steps of one change of the cron, the oldest of which ran at `since` or later, recorded both with the same reason,
+    /// and this definition names both.
+    SameChange { definition_id: DefinitionId, since: Timestamp },
 }
 
 /// The record right before a range. Its occurrences have ended without having been sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordBefore {
+    pub definition_id: DefinitionId,
     pub status: Status,
     pub reason: Option<Reason>,
     pub first: Timestamp,
@@ -68,6 +73,9 @@ impl SkippedRange {
                 MergeRule::SameCatchUp { after, since } => {
                     before.first > after && before.recorded_at >= since && has_same_reason
                 }
+                MergeRule::SameChange { definition_id, since } => {
+                    before.definition_id == definition_id && before.recorded_at >= since && has_same_reason
+                }
             }
     }
 }
@@ -88,14 +96,19 @@ mod tests {
 
     fn before(code: ReasonCode, message: &str, first: i64, last: i64) -> RecordBefore {
         let (reason, recorded_at) = (Some(Reason::new(code, message)), at(200));
-        RecordBefore { status: Status::Missed, reason, first: at(first), last: at(last), recorded_at }
+        let (definition_id, status) = (DefinitionId::default(), Status::Missed);
+        RecordBefore { definition_id, status, reason, first: at(first), last: at(last), recorded_at }
     }
 
     #[test]
     fn a_range_extends_a_record_that_says_the_same() {
-        use ReasonCode::{DaemonDown as Down, DiskFull as Full, Paused};
+        use ReasonCode::{DaemonDown as Down, DiskFull as Full, Edited, Paused};
         let same_catch_up = |after, since| MergeRule::SameCatchUp { after: at(after), since: at(since) };
         let same_pause = |since| MergeRule::SamePause { since: at(since) };
+        let same_change = |since| {
+            let definition_id = DefinitionId::default();
+            MergeRule::SameChange { definition_id, since: at(since) }
+        };
         for (expected, range, before, rule) in [
             (Recording::Extension, range(Down, "off"), before(Down, "off", 10, 40), same_catch_up(0, 200)),
             (Recording::NewRecord, range(Down, "off"), before(Down, "crash", 10, 40), same_catch_up(0, 200)),
@@ -106,6 +119,9 @@ mod tests {
             (Recording::Nothing, range(Down, "off"), before(Down, "off", 10, 100), same_catch_up(0, 200)),
             (Recording::Extension, range(Paused, "new"), before(Paused, "old", 10, 40), same_pause(9)),
             (Recording::NewRecord, range(Paused, "new"), before(Paused, "old", 10, 40), same_pause(10)),
+            (Recording::Extension, range(Edited, "cut"), before(Edited, "cut", 10, 40), same_change(200)),
+            (Recording::NewRecord, range(Edited, "cut"), before(Edited, "cut", 10, 40), same_change(201)),
+            (Recording::NewRecord, range(Edited, "cut"), before(Edited, "off", 10, 40), same_change(0)),
         ] {
             assert_eq!(
                 range.recording(Some(&before), rule),

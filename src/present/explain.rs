@@ -228,6 +228,12 @@ impl Explanation<'_> {
         }
     }
 
+    /// Returns whether a pause is the reason.
+    pub fn is_paused(&self) -> bool {
+        let code = self.run().and_then(|row| row.run.reason.as_ref()).map(|reason| reason.code);
+        matches!(self, Explanation::WillBePaused(_)) || code == Some(ReasonCode::Paused)
+    }
+
     /// Returns the explanation as a sentence, with times in `zone`.
     pub fn message(&self, zone: &TimeZone) -> String {
         let local = |at: &Timestamp| times::local_with_day(*at, zone);

@@ -4,13 +4,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::calendar::{Calendar, Occasion, Oddity};
 use crate::domain::cron::Cron;
+use crate::domain::cron_state::{CronState, Pause, PauseCause};
 use crate::domain::plan::{Decided, is_excluded};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpcomingOccurrence {
     pub at: Timestamp,
-    /// What might surprise: a clock change, an excluded day.
+    /// What might surprise: a clock change, an excluded day, a pause.
     pub note: Option<String>,
+    /// Whether it will be fired, as far as that is known now.
+    pub will_fire: bool,
 }
 
 /// Returns the instants after `from` that a calendar names.
@@ -19,7 +22,8 @@ pub fn of_calendar(calendar: &Calendar, from: Timestamp) -> impl Iterator<Item =
     std::iter::from_fn(move || {
         let occasion = calendar.next_after(after)?;
         after = occasion.at;
-        Some(UpcomingOccurrence { at: occasion.at, note: occasion.oddity.map(clock_change_note) })
+        let note = occasion.oddity.map(clock_change_note);
+        Some(UpcomingOccurrence { at: occasion.at, note, will_fire: true })
     })
 }
 
@@ -32,9 +36,48 @@ pub fn of_cron(cron: &Cron, decided: &Decided, from: Timestamp) -> impl Iterator
         after = at;
         let just_before = at.checked_sub(SignedDuration::from_millis(1)).unwrap_or(at);
         let oddity = cron.calendar.next_after(just_before).and_then(|Occasion { oddity, .. }| oddity);
-        let excluded = is_excluded(cron, at).then(|| "excluded day: will be skipped".to_owned());
-        Some(UpcomingOccurrence { at, note: excluded.or_else(|| oddity.map(clock_change_note)) })
+        Some(match is_excluded(cron, at) {
+            true => UpcomingOccurrence::skipped(at, "excluded day"),
+            false => UpcomingOccurrence { at, note: oddity.map(clock_change_note), will_fire: true },
+        })
     })
+}
+
+/// Returns the same with a note on those that a pause, or `skip-next`, keeps from being fired.
+pub fn of_cron_in_state(
+    cron: &Cron,
+    decided: &Decided,
+    (state, pauses_of_all): (&CronState, &[Pause]),
+    from: Timestamp,
+    now: Timestamp,
+) -> impl Iterator<Item = UpcomingOccurrence> {
+    // Which one it skips is known only of the next ones.
+    let mut skips_next = state.skip_next && from <= now;
+    of_cron(cron, decided, from).map(move |occurrence| {
+        let at = occurrence.at;
+        let mut pauses = state.paused.iter().chain(pauses_of_all);
+        match pauses.find(|pause| pause.covers(at)) {
+            Some(pause) => UpcomingOccurrence::skipped(at, paused(pause.cause)),
+            None if occurrence.will_fire && std::mem::take(&mut skips_next) => {
+                UpcomingOccurrence::skipped(at, "skip-next was requested")
+            }
+            None => occurrence,
+        }
+    })
+}
+
+impl UpcomingOccurrence {
+    fn skipped(at: Timestamp, why: &str) -> Self {
+        Self { at, note: Some(format!("{why}: will be skipped")), will_fire: false }
+    }
+}
+
+fn paused(cause: PauseCause) -> &'static str {
+    match cause {
+        PauseCause::Request => "paused",
+        PauseCause::Failures => "paused after failures",
+        PauseCause::All => "all crons are paused",
+    }
 }
 
 fn clock_change_note(oddity: Oddity) -> String {
@@ -47,3 +90,6 @@ fn clock_change_note(oddity: Oddity) -> String {
         Oddity::SecondOfTwoPasses => "this local time occurs twice (clock change); second pass".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

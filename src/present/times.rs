@@ -5,6 +5,19 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::bounds::{ASKED_EARLIEST, ASKED_LATEST};
+
+/// Returns the instant if it is one that people may ask about. `text` is how it was written.
+///
+/// # Errors
+/// What was got and what is expected.
+pub fn asked(at: Timestamp, text: &str) -> Result<Timestamp, String> {
+    match (ASKED_EARLIEST..ASKED_LATEST).contains(&at) {
+        true => Ok(at),
+        false => Err(format!("got `{text}`, expected a time in the years 1970 to 2100")),
+    }
+}
+
 /// Returns the name of a zone: `Europe/Berlin`. A machine without a zone uses UTC.
 pub fn zone_name(zone: &TimeZone) -> String {
     let unnamed = if zone.is_unknown() { "UTC" } else { "local" };

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::accounting::{Accounted, NewVersion, Unaccounted, account_until};
 use super::counts::Tx;
 use super::cron_entries;
 use super::definitions::{self, Definitions};
-use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting};
+use super::edits::revise_waiting;
 use super::open::installation_id;
 use super::rows::{json_option, millis, parsed, time};
 use super::sql::{Row, Transaction, named_params};
@@ -21,10 +22,10 @@ use super::sync_crons::remove;
 use super::{Store, StoreError, acts, inactive_spans};
 use crate::config::CronIdentity;
 use crate::domain::act::{Act, ActKind, Actor, Subject};
+use crate::domain::bounds::OCCURRENCES_PER_PASS;
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::domain::limits::may_add_cron;
-use crate::domain::reason::{Reason, ReasonCode};
 
 pub use search::{CronFilter, CronOrder, CronPage, CronSearch, Direction};
 
@@ -175,10 +176,9 @@ impl Store {
                 if let Some(location) = location {
                     return Ok((ApiCronRemoval::FromFile { location }, None));
                 }
-                let message = format!("removed: {} was deleted through the API", entry.name);
-                let reason = Reason::new(ReasonCode::Removed, message);
-                let unaccounted = account_until(tx, &cache, &entry, NewVersion::Removed(&reason), now)?;
-                remove(tx, cron_id, now, &reason)?;
+                let Accounted { cursor, former, unaccounted, .. } =
+                    account_until(tx, &cache, &entry, NewVersion::Removed, OCCURRENCES_PER_PASS, now)?;
+                remove(tx, &entry, (cursor, former), now)?;
                 record(tx, now, &by, ActKind::Deleted, (cron_id, &entry.name))?;
                 Ok((ApiCronRemoval::Removed, unaccounted))
             })
@@ -255,19 +255,21 @@ fn replace(
     let new_id = definitions::insert(tx, cron_id, &changed.body, now)?;
     let entry = cron_entries::by_id(tx, cron_id)?;
     let entry = entry.ok_or_else(|| StoreError::NotFound(format!("there is no cron {cron_id}")))?;
-    let (cursor, unaccounted) = match new_id == old_id {
-        true => (entry.cursor, None),
-        false => (now, account_until(tx, cache, &entry, NewVersion::Edited(&cron, new_id), now)?),
+    let new = NewVersion::Edited(&cron, new_id);
+    let Accounted { cursor, former, unaccounted, .. } = match new_id == old_id {
+        true => Accounted { cursor: entry.cursor, former: entry.former, occurrences: 0, unaccounted: None },
+        false => account_until(tx, cache, &entry, new, OCCURRENCES_PER_PASS, now)?,
     };
     tx.execute(
         "UPDATE crons SET request = :request, definition_id = :definition_id, enabled = :enabled, cursor = :cursor, \
-         next_at = 0, updated_at = :now WHERE cron_id = :cron_id",
+         former_definition_id = :former, next_at = 0, updated_at = :now WHERE cron_id = :cron_id",
         named_params! {
             ":cron_id": cron_id.to_string(),
             ":request": Value::Object(changed.request.clone()).to_string(),
             ":definition_id": new_id.to_string(),
             ":enabled": cron.enabled,
             ":cursor": millis(cursor),
+            ":former": former.map(|former| former.to_string()),
             ":now": millis(now),
         },
     )?;

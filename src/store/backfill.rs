@@ -10,6 +10,7 @@ use super::occurrences::{RunTimes, insert_pending};
 use super::rows::millis;
 use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::set_back::NOTHING_RAN;
+use super::skipped_ranges::RANGES_AROUND;
 use super::sql::Transaction;
 use super::{Purpose, Store, StoreError, acts, rollups, waiting_limits};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
@@ -205,17 +206,21 @@ fn leave_range(
     cron: &Cron,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(range) = range_covering(tx, cron.cron_id, at)? else { return Ok(()) };
-    let definition_id = range.definition_id.parse().unwrap_or_default();
-    let counts = match cache.get(tx, definition_id, &cron.name) {
-        Ok(cron) => cron,
-        // A definition that a former version of this program wrote counts as the present one.
-        Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => Arc::new(cron.clone()),
-        Err(error) => return Err(error),
-    };
-    if !counts.calendar.names(at) {
-        return Ok(());
+    let mut counting = None;
+    for range in ranges_covering(tx, cron.cron_id, at)? {
+        let definition_id = range.definition_id.parse().unwrap_or_default();
+        let counts = match cache.get(tx, definition_id, &cron.name) {
+            Ok(cron) => cron,
+            // A definition that a former version of this program wrote counts as the present one.
+            Err(StoreError::BadRow(_) | StoreError::NotFound(_)) => Arc::new(cron.clone()),
+            Err(error) => return Err(error),
+        };
+        if counts.calendar.names(at) {
+            counting = Some((range, counts));
+            break;
+        }
     }
+    let Some((range, counts)) = counting else { return Ok(()) };
     for record in rollups::Record::all(tx, "WHERE run_id = ?1", [&range.run_id])? {
         rollups::take_back(tx, &record, 1)?;
     }
@@ -241,15 +246,15 @@ fn leave_range(
     Ok(())
 }
 
-fn range_covering(
+fn ranges_covering(
     tx: &Transaction<'_>,
     cron_id: CronId,
     at: Timestamp,
-) -> Result<Option<RangeRecord>, StoreError> {
-    let sql = "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM runs INDEXED BY runs_never_started \
-               WHERE cron_id = ?1 AND scheduled_for <= ?2 AND last_scheduled_for IS NOT NULL \
-               ORDER BY scheduled_for DESC LIMIT 1";
-    let range = tx.query_opt(sql, (cron_id.to_string(), millis(at)), |row| {
+) -> Result<Vec<RangeRecord>, StoreError> {
+    let sql = format!(
+        "SELECT run_id, definition_id, scheduled_for, last_scheduled_for, occurrences FROM {RANGES_AROUND}"
+    );
+    tx.query(&sql, (cron_id.to_string(), millis(at)), |row| {
         Ok(RangeRecord {
             run_id: row.get(0)?,
             definition_id: row.get(1)?,
@@ -257,8 +262,7 @@ fn range_covering(
             last: row.get(3)?,
             occurrences: row.get(4)?,
         })
-    })?;
-    Ok(range.filter(|range| range.last >= millis(at)))
+    })
 }
 
 /// Returns the first instant after `at`, and not after `last`, that has no row.

@@ -19,7 +19,11 @@ pub type ComingByHour = BTreeMap<i64, u64>;
 impl Store {
     /// Counts the occurrences that will start runs in this many hours, the present one included, by hour. A cron that fires very often
     /// is counted for a while, and goes on as often. Returns `None` if there are too many crons to be counted.
-    pub async fn coming_by_hour(&self, now: Timestamp, hours: i64) -> Result<Option<ComingByHour>, StoreError> {
+    pub async fn coming_by_hour(
+        &self,
+        now: Timestamp,
+        hours: i64,
+    ) -> Result<Option<ComingByHour>, StoreError> {
         let definitions = self.definitions.clone();
         self.read_at_one_moment(move |tx| {
             let Some(crons) = firing(tx, now)? else { return Ok(None) };
@@ -52,7 +56,8 @@ fn firing(
         return Ok(None);
     }
     let firing = crons.into_iter().filter(|cron| {
-        cron.status.as_ref().is_ok_and(|status| *status != CronStatus::Disabled) && cron.state.pause(now).is_none()
+        cron.status.as_ref().is_ok_and(|status| *status != CronStatus::Disabled)
+            && cron.state.pause(now).is_none()
     });
     Ok(Some(firing.map(|cron| (cron.definition_id, cron.name)).collect()))
 }

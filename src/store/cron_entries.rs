@@ -17,8 +17,12 @@ pub(super) struct CronEntry {
     pub(super) cron_id: CronId,
     pub(super) name: String,
     pub(super) definition_id: DefinitionId,
+    /// The definition that was in force after `cursor`, if what it left undecided is not accounted for yet.
+    pub(super) former: Option<DefinitionId>,
     pub(super) cursor: Timestamp,
     pub(super) created_at: Timestamp,
+    /// When it got its definition, or was removed.
+    pub(super) changed_at: Timestamp,
     /// Until when its records are deleted.
     pub(super) history_deleted_until: Option<Timestamp>,
     pub(super) removed: bool,
@@ -38,8 +42,8 @@ pub(super) struct PausedByFailures {
     pub(super) failures: u32,
 }
 
-const COLUMNS: &str = "cron_id, name, definition_id, cursor, created_at, removed_at, paused_at, pause_cause, pause_note, paused_until, \
-     pause_ended, skip_next, failures, failing_since, recovered_at, source, turn, history_deleted_until";
+const COLUMNS: &str = "cron_id, name, definition_id, former_definition_id, cursor, created_at, updated_at, removed_at, \
+     paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, source, turn, history_deleted_until";
 
 impl Store {
     /// Returns the names of all crons that are not removed, in order.
@@ -99,8 +103,10 @@ fn from_row(row: &Row<'_>) -> Result<CronEntry, StoreError> {
         cron_id: parsed(row, "cron_id")?,
         name: row.get("name")?,
         definition_id: parsed(row, "definition_id")?,
+        former: parsed_option(row, "former_definition_id")?,
         cursor: time(row, "cursor")?,
         created_at: time(row, "created_at")?,
+        changed_at: time_option(row, "removed_at")?.unwrap_or(time(row, "updated_at")?),
         history_deleted_until: time_option(row, "history_deleted_until")?,
         removed: row.get::<Option<i64>>("removed_at")?.is_some(),
         state: state_from_row(row)?,

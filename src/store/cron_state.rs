@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::accounting::plan_until;
+use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, save_state};
+use super::definitions::Definitions;
 use super::edits::revise_waiting;
-use super::planning::plan_until;
 use super::rows::whole_millis;
-use super::scheduled_crons::scheduled;
 use super::{Store, StoreError, acts, pauses_of_all};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};
@@ -66,44 +67,67 @@ impl Store {
         name: String,
         change: CronStateChange,
     ) -> Result<Option<ChangedCronState>, StoreError> {
-        let cache = self.definitions.clone();
-        self.write(move |tx| {
-            let Some(entry) = cron_entries::named(tx, &name)? else { return Ok(None) };
-            // What was due until now is decided by the state that the cron had until now.
-            plan_until(tx, &scheduled(tx, &cache, &entry)?, now)?;
-            let before = entry.state.at(now);
-            let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
-                return Ok(None);
-            };
-            let planned = planned.at(now);
-            let mut after = planned.clone();
-            match &change {
-                CronStateChange::Pause { note, until } => {
-                    let former = after.paused.take().unwrap_or(Pause::since(now, PauseCause::Request));
-                    let (cause, note) = (PauseCause::Request, note.clone().or(former.note));
-                    after.paused = Some(Pause { until: until.map(whole_millis), cause, note, ..former });
-                }
-                CronStateChange::Resume => {
-                    after = CronState { skip_next: after.skip_next, ..CronState::default() }
-                }
-                CronStateChange::SkipNext => after.skip_next = true,
+        loop {
+            let cache = self.definitions.clone();
+            let (by, name, change) = (by.clone(), name.clone(), change.clone());
+            let attempt = self.write(move |tx| change_state(tx, &cache, now, &by, &name, &change)).await?;
+            if let Attempt::Over(changed) = attempt {
+                return Ok(changed);
             }
-            if after != planned {
-                let (by, what) = (by.clone(), change.kind());
-                let subject = Subject::cron(entry.cron_id, &entry.name);
-                acts::record(tx, &Act { at: now, by, what, subject, note: change.note() })?;
-            }
-            save_state(tx, entry.cron_id, &after)?;
-            if after.paused.as_ref().is_some_and(|pause| pause.until.is_some()) {
-                // Its end is recorded when it comes, and not only when something is due.
-                tx.execute("UPDATE crons SET next_at = 0 WHERE cron_id = ?1", [entry.cron_id.to_string()])?;
-            }
-            let skipped = revise_waiting(tx, &cache, entry.cron_id, now)?;
-            let paused = after.paused.or(pauses_of_all::now(tx, now)?);
-            Ok(Some(ChangedCronState { before, after: CronState { paused, ..after }, skipped }))
-        })
-        .await
+        }
     }
+}
+
+/// What one transaction has done towards a change.
+enum Attempt {
+    /// The cron is changed, or there is none.
+    Over(Option<ChangedCronState>),
+    /// It has planned as much of the cron as it may.
+    MoreToPlan,
+}
+
+/// Changes a cron's state, once all that was due until now is decided by the state that it had until now.
+fn change_state(
+    tx: &Tx<'_>,
+    cache: &Definitions,
+    now: Timestamp,
+    by: &Actor,
+    name: &str,
+    change: &CronStateChange,
+) -> Result<Attempt, StoreError> {
+    let Some(entry) = cron_entries::named(tx, name)? else { return Ok(Attempt::Over(None)) };
+    if !plan_until(tx, cache, &entry, now)? {
+        return Ok(Attempt::MoreToPlan);
+    }
+    let before = entry.state.at(now);
+    let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
+        return Ok(Attempt::Over(None));
+    };
+    let planned = planned.at(now);
+    let mut after = planned.clone();
+    match change {
+        CronStateChange::Pause { note, until } => {
+            let former = after.paused.take().unwrap_or(Pause::since(now, PauseCause::Request));
+            let (cause, note) = (PauseCause::Request, note.clone().or(former.note));
+            after.paused = Some(Pause { until: until.map(whole_millis), cause, note, ..former });
+        }
+        CronStateChange::Resume => after = CronState { skip_next: after.skip_next, ..CronState::default() },
+        CronStateChange::SkipNext => after.skip_next = true,
+    }
+    if after != planned {
+        let (by, what) = (by.clone(), change.kind());
+        let subject = Subject::cron(entry.cron_id, &entry.name);
+        acts::record(tx, &Act { at: now, by, what, subject, note: change.note() })?;
+    }
+    save_state(tx, entry.cron_id, &after)?;
+    if after.paused.as_ref().is_some_and(|pause| pause.until.is_some()) {
+        // Its end is recorded when it comes, and not only when something is due.
+        tx.execute("UPDATE crons SET next_at = 0 WHERE cron_id = ?1", [entry.cron_id.to_string()])?;
+    }
+    let skipped = revise_waiting(tx, cache, entry.cron_id, now)?;
+    let paused = after.paused.or(pauses_of_all::now(tx, now)?);
+    let after = CronState { paused, ..after };
+    Ok(Attempt::Over(Some(ChangedCronState { before, after, skipped })))
 }
 
 #[cfg(test)]

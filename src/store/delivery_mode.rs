@@ -27,6 +27,14 @@ pub struct DeliveryModeChange {
     pub in_flight: u64,
 }
 
+/// Which waiting deliveries are given up.
+#[derive(Clone, Debug)]
+pub struct Discard {
+    /// Those that were recorded before this instant.
+    pub before: Timestamp,
+    pub reason: Reason<DeliveryReasonCode>,
+}
+
 /// The mode that deliveries are claimed under.
 pub(super) struct CurrentMode {
     pub(super) mode: DeliveryMode,
@@ -78,41 +86,46 @@ impl Store {
         by: Actor,
         per_second: Option<u32>,
     ) -> Result<DeliveryModeChange, StoreError> {
-        self.write(move |tx| {
-            let release = per_second.map(|per_second| Release { since: now, per_second });
-            let release = match release {
-                Some(release) if backlog_is_left(tx, release, now)? => Some(release),
-                Some(_) | None => None,
-            };
-            let (before, after) = (mode(tx)?, release.map_or(DeliveryMode::Free, DeliveryMode::Released));
-            if before != after {
-                let note = release.map(|release| format!("at {} per second", release.per_second));
-                record(tx, now, &by, ActKind::WebhooksReleased, note)?;
-            }
-            change(tx, before, &after)
-        })
-        .await
+        self.write(move |tx| release(tx, now, &by, per_second)).await
     }
 
-    /// Suppresses every waiting delivery that was recorded before `before`, and returns how many those were.
+    /// Suppresses what is discarded and releases the rest, and returns how many were suppressed. The release is committed
+    /// with the last of them, so nothing is sent before.
+    pub async fn discard_and_release(
+        &self,
+        now: Timestamp,
+        by: Actor,
+        discard: Discard,
+        per_second: Option<u32>,
+    ) -> Result<(DeliveryModeChange, usize), StoreError> {
+        let mut discarded = 0;
+        loop {
+            let (discard, by, is_first) = (discard.clone(), by.clone(), discarded == 0);
+            let step = move |tx: &Tx<'_>| {
+                let suppressed = discard_some(tx, now, &by, &discard, is_first)?;
+                let is_last = suppressed < SUPPRESSED_PER_COMMIT;
+                let released = is_last.then(|| release(tx, now, &by, per_second)).transpose()?;
+                Ok((suppressed, released))
+            };
+            let (suppressed, released) = self.write(step).await?;
+            discarded += suppressed;
+            if let Some(released) = released {
+                return Ok((released, discarded));
+            }
+        }
+    }
+
+    /// Suppresses every waiting delivery that is discarded, and returns how many those were.
     pub async fn discard_webhooks(
         &self,
         now: Timestamp,
         by: Actor,
-        before: Timestamp,
-        reason: Reason<DeliveryReasonCode>,
+        discard: Discard,
     ) -> Result<usize, StoreError> {
         let mut discarded = 0;
         loop {
-            let (reason, by, is_first) = (reason.clone(), by.clone(), discarded == 0);
-            let suppress_some = move |tx: &Tx<'_>| {
-                let suppressed = suppress(tx, now, before, &reason)?;
-                if is_first && suppressed > 0 {
-                    record(tx, now, &by, ActKind::WebhooksDiscarded, reason.message.clone())?;
-                }
-                Ok(suppressed)
-            };
-            let suppressed = self.write(suppress_some).await?;
+            let (discard, by, is_first) = (discard.clone(), by.clone(), discarded == 0);
+            let suppressed = self.write(move |tx| discard_some(tx, now, &by, &discard, is_first)).await?;
             discarded += suppressed;
             if suppressed < SUPPRESSED_PER_COMMIT {
                 return Ok(discarded);
@@ -132,7 +145,7 @@ impl Store {
         })
         .await?;
         let reason = Reason::new(DeliveryReasonCode::Disabled, DISABLED);
-        self.discard_webhooks(now, Actor::AGENTCRON, Timestamp::MAX, reason).await
+        self.discard_webhooks(now, Actor::AGENTCRON, Discard { before: Timestamp::MAX, reason }).await
     }
 
     /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks
@@ -256,6 +269,40 @@ fn save(tx: &Transaction<'_>, mode: &DeliveryMode) -> Result<(), StoreError> {
         },
     )?;
     Ok(())
+}
+
+fn release(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    by: &Actor,
+    per_second: Option<u32>,
+) -> Result<DeliveryModeChange, StoreError> {
+    let release = per_second.map(|per_second| Release { since: now, per_second });
+    let release = match release {
+        Some(release) if backlog_is_left(tx, release, now)? => Some(release),
+        Some(_) | None => None,
+    };
+    let (before, after) = (mode(tx)?, release.map_or(DeliveryMode::Free, DeliveryMode::Released));
+    if before != after {
+        let note = release.map(|release| format!("at {} per second", release.per_second));
+        record(tx, now, by, ActKind::WebhooksReleased, note)?;
+    }
+    change(tx, before, &after)
+}
+
+/// Suppresses as many of those that are discarded as one transaction should, and returns how many those were.
+fn discard_some(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    by: &Actor,
+    discard: &Discard,
+    is_first: bool,
+) -> Result<usize, StoreError> {
+    let suppressed = suppress(tx, now, discard.before, &discard.reason)?;
+    if is_first && suppressed > 0 {
+        record(tx, now, by, ActKind::WebhooksDiscarded, discard.reason.message.clone())?;
+    }
+    Ok(suppressed)
 }
 
 /// Suppresses as many deliveries as one transaction should, and returns how many those were.

@@ -1,84 +1,23 @@
 //! What an edit, a removal or a pause of a cron does to what the cron has not sent, within the transaction of the
 //! change: nothing is ever sent by a definition that the cron had before.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry};
 use super::definitions::Definitions;
-use super::planning::plan_edited_until;
 use super::retry::has_own_definition;
 use super::rows::{RUN_COLUMNS, millis, run_from_row, save_run};
-use super::scheduled_crons::{ScheduledCron, scheduled};
 use super::sql::{Transaction, named_params};
 use super::waits_for::count_deadline_from;
 use super::{StoreError, owed_webhooks, pauses_of_all};
-use crate::domain::cron::{Cron, Overlap};
+use crate::domain::cron::Overlap;
 use crate::domain::edit::{
-    Unsent, drop_reason, due_after_edit, start_before_after_edit, unsent_after_edit, unsent_while_paused,
+    Unsent, due_after_edit, start_before_after_edit, unsent_after_edit, unsent_while_paused,
 };
-use crate::domain::ids::{CronId, DefinitionId, FIRST_RUN};
+use crate::domain::ids::{CronId, FIRST_RUN};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
-
-/// A cron whose old definition cannot be read back, so that nothing is recorded for what was due by it.
-pub(super) struct Unaccounted {
-    cron_name: String,
-    problem: StoreError,
-}
-
-/// Accounts for what the definition of `entry` left undecided until now: by the new definition, if there is one. Call
-/// it before the cron gets that definition.
-///
-/// Returns the problem if the old definition cannot be read back: a former version of this program wrote it, its
-/// meaning is unknown, and it must not stop the new one.
-pub(super) fn account_until(
-    tx: &Tx<'_>,
-    cache: &Definitions,
-    entry: &CronEntry,
-    new: NewVersion<'_>,
-    now: Timestamp,
-) -> Result<Option<Unaccounted>, StoreError> {
-    let former = match scheduled(tx, cache, entry) {
-        Ok(former) => former,
-        Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
-            return Ok(Some(Unaccounted { cron_name: entry.name.clone(), problem }));
-        }
-        Err(error) => return Err(error),
-    };
-    let cursor = entry.cursor;
-    match new {
-        NewVersion::Edited(cron, definition_id) => {
-            let scheduled = ScheduledCron { cron: Arc::clone(cron), definition_id, cursor };
-            plan_edited_until(tx, &scheduled, &former, &drop_reason(cron), now)?;
-        }
-        NewVersion::Removed(reason) => {
-            let none = Cron { enabled: false, ..Cron::clone(&former.cron) };
-            let definition_id = former.definition_id;
-            let scheduled = ScheduledCron { cron: Arc::new(none), definition_id, cursor };
-            plan_edited_until(tx, &scheduled, &former, reason, now)?;
-        }
-    }
-    Ok(None)
-}
-
-/// What a cron becomes.
-#[derive(Clone, Copy)]
-pub(super) enum NewVersion<'a> {
-    Edited(&'a Arc<Cron>, DefinitionId),
-    /// Removed, for this reason.
-    Removed(&'a Reason),
-}
-
-impl Unaccounted {
-    /// Logs it. Call this only after the commit.
-    pub(super) fn log(&self) {
-        let Self { cron_name, problem } = self;
-        tracing::warn!(cron = cron_name, %problem, "what was due by the old definition is not recorded");
-    }
-}
 
 /// Applies the present definition and state of a cron to its waiting runs, and returns how many of them end now.
 pub(super) fn revise_waiting(

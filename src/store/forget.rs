@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::retention::{Deleted, Record, delete_run};
 use super::rows::{parsed, parsed_option};
 use super::sql::Transaction;
-use super::{Purpose, Store, StoreError};
+use super::{Purpose, Store, StoreError, acts};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::{DELETED_PER_COMMIT, DELETION_PAUSES, EXPIRED_PER_READ, THREADS_LISTED};
 use crate::domain::ids::{CronId, RunId, ThreadId};
 
@@ -19,6 +21,17 @@ pub enum ForgetSubject {
     Thread(ThreadId),
     /// Every cron of this name or id, removed ones included.
     Cron(String),
+}
+
+impl ForgetSubject {
+    /// Returns the act, which does not say what it was about: that is to be forgotten too.
+    fn act(&self, at: Timestamp, by: Actor) -> Act {
+        let note = match self {
+            Self::Thread(_) => "of a thread",
+            Self::Cron(_) => "of a cron",
+        };
+        Act { at, by, what: ActKind::Forgotten, subject: Subject::default(), note: Some(note.to_owned()) }
+    }
 }
 
 /// What was forgotten, or would be.
@@ -48,11 +61,18 @@ struct Found {
 }
 
 impl Store {
-    /// Forgets a subject, unless it is a dry run. The bytes are gone only after [`Store::erase`].
+    /// Forgets a subject, unless it is a dry run. The bytes are gone only after [`Store::erase`]. That somebody has had something
+    /// forgotten is on record with the first of it, and not what that was.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such cron, and [`StoreError::Conflict`] if something of it is in progress.
-    pub async fn forget(&self, subject: ForgetSubject, purpose: Purpose) -> Result<Forgotten, StoreError> {
+    pub async fn forget(
+        &self,
+        now: Timestamp,
+        by: Actor,
+        subject: ForgetSubject,
+        purpose: Purpose,
+    ) -> Result<Forgotten, StoreError> {
         let found = match &subject {
             ForgetSubject::Cron(name) => self.about_cron(name.clone()).await?,
             ForgetSubject::Thread(thread_id) => self.about_thread(*thread_id).await?,
@@ -64,10 +84,18 @@ impl Store {
         }
         let mut forgotten =
             Forgotten { threads: self.threads_of(&found.rows).await?, ..Forgotten::default() };
+        let mut act = Some(subject.act(now, by));
         for rows in found.rows.chunks(DELETED_PER_COMMIT) {
-            let (rows, began) = (rows.to_vec(), Instant::now());
+            let (rows, began, act) = (rows.to_vec(), Instant::now(), act.take());
             forgotten.deleted.add(match purpose {
-                Purpose::Act => self.write(move |tx| delete_all(tx, &rows)).await?,
+                Purpose::Act => {
+                    self.write(move |tx| {
+                        let deleted = delete_all(tx, &rows)?;
+                        act.iter().try_for_each(|act| acts::record(tx, act))?;
+                        Ok(deleted)
+                    })
+                    .await?
+                }
                 Purpose::DryRun => self.read_at_one_moment(move |tx| count_all(tx, &rows)).await?,
             });
             if purpose == Purpose::Act {
@@ -77,7 +105,15 @@ impl Store {
         for cron_id in found.crons {
             let whole = matches!(subject, ForgetSubject::Cron(_));
             let of_cron = match purpose {
-                Purpose::Act => self.write(move |tx| clear_cron(tx, cron_id, whole)).await?,
+                Purpose::Act => {
+                    let act = act.take();
+                    self.write(move |tx| {
+                        let cleared = clear_cron(tx, cron_id, whole)?;
+                        act.iter().try_for_each(|act| acts::record(tx, act))?;
+                        Ok(cleared)
+                    })
+                    .await?
+                }
                 Purpose::DryRun => {
                     self.read_at_one_moment(move |tx| would_clear_cron(tx, cron_id, whole)).await?
                 }
@@ -252,7 +288,7 @@ fn count_all(tx: &Transaction<'_>, rows: &[i64]) -> Result<Deleted, StoreError> 
 
 /// A definition of a cron that nothing uses.
 const UNUSED: &str = "cron_id = ?1 AND NOT EXISTS (SELECT 1 FROM crons WHERE crons.cron_id = definitions.cron_id \
-     AND crons.definition_id = definitions.definition_id) \
+     AND definitions.definition_id IN (crons.definition_id, crons.former_definition_id)) \
      AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.cron_id = definitions.cron_id \
      AND runs.definition_id = definitions.definition_id)";
 

@@ -26,6 +26,7 @@ impl Store {
         })
         .await?;
         self.forget_hours(now).await?;
+        self.forget_deleted_lately(now).await?;
         let deleted = self.delete_definitions(old).await?;
         // A daemon that was killed meanwhile leaves them.
         self.write(|tx| erase::clear(tx)).await?;
@@ -55,7 +56,7 @@ fn delete_definitions(tx: &Transaction<'_>, old: i64) -> Result<usize, StoreErro
         "DELETE FROM definitions WHERE definition_id IN (SELECT definition_id FROM definitions \
          WHERE created_at < ?1 \
          AND NOT EXISTS (SELECT 1 FROM crons WHERE crons.cron_id = definitions.cron_id \
-         AND crons.definition_id = definitions.definition_id) \
+         AND definitions.definition_id IN (crons.definition_id, crons.former_definition_id)) \
          AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.cron_id = definitions.cron_id \
          AND runs.definition_id = definitions.definition_id) LIMIT ?2)",
         (old, i64::try_from(DEFINITIONS_PER_COMMIT).unwrap_or(i64::MAX)),

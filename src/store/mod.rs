@@ -1,6 +1,7 @@
 //! What has happened and what is owed, in one SQLite file. The floors above call operations in domain terms
 //! and never write SQL. Each operation is one transaction.
 
+mod accounting;
 mod acts;
 mod api_crons;
 mod backfill;
@@ -92,7 +93,7 @@ pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSna
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
-pub use delivery_mode::DeliveryModeChange;
+pub use delivery_mode::{DeliveryModeChange, Discard};
 pub use delivery_queue::Admission;
 pub use erase::Emptied;
 pub use error::StoreError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::counts::Tx;
-use super::cron_entries::{self, CronEntry};
+use super::cron_entries::CronEntry;
 use super::failovers::Failovers;
 use super::held_runs::FIRST_CLAIM;
 use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
@@ -17,11 +17,12 @@ use super::set_back::decided;
 use super::sql::Transaction;
 use super::{StoreError, acts, outages, pauses_of_all, skipped_ranges, zone_rules};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
+use crate::domain::bounds::OCCURRENCES_PER_PASS;
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::Pause;
 use crate::domain::ids::FIRST_RUN;
 use crate::domain::outage::Outage;
-use crate::domain::plan::{Active, Decision, Former, Going, PlanFacts, just_before, plan, undecided_after};
+use crate::domain::plan::{Active, Decision, Former, Going, Plan, PlanFacts, just_before, plan};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::domain::run_spec::RunSpec;
@@ -36,50 +37,37 @@ pub(super) struct PlannedCron {
     pub(super) next_wake: Option<Timestamp>,
     /// How many runs were added.
     pub(super) fired: usize,
+    /// How many occurrences were decided about.
+    pub(super) occurrences: usize,
 }
 
-/// Plans one cron up to `now`, in as many plans as it takes.
-pub(super) fn plan_until(tx: &Tx<'_>, scheduled: &ScheduledCron, now: Timestamp) -> Result<(), StoreError> {
-    let mut room = Room::none();
-    let mut pass = Pass::begin(tx, scheduled.cursor, &mut room, now)?;
-    loop {
-        let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = pass.plan(tx, scheduled, None, &entry)?;
-        if planned.next_wake.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-    }
+/// The version that a cron had before it was edited or removed.
+pub(super) struct FormerVersion {
+    pub(super) version: ScheduledCron,
+    /// When it was replaced.
+    pub(super) until: Timestamp,
+    /// Recorded for what only this version names.
+    pub(super) reason: Reason,
 }
 
-/// Plans by the new definition what the former one left undecided until `now`, in as many plans as it takes.
-/// `reason` is recorded for what only the former one names.
-pub(super) fn plan_edited_until(
-    tx: &Tx<'_>,
-    scheduled: &ScheduledCron,
-    former: &ScheduledCron,
-    reason: &Reason,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut room = Room::none();
-    let mut pass = Pass::begin(tx, former.cursor, &mut room, now)?;
-    let mut after = undecided_after(&former.cron, former.cursor, now);
-    while let Some(cursor) = after {
-        let Some(entry) = cron_entries::by_id(tx, scheduled.cron.cron_id)? else { return Ok(()) };
-        let planned = pass.plan(tx, scheduled, Some((former, reason)), &CronEntry { cursor, ..entry })?;
-        after = planned.next_wake.filter(|at| *at <= now).map(|_| planned.cursor);
+impl PlannedCron {
+    /// Returns that there is nothing to plan until `now`.
+    pub(super) fn nothing_until(now: Timestamp) -> Self {
+        Self { cursor: now, next_wake: None, fired: 0, occurrences: 0 }
     }
-    Ok(())
 }
 
 /// What the plans of one pass have in common.
 pub(super) struct Pass<'a> {
-    now: Timestamp,
+    pub(super) now: Timestamp,
     outages: Vec<Outage>,
     pauses_of_all: Vec<Pause>,
     served: ServedTurns,
     failovers: Failovers,
     /// As [`PlanFacts::unsure`].
     unsure: Vec<(Timestamp, Timestamp)>,
+    /// How many occurrences of each cron are planned at most.
+    pub(super) occurrences_max: usize,
     pub(super) room: &'a mut Room,
 }
 
@@ -95,31 +83,44 @@ impl<'a> Pass<'a> {
         let unsure = failovers.unsure_spans();
         let outages = outages::lasting_since(tx, since)?;
         let pauses_of_all = pauses_of_all::lasting_since(tx, since)?;
-        Ok(Self { now, outages, pauses_of_all, served: ServedTurns::read(tx)?, failovers, unsure, room })
+        let (served, occurrences_max) = (ServedTurns::read(tx)?, OCCURRENCES_PER_PASS);
+        Ok(Self { now, outages, pauses_of_all, served, failovers, unsure, occurrences_max, room })
     }
 
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
-    /// there is a former version, and a reason for what only that one names.
+    /// there is a former version.
     pub(super) fn plan(
         &mut self,
         tx: &Tx<'_>,
         scheduled: &ScheduledCron,
-        former: Option<(&ScheduledCron, &Reason)>,
+        former: Option<&FormerVersion>,
         entry: &CronEntry,
     ) -> Result<PlannedCron, StoreError> {
         let (cron, now) = (&scheduled.cron, self.now);
         let (state, cursor) = (&entry.state, entry.cursor);
-        let dropped = former.map(|(former, reason)| Former { cron: &former.cron, reason });
+        let dropped = former.map(|former| Former {
+            cron: &former.version.cron,
+            until: former.until,
+            reason: &former.reason,
+        });
         let decided = decided(tx, Some(cron.cron_id), cursor)?
             .with_deleted(entry.history_deleted_until.map(|until| (cron.cron_id, until)));
         let active = active(tx, cron, now)?;
-        let (outages, pauses_of_all, unsure) = (&self.outages, &self.pauses_of_all, &self.unsure);
-        let facts =
-            PlanFacts { state, pauses_of_all, cursor, decided: &decided, active, outages, unsure, now };
+        let facts = PlanFacts {
+            state,
+            pauses_of_all: &self.pauses_of_all,
+            cursor,
+            decided: &decided,
+            active,
+            outages: &self.outages,
+            unsure: &self.unsure,
+            occurrences_max: self.occurrences_max,
+            now,
+        };
         let plan = plan(cron, dropped, &facts);
         // What only the former definition names is recorded with it, so that `explain` can tell which instants those are.
         let version_of = |decision: &Decision| match decision {
-            Decision::Drop { .. } => former.map_or(scheduled, |(former, _)| former),
+            Decision::Drop { .. } => former.map_or(scheduled, |former| &former.version),
             Decision::Fire { .. }
             | Decision::Skip { .. }
             | Decision::Pause { .. }
@@ -130,7 +131,7 @@ impl<'a> Pass<'a> {
         let was_alone = active.running.is_none() && active.waiting == 0;
         let (mut is_alone, mut first_fired) = (was_alone, None);
         for decision in &plan.decisions {
-            match new_row(cron, decision, now) {
+            match new_row(version_of(decision), decision, now) {
                 NewRow::Run(times, trigger) => {
                     let next_turn = self.served.next(entry.source, turn);
                     let unsure = self.failovers.unsure(times.scheduled_for, now);
@@ -174,11 +175,13 @@ impl<'a> Pass<'a> {
                 cron.cron_id.to_string(),
                 millis(plan.cursor),
                 plan.used_skip_next,
-                plan.next_wake.map(millis),
+                // A cron with more to plan goes behind the others that are due.
+                plan.next_wake.map(|next| millis(next.max(now))),
                 turn,
             ),
         )?;
-        Ok(PlannedCron { cursor: plan.cursor, next_wake: plan.next_wake, fired })
+        let Plan { occurrences, cursor, next_wake, .. } = plan;
+        Ok(PlannedCron { cursor, next_wake, fired, occurrences })
     }
 }
 
@@ -199,7 +202,8 @@ fn end_pause(tx: &Transaction<'_>, entry: &CronEntry, until: Timestamp) -> Resul
     acts::record(tx, &Act { at: until, by, what, subject, note: Some("the pause was over".to_owned()) })
 }
 
-fn new_row(cron: &Cron, decision: &Decision, now: Timestamp) -> NewRow {
+fn new_row(version: &ScheduledCron, decision: &Decision, now: Timestamp) -> NewRow {
+    let cron = &version.cron;
     match decision {
         Decision::Fire { scheduled_for, due_at, start_before, trigger } => {
             let (scheduled_for, due_at, start_before) = (*scheduled_for, *due_at, *start_before);
@@ -218,7 +222,8 @@ fn new_row(cron: &Cron, decision: &Decision, now: Timestamp) -> NewRow {
         Decision::Drop { first, last, count, reason } => {
             let (first, last, count, reason) = (*first, *last, *count, reason.clone());
             let range = SkippedRange { status: Status::Skipped, first, last, count, reason };
-            NewRow::Record(range, MergeRule::Never)
+            let (definition_id, since) = (version.definition_id, shortly_before(now));
+            NewRow::Record(range, MergeRule::SameChange { definition_id, since })
         }
         Decision::Miss { first, last, count, reason, outage } => {
             let (first, last, count) = (*first, *last, *count);

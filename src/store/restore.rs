@@ -164,7 +164,9 @@ fn end_everything(tx: &Transaction<'_>, new: InstallationId, now: Timestamp) -> 
     )?;
     tx.execute("DELETE FROM thread_deletions", ())?;
     tx.execute("DELETE FROM owed_webhooks", ())?;
-    tx.execute("UPDATE crons SET removed_at = ?1, next_at = NULL WHERE removed_at IS NULL", [now])?;
+    let removal =
+        "UPDATE crons SET removed_at = coalesce(removed_at, ?1), next_at = NULL, former_definition_id = NULL";
+    tx.execute(removal, [now])?;
     tx.execute("UPDATE inactive_spans SET until = ?1 WHERE until IS NULL", [now])?;
     tx.execute("DELETE FROM notices", ())?;
     Ok(())

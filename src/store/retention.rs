@@ -3,6 +3,7 @@
 //! Nothing that is in progress is deleted, and the runs of one occurrence go together: the numbers of its runs, and so
 //! their ids and threads, are counted from those that are recorded.
 
+mod deleting;
 mod policies;
 mod records;
 mod walk;
@@ -119,7 +120,7 @@ impl Store {
             let began = Instant::now();
             let mut batch = DeletedBatch::default();
             for seq in &rows {
-                let (deleted, waits) = records::delete_if_expired(tx, &policies, walk, *seq, now)?;
+                let (deleted, waits) = deleting::delete_if_expired(tx, &policies, walk, *seq, now)?;
                 batch.deleted.add(deleted);
                 batch.waiting.extend(waits.then_some(*seq));
             }

@@ -116,8 +116,7 @@ pub(super) fn insert_next(
 ) -> Result<(), StoreError> {
     let Some(version) = &failed.cron else { return Ok(()) };
     let cron = cache.get(tx, version.definition_id, &version.name)?;
-    let scheduled =
-        ScheduledCron { cron, definition_id: version.definition_id, cursor: failed.scheduled_for };
+    let scheduled = ScheduledCron { cron, definition_id: version.definition_id };
     let times = RunTimes {
         scheduled_for: failed.scheduled_for,
         due_at: next.due_at,

@@ -1,8 +1,6 @@
-//! Crons as they are planned: each with its definition and its cursor.
+//! Crons as they are planned: each with its definition.
 
 use std::sync::Arc;
-
-use jiff::Timestamp;
 
 use super::StoreError;
 use super::cron_entries::CronEntry;
@@ -17,8 +15,6 @@ pub(super) struct ScheduledCron {
     pub(super) cron: Arc<Cron>,
     /// The version that `cron` was parsed from.
     pub(super) definition_id: DefinitionId,
-    /// The last instant that is accounted for.
-    pub(super) cursor: Timestamp,
 }
 
 /// Returns a cron's entry together with its definition.
@@ -28,5 +24,5 @@ pub(super) fn scheduled(
     entry: &CronEntry,
 ) -> Result<ScheduledCron, StoreError> {
     let cron = cache.get(tx, entry.definition_id, &entry.name)?;
-    Ok(ScheduledCron { cron, definition_id: entry.definition_id, cursor: entry.cursor })
+    Ok(ScheduledCron { cron, definition_id: entry.definition_id })
 }

@@ -26,7 +26,11 @@ impl Reader {
             for digest in digests {
                 let sql = "SELECT digest, uid, used_at FROM page_sessions WHERE digest = ?1 AND used_at > ?2";
                 let found = tx.query_opt(sql, (digest, idle_since(now)), |row| {
-                    Ok(Session { digest: row.get("digest")?, uid: row.get("uid")?, used_at: time(row, "used_at")? })
+                    Ok(Session {
+                        digest: row.get("digest")?,
+                        uid: row.get("uid")?,
+                        used_at: time(row, "used_at")?,
+                    })
                 })?;
                 if found.is_some() {
                     return Ok(found);

@@ -12,6 +12,13 @@ use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::run::Trigger;
 use crate::domain::skipped_range::{MergeRule, RecordBefore, Recording, SkippedRange};
 
+/// The records of a cron, `?1`, of ranges around an instant, `?2`, as a table and its conditions. There are several if an edit
+/// dropped some occurrences and others in between were missed: the definition of each record says which it counts. What the
+/// edit dropped comes last, since the other one counts what both definitions name.
+pub(super) const RANGES_AROUND: &str = "(SELECT * FROM runs INDEXED BY runs_never_started WHERE cron_id = ?1 AND scheduled_for <= ?2 \
+     AND last_scheduled_for IS NOT NULL ORDER BY scheduled_for DESC LIMIT 16) AS runs WHERE last_scheduled_for >= ?2 \
+     ORDER BY coalesce(reason_code, '') IN ('edited', 'disabled'), scheduled_for DESC";
+
 /// Records a range: it extends the record right before it if `rule` allows it, and has a new one otherwise.
 pub(super) fn record(
     tx: &Tx<'_>,
@@ -22,7 +29,7 @@ pub(super) fn record(
 ) -> Result<(), StoreError> {
     let before = match rule {
         MergeRule::Never => None,
-        MergeRule::SamePause { .. } | MergeRule::SameCatchUp { .. } => {
+        MergeRule::SamePause { .. } | MergeRule::SameCatchUp { .. } | MergeRule::SameChange { .. } => {
             record_before(tx, scheduled.cron.cron_id, range.first)?
         }
     };
@@ -39,7 +46,7 @@ fn record_before(
     cron_id: CronId,
     at: Timestamp,
 ) -> Result<Option<(String, RecordBefore)>, StoreError> {
-    let sql = "SELECT run_id, phase = 'ended' AND send_count = 0 AS never_sent, status, reason_code, reason, scheduled_for, \
+    let sql = "SELECT run_id, definition_id, phase = 'ended' AND send_count = 0 AS never_sent, status, reason_code, reason, scheduled_for, \
                coalesce(last_scheduled_for, scheduled_for) AS last, ended_at \
                FROM runs WHERE cron_id = ?1 AND scheduled_for < ?2 AND retry = 0 ORDER BY scheduled_for DESC LIMIT 1";
     let before =
@@ -52,6 +59,7 @@ fn record_before(
 
 fn record_from_row(row: &Row<'_>) -> Result<RecordBefore, StoreError> {
     Ok(RecordBefore {
+        definition_id: parsed(row, "definition_id")?,
         status: parsed(row, "status")?,
         reason: reason_from_row(row)?,
         first: time(row, "scheduled_for")?,

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::accounting::{Accounted, NewVersion, Unaccounted, account_until, removal_reason};
 use super::counts::Tx;
-use super::cron_entries;
+use super::cron_entries::{self, CronEntry};
 use super::definitions::{self, Definitions};
-use super::edits::{NewVersion, Unaccounted, account_until, revise_waiting, skip_waiting};
+use super::edits::{revise_waiting, skip_waiting};
 use super::rows::{millis, parsed};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError, inactive_spans};
 use crate::config::{CronDefinition, KeptCron, KeptCrons};
+use crate::domain::bounds::OCCURRENCES_PER_PASS;
 use crate::domain::cron_state::InactiveCause;
 use crate::domain::ids::{CronId, DefinitionId, InstallationId};
-use crate::domain::reason::{Reason, ReasonCode};
 
 /// How many crons the files changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,27 @@ pub struct SyncReport {
 struct Synced {
     report: SyncReport,
     unaccounted: Vec<Unaccounted>,
+    /// How many occurrences it decided about.
+    occurrences: usize,
+}
+
+impl Synced {
+    /// Accounts for what a cron left undecided, as far as the transaction may take.
+    fn account(
+        &mut self,
+        tx: &Tx<'_>,
+        cache: &Definitions,
+        entry: &CronEntry,
+        new: NewVersion<'_>,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Option<DefinitionId>), StoreError> {
+        let left = OCCURRENCES_PER_PASS.saturating_sub(self.occurrences);
+        let Accounted { cursor, former, occurrences, unaccounted } =
+            account_until(tx, cache, entry, new, left, now)?;
+        self.occurrences += occurrences;
+        self.unaccounted.extend(unaccounted);
+        Ok((cursor, former))
+    }
 }
 
 impl Store {
@@ -187,33 +209,30 @@ fn sync_one(
         RowState::Different | RowState::Same => cron_entries::by_id(tx, cron_id)?,
     };
     let has_spans = entry.is_some() || !definition.enabled;
-    let cursor = match entry {
-        None => {
-            synced.report.added += 1;
-            now
-        }
-        Some(entry) if entry.removed => {
-            synced.report.added += 1;
-            entry.cursor.max(now)
-        }
-        Some(entry) if entry.definition_id == definition_id => {
+    match &entry {
+        Some(entry) if !entry.removed && entry.definition_id == definition_id => {}
+        Some(entry) if !entry.removed => synced.report.changed += 1,
+        Some(_) | None => synced.report.added += 1,
+    }
+    let (cursor, former) = match entry {
+        None => (now, None),
+        Some(entry) if entry.removed && entry.former.is_none() => (entry.cursor.max(now), None),
+        Some(entry) if !entry.removed && entry.definition_id == definition_id => {
             change = Change::None;
-            entry.cursor
+            (entry.cursor, entry.former)
         }
         Some(entry) => {
-            synced.report.changed += 1;
             change = Change::Edited;
             // Nothing is dropped and nothing fires twice: every instant until now is accounted for, even if the
             // clock was set back and the old definition was ahead.
             let cron = cache.get(tx, definition_id, &definition.name)?;
-            let new = NewVersion::Edited(&cron, definition_id);
-            synced.unaccounted.extend(account_until(tx, cache, &entry, new, now)?);
-            now
+            synced.account(tx, cache, &entry, NewVersion::Edited(&cron, definition_id), now)?
         }
     };
     let sql = "INSERT INTO crons (cron_id, name, source, location, definition_id, enabled, cursor, created_at, updated_at) \
                VALUES (:cron_id, :name, 'file', :location, :definition_id, :enabled, :cursor, :now, :now) \
                ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, enabled = :enabled, cursor = :cursor, \
+               former_definition_id = :former, \
                next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
                updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
                definition_id = :definition_id";
@@ -226,6 +245,7 @@ fn sync_one(
             ":definition_id": definition_id.to_string(),
             ":enabled": definition.enabled,
             ":cursor": millis(cursor),
+            ":former": former.map(|former| former.to_string()),
             ":now": millis(now),
         },
     )?;
@@ -247,25 +267,32 @@ fn remove_undefined(
     synced: &mut Synced,
 ) -> Result<(), StoreError> {
     let Some(entry) = cron_entries::by_id(tx, cron_id)? else { return Ok(()) };
-    let message = format!("removed: {} is in no configuration file any more", entry.name);
-    let reason = Reason::new(ReasonCode::Removed, message);
-    synced.unaccounted.extend(account_until(tx, cache, &entry, NewVersion::Removed(&reason), now)?);
-    remove(tx, cron_id, now, &reason)?;
+    let (cursor, former) = synced.account(tx, cache, &entry, NewVersion::Removed, now)?;
+    remove(tx, &entry, (cursor, former), now)?;
     synced.report.removed += 1;
     Ok(())
 }
 
-/// Marks a cron as removed. Its history stays, and its waiting runs are skipped for this reason.
+/// Marks a cron as removed, which is accounted for up to a cursor, and from there on has a former definition if anything is left
+/// undecided. Its history stays, and its waiting runs are skipped.
 pub(super) fn remove(
     tx: &Tx<'_>,
-    cron_id: CronId,
+    entry: &CronEntry,
+    (cursor, former): (Timestamp, Option<DefinitionId>),
     now: Timestamp,
-    reason: &Reason,
 ) -> Result<(), StoreError> {
+    let cron_id = entry.cron_id;
+    let sql = "UPDATE crons SET removed_at = :now, updated_at = :now, cursor = max(cursor, :cursor), \
+               former_definition_id = :former, next_at = iif(:former IS NULL, NULL, 0) WHERE cron_id = :cron_id";
     tx.execute(
-        "UPDATE crons SET removed_at = :now, updated_at = :now, next_at = NULL WHERE cron_id = :cron_id",
-        named_params! { ":cron_id": cron_id.to_string(), ":now": millis(now) },
+        sql,
+        named_params! {
+            ":cron_id": cron_id.to_string(),
+            ":cursor": millis(cursor),
+            ":former": former.map(|former| former.to_string()),
+            ":now": millis(now),
+        },
     )?;
     inactive_spans::record(tx, cron_id, Some(InactiveCause::Removed), now)?;
-    skip_waiting(tx, cron_id, reason, now)
+    skip_waiting(tx, cron_id, &removal_reason(entry), now)
 }

@@ -138,12 +138,15 @@ async fn a_hostile_page_reads_nothing_and_changes_nothing() {
             let seen = pages.visit(&origin, "attack", &format!("api={api}")).await;
             assert!(seen["tried"].as_u64().is_some_and(|tried| tried > 100), "{what}: {seen}");
             let read = seen["read"].as_array().unwrap();
-            // A page may read that it is refused if it comes from the name that it asks.
-            let is_refusal = |read: &&Value| {
+            // A page that comes from the name that it asks may read that it is refused, and where keys are set, and any
+            // `Host` will do, that the daemon lives: a probe needs no key.
+            let is_harmless = |read: &&Value| {
                 let has = |text| read.as_str().unwrap().contains(text);
-                origin == api && (has("the Host of this request is not") || has("the API key is missing"))
+                let is_probe = http.contains(KEYS) && has("/healthz") && has(": {\"status\":\"ok\"}");
+                origin == api
+                    && (has("the Host of this request is not") || has("the API key is missing") || is_probe)
             };
-            let more: Vec<_> = read.iter().filter(|read| !is_refusal(read)).collect();
+            let more: Vec<_> = read.iter().filter(|read| !is_harmless(read)).collect();
             assert!(more.is_empty(), "{what}: {more:#?}");
             let acted = gateway.backend.received().into_iter().filter(|one| one.method != "GET");
             let acted: Vec<_> =

@@ -53,6 +53,15 @@ async fn every_instant_is_explained() {
     let paused = explain(&daemon, "excluded", midnight + day);
     assert!(paused["detail"].as_str().unwrap().contains("moving house"), "{paused}");
     assert_eq!(paused["before"].as_str().unwrap(), midnight.to_string());
+    let by = &paused["paused_by"];
+    assert_eq!((&by["what"], &by["by"]["kind"]), (&"paused".into(), &"uid".into()), "{paused}");
+    assert!(paused["detail"].as_str().unwrap().contains("; paused by uid "), "{paused}");
+    let next = &daemon.json(&["next", "excluded", "-n", "1"])[0];
+    assert_eq!(
+        (&next["will_fire"], &next["note"]),
+        (&false.into(), &"paused: will be skipped".into()),
+        "{next}"
+    );
     daemon.write_config(
         &Configuration::new(&server.url()).cron(Cron::bare("other").with("schedule = \"@daily\"")),
     );

@@ -149,12 +149,18 @@ fn assert_support_file_is_clean(daemon: &Daemon, name: &str) {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(path).unwrap();
     assert_clean(name, &text);
-    for private in ["I know", "/delivered", "/literal", "stage-"] {
+    for private in ["I know", "/delivered", "/literal", "stage-", "pr1vate"] {
         assert!(!text.contains(private), "{private} in {text}");
     }
-    for known in
-        ["agentcron 0.", "[cron.literal]", "${{ credential.backend_key }}", "runs: ", "\"attention\""]
-    {
+    for known in [
+        "agentcron 0.",
+        "[cron.literal]",
+        "${{ credential.backend_key }}",
+        "runs: ",
+        "\"attention\"",
+        "store.keep: not set",
+        "backend.request_timeout = \"1s\"",
+    ] {
         assert!(text.contains(known), "no {known} in {text}");
     }
     let again = daemon.run_command(&["support", name]);
@@ -233,7 +239,13 @@ async fn no_planted_secret_is_shown() {
         &std::fs::read_to_string(format!("/proc/{process_id}/cmdline")).unwrap(),
     );
     assert_commands_are_clean(&daemon);
+    // What people write is theirs.
+    daemon.json(&["pause", "waits", "--note", "a pr1vate note"]);
+    daemon.json(&["pause", "--all", "--note", "a pr1vate note"]);
+    daemon.json(&["webhook", "hold", "--note", "a pr1vate note"]);
     assert_support_file_is_clean(&daemon, "running.txt");
+    daemon.json(&["webhook", "release"]);
+    daemon.json(&["resume", "--all"]);
     let text = std::fs::read_to_string(daemon.folder().join("running.txt")).unwrap();
     assert!(text.contains("agentcron::daemon: daemon ready"), "{text}");
     let first = daemon.history().remove(0).run_id;
@@ -254,6 +266,7 @@ async fn no_planted_secret_is_shown() {
         .backend(&format!("api_kee = \"{LITERAL_TOKEN}\""))
         .top(&format!("webhooks.signing_secrets_ = [\"{LITERAL_TOKEN}\"]"))
         .top(&format!("webhooks.headers.Webhook-Id = \"{LITERAL_HEADER}\""));
+    let broken = broken.cron(Cron::bare("mistaken").with("schedule = \"pr1vate\"\noverlap = \"pr1vate\""));
     daemon.write_config(&broken);
     let output = daemon.run_command(&["check"]);
     assert_eq!(output.status.code(), Some(2));

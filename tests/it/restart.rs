@@ -65,6 +65,35 @@ async fn a_start_that_waits_for_its_store_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn a_start_after_a_very_long_absence_can_be_stopped_and_the_next_goes_on() {
+    const DAYS: i64 = 400;
+    let other = Configuration::new(NO_BACKEND).cron(Cron::bare("other").with("schedule = \"@yearly\""));
+    let dense = Cron::bare("dense").with("schedule = \"* * * * * */2\"");
+    let mut daemon = Daemon::start(&Configuration::new(NO_BACKEND).cron(dense));
+    daemon.wait_for_stderr("ready").await;
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+    let ago = DAYS * 86_400_000;
+    let sql = "UPDATE crons SET cursor = cursor - ?1, created_at = created_at - ?1";
+    Connection::open(daemon.database()).unwrap().execute(sql, [ago]).unwrap();
+    daemon.write_config(&other);
+    let dropped = |daemon: &Daemon| -> i64 {
+        let sql = "SELECT coalesce(sum(occurrences), 0) FROM runs WHERE reason_code = 'removed'";
+        Connection::open(daemon.database()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    daemon.start_again();
+    daemon.wait_until("the removal", || dropped(&daemon) > 0).await;
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+    let first = dropped(&daemon);
+    assert!(first < DAYS * 43_200, "{first} occurrences were accounted for before it was stopped");
+    daemon.start_again();
+    daemon.wait_until("the next start to go on", || dropped(&daemon) > first).await;
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn an_end_that_came_while_no_daemon_ran_is_reported_in_full_by_the_next() {
     let server = AgentServerOnPort::start();
     let receiver = Receiver::start();

@@ -112,8 +112,7 @@ impl Admission {
         if caller == Caller::Local && !is_allowed_page && !matches!(cors, Cors::Allowed(_)) {
             page.check_on_this_machine(parts)?;
         }
-        let is_acting =
-            is_of_page || subject == Subject::Own || self.listener == ListenerKind::UnixSocket;
+        let is_acting = is_of_page || subject == Subject::Own || self.listener == ListenerKind::UnixSocket;
         if intent == Intent::Act && is_acting && !is_allowed_page {
             page.check_may_act()?;
         }

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
@@ -59,7 +59,8 @@ pub(super) async fn asset(Path(file): Path<String>) -> Response {
     let Assets { style, script, morph, icon, icon_bad } = &*ASSETS;
     match [style, script, morph, icon, icon_bad].into_iter().find(|asset| asset.name == file) {
         Some(asset) => {
-            let headers = [(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+            let headers =
+                [(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
             (headers, asset.text.as_str()).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),

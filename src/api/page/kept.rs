@@ -39,11 +39,7 @@ pub(super) const HOURS: i64 = 24;
 
 impl Kept {
     /// Returns the state. Whoever asks meanwhile waits for the same answer.
-    pub(super) async fn status(
-        &self,
-        api: &Api,
-        viewer: Viewer,
-    ) -> Result<Arc<StatusReport>, ErrorResponse> {
+    pub(super) async fn status(&self, api: &Api, viewer: Viewer) -> Result<Arc<StatusReport>, ErrorResponse> {
         let place = match viewer {
             Viewer::OfEverything => 0,
             Viewer::OfStates => 1,

@@ -1,11 +1,11 @@
 //! The login: a form for a key, or for the code of a link that `agentcron open` printed.
 
+use axum::Extension;
 use axum::Form;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use maud::{Markup, html};
 use serde::Deserialize;
 

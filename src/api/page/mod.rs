@@ -56,9 +56,8 @@ pub(super) fn is_of_page(path: &str) -> bool {
 
 /// Returns whether this path is needed before anybody has shown who they are.
 pub(super) fn is_entrance(path: &str) -> bool {
-    below(path).is_some_and(|rest| {
-        matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/")
-    })
+    below(path)
+        .is_some_and(|rest| matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/"))
 }
 
 fn below(path: &str) -> Option<&str> {
@@ -100,9 +99,7 @@ fn with_headers(mut response: Response) -> Response {
 
 /// Returns the routes.
 pub(super) fn router() -> Router<Api> {
-    let nowhere = async |visit: visit::Visit| {
-        visit.failed(ErrorResponse::not_found("there is no such page"))
-    };
+    let nowhere = async |visit: visit::Visit| visit.failed(ErrorResponse::not_found("there is no such page"));
     Router::new()
         .route(ROOT, get(async || Redirect::to("agentcron/")))
         .route("/agentcron/", get(overview::overview))

@@ -92,9 +92,13 @@ fn filters(visit: &Visit) -> Markup {
 
 fn command(visit: &Visit) -> String {
     let mut command = "agentcron history".to_owned();
-    for (name, option) in
-        [("cron", "--cron"), ("status", "--status"), ("trigger", "--trigger"), ("grep", "--grep"), ("since", "--since")]
-    {
+    for (name, option) in [
+        ("cron", "--cron"),
+        ("status", "--status"),
+        ("trigger", "--trigger"),
+        ("grep", "--grep"),
+        ("since", "--since"),
+    ] {
         if let Some(value) = visit.parameter(name) {
             command.push_str(&format!(" {option} {}", super::shown::quoted(&value)));
         }

@@ -66,7 +66,10 @@ pub(super) async fn webhook(visit: Visit, Path(delivery_id): Path<String>) -> Re
                 topics: &[Topic::Delivery],
                 cron: delivery.cron_name.clone(),
                 json: Some(format!("deliveries/{}", delivery.delivery_id)),
-                command: Some(format!("agentcron webhook show {}", delivery.delivery_id.get(..8).unwrap_or_default())),
+                command: Some(format!(
+                    "agentcron webhook show {}",
+                    delivery.delivery_id.get(..8).unwrap_or_default()
+                )),
                 main: one(&visit, &details.0),
             };
             visit.page(content).await

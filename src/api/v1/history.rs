@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use jiff::Timestamp;
 
 use super::parse::id;
 use crate::api::Api;
@@ -26,7 +27,9 @@ pub(in crate::api) async fn prune(
     State(api): State<Api>,
     JsonBody(EmptyRequest {}): JsonBody<EmptyRequest>,
 ) -> Result<Json<Pruning>, ErrorResponse> {
-    api.store.record_act(act(&api, by, ActKind::Pruned, None)).await?;
+    // Before the deletion, which is the work of many transactions.
+    let (at, what, subject) = (api.clock.now(), ActKind::Pruned, Subject::default());
+    api.store.record_act(Act { at, by, what, subject, note: None }).await?;
     let pass = api.health.pruning.request();
     tracing::info!("deletion of old history requested");
     Ok(Json(Pruning::of(&api.health.pruning.state(), pass)))
@@ -64,37 +67,22 @@ pub(in crate::api) async fn forget(
             return Err(ErrorResponse::invalid("say what to forget: either cron or thread"));
         }
     };
-    let of_what = match &subject {
-        ForgetSubject::Cron(_) => "of a cron",
-        ForgetSubject::Thread(_) => "of a thread",
-    };
-    let store = api.store.clone();
-    let forgotten = act(&api, by, ActKind::Forgotten, Some(of_what));
+    let (store, now) = (api.store.clone(), api.clock.now());
     // Whoever asks may leave meanwhile: what has begun is finished all the same.
-    let work = api.to_finish.spawn(async move {
-        let done = forget_in(&store, subject, purpose).await?;
-        if purpose == Purpose::Act {
-            store.record_act(forgotten).await?;
-        }
-        Ok::<_, ErrorResponse>(done)
-    });
+    let work = api.to_finish.spawn(async move { forget_in(&store, (now, by), subject, purpose).await });
     match work.await {
         Ok(forgotten) => Ok(Json(forgotten?)),
         Err(stopped) => Err(ErrorResponse::failed(stopped.to_string())),
     }
 }
 
-/// Returns the act, which does not say what it was about: that is to be forgotten too.
-fn act(api: &Api, by: Actor, what: ActKind, note: Option<&str>) -> Act {
-    Act { at: api.clock.now(), by, what, subject: Subject::default(), note: note.map(str::to_owned) }
-}
-
 async fn forget_in(
     store: &Store,
+    (now, by): (Timestamp, Actor),
     subject: ForgetSubject,
     purpose: Purpose,
 ) -> Result<Forgotten, ErrorResponse> {
-    let forgotten = match store.forget(subject.clone(), purpose).await {
+    let forgotten = match store.forget(now, by, subject.clone(), purpose).await {
         Err(StoreError::NotFound(message)) => return Err(ErrorResponse::not_found(message)),
         forgotten => forgotten?,
     };

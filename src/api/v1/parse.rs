@@ -11,6 +11,7 @@ use crate::api::error_response::ErrorResponse;
 use crate::config::nearest;
 use crate::domain::bounds::NOTE_CHARS_MAX;
 use crate::domain::ids::{ID_CHARS_MIN, may_begin_id};
+use crate::present::times::asked;
 use crate::store::{Reader, StoreError};
 
 /// Parses `error,timeout`: words separated by commas, each of which must be known.
@@ -55,9 +56,8 @@ pub(in crate::api) async fn find<Id: Copy + Send + 'static>(
 }
 
 pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {
-    text.parse().map_err(|_| {
-        ErrorResponse::invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
-    })
+    let at = text.parse().map_err(|_| format!("got `{text}`, expected a time such as 2026-03-02T09:00:00Z"));
+    at.and_then(|at| asked(at, text)).map_err(|message| ErrorResponse::invalid(format!("{name}: {message}")))
 }
 
 /// Returns the input that a request gives a run instead of the cron's own, if it gives one.

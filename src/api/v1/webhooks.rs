@@ -18,7 +18,7 @@ use crate::domain::bounds::{RELEASE_RATE_MAX, REPLAY_DEFAULT, REPLAY_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::RunId;
 use crate::domain::reason::{DeliveryReasonCode, Reason};
-use crate::store::{DeliveryFilter, Purpose, Reader, ReplayChoice, ReplayOrder};
+use crate::store::{DeliveryFilter, Discard, Purpose, Reader, ReplayChoice, ReplayOrder};
 use crate::webhook::redacted;
 
 /// Hold all webhooks until they are released
@@ -55,17 +55,10 @@ pub(in crate::api) async fn release(
         return Err(ErrorResponse::invalid(format!("per_second: expected 1 to {RELEASE_RATE_MAX}")));
     }
     let now = api.clock.now();
-    let mut discarded = 0;
-    // Discard before the release, while nothing is sent.
-    if let Some(seconds) = discard_older_than_seconds {
-        let age = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-        let before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
-        let age = humantime::format_duration(std::time::Duration::from_secs(seconds));
-        let message = format!("discarded by a release on request: it was older than {age}");
-        let reason = Reason::new(DeliveryReasonCode::Discarded, message);
-        discarded = api.store.discard_webhooks(now, by.clone(), before, reason).await?;
-    }
-    let change = api.store.release_webhooks(now, by, per_second).await?;
+    let (change, discarded) = match discard_older_than_seconds {
+        Some(seconds) => api.store.discard_and_release(now, by, older_than(seconds, now), per_second).await?,
+        None => (api.store.release_webhooks(now, by, per_second).await?, 0),
+    };
     api.wakes.courier.notify_one();
     tracing::info!(waiting = change.waiting, discarded, per_second, "webhooks released on request");
     Ok(Json(DeliveryModeResponse::of(&change, discarded)))
@@ -129,6 +122,14 @@ pub(in crate::api) async fn resume(
     let resumed: Vec<String> = suspensions.iter().map(|suspension| redacted(&suspension.url)).collect();
     tracing::info!(urls = ?resumed, "webhook urls resumed on request");
     Ok(Json(ResumeResponse { resumed }))
+}
+
+fn older_than(seconds: u64, now: Timestamp) -> Discard {
+    let age = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+    let age = humantime::format_duration(std::time::Duration::from_secs(seconds));
+    let message = format!("discarded by a release on request: it was older than {age}");
+    Discard { before, reason: Reason::new(DeliveryReasonCode::Discarded, message) }
 }
 
 fn replay_order(request: ReplayRequest) -> Result<ReplayOrder, ErrorResponse> {

@@ -44,7 +44,7 @@ pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;
 pub use history::{ForgetRequest, Forgotten, Pruning};
-pub use page::PageLink;
+pub use page::{PageLink, PageLinkRequest};
 pub use pauses::Pause;
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{

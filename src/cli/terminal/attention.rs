@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Session;
+use super::{Session, wrapped};
 use crate::api::wire::{Attention, Time};
 use crate::present::{Tone, times};
 
@@ -50,20 +50,4 @@ fn print(one: &Attention, session: &mut Session) -> io::Result<()> {
         session.output.line(line.as_ref().unwrap_or(&lines[index]))?;
     }
     Ok(())
-}
-
-/// Returns the text in lines of this width, all but the first indented.
-fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) => lines.push(format!("{:indent$}{word}", "")),
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -84,7 +84,7 @@ impl Write for Log {
         let mut event = Event::parse(written)?;
         if self.admits(&event) {
             self.show(&event)?;
-            log_tail::keep(event.without_words_of_graphs().line(Coloring::Off).trim_end());
+            log_tail::keep(event.for_strangers().line(Coloring::Off).trim_end());
         }
         Ok(written.len())
     }
@@ -118,10 +118,18 @@ impl Event {
         Ok(event)
     }
 
-    /// Returns it without what a graph failed with.
-    fn without_words_of_graphs(&mut self) -> &Self {
-        if self.text("target") == "agentcron::runs" {
-            self.0.shift_remove("error");
+    /// Returns it without what a graph failed with, what people noted, and what files have that are mistaken.
+    fn for_strangers(&mut self) -> &Self {
+        self.0.shift_remove("note");
+        match self.text("target") {
+            "agentcron::runs" => {
+                self.0.shift_remove("error");
+            }
+            "agentcron::daemon" => {
+                let first = self.text("message").lines().next().unwrap_or_default().to_owned();
+                self.0.insert("message".to_owned(), first.into());
+            }
+            _ => {}
         }
         self
     }

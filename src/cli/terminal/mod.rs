@@ -18,8 +18,9 @@ mod source;
 mod table;
 mod time_arguments;
 mod watcher;
+mod wrap;
 
-pub(super) use ask::{ask, ask_again, ask_patiently, joined};
+pub(super) use ask::{ask, ask_again, ask_at, ask_patiently, joined};
 pub(super) use attention::print_attention;
 pub(super) use connections::{backend_relay, backend_transport, receiver_roots, receiver_transport};
 pub(super) use failure::{Failure, USAGE, code_of, message_json};
@@ -35,3 +36,4 @@ pub(super) use source::{RespondingDaemon, Source};
 pub(super) use table::{Layout, Rows, Shape, Shrink, TableOptions};
 pub(super) use time_arguments::{BareTime, parse_instant, parse_occurrence};
 pub(super) use watcher::Watcher;
+pub(super) use wrap::wrapped;

@@ -14,6 +14,7 @@ use super::failure::message_json;
 use super::global_options::{ColorChoice, GlobalOptions};
 use super::journal::{Journal, Priority};
 use super::table::{Layout, Room, Rows};
+use super::wrap::{color_in, columns, wrapped};
 use crate::config::{ConfigError, Environment};
 use crate::domain::printable::{in_json, on_lines, on_one_line};
 use crate::present::{Tone, counted};
@@ -90,7 +91,7 @@ impl Output {
     }
 
     /// Returns how wide a line may be.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::cli) fn width(&self) -> usize {
         self.room.width
     }
 
@@ -122,15 +123,27 @@ impl Output {
         self.line(&heading)
     }
 
-    /// Prints labels and values in two columns.
+    /// Prints labels and values in two columns. A value that is longer than a line goes on below its beginning.
     pub(in crate::cli) fn fields(&mut self, fields: &[(&str, String)]) -> io::Result<()> {
         let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        let indent = width + 2;
         for (label, value) in fields {
             let label = self.paint(TextStyle::Dim, &format!("{label:<width$}"));
-            let value = with_margin(value, width + 2, self.stdout_coloring);
-            writeln!(self.out, "{label}  {value}")?;
+            let value = with_margin(value, indent, self.stdout_coloring);
+            let (first, rest) = value.split_at(value.find('\n').unwrap_or(value.len()));
+            let first = self.in_column(first, indent).join(&format!("\n{:indent$}", ""));
+            writeln!(self.out, "{label}  {first}{rest}")?;
         }
         Ok(())
+    }
+
+    /// Returns a text in lines that fit behind an indent, if it is known how wide a line may be.
+    fn in_column(&self, text: &str, indent: usize) -> Vec<String> {
+        let room = self.room.width.saturating_sub(indent);
+        match self.room == ROOM_UNKNOWN || columns(text) <= room {
+            true => vec![text.to_owned()],
+            false => wrapped(text, room, 0),
+        }
     }
 
     /// Prints a table that fits the terminal.
@@ -250,19 +263,6 @@ pub(super) fn with_margin(text: &str, indent: usize, coloring: Coloring) -> Stri
         shown.push_str(&on_one_line(rest));
     }
     shown
-}
-
-/// Splits a text at its first colour code, such as `ESC[31m`.
-fn color_in(text: &str) -> Option<(&str, &str, &str)> {
-    for (at, _) in text.match_indices("\u{1b}[") {
-        let code = &text[at + 2..];
-        let digits = code.len() - code.trim_start_matches(|char: char| char.is_ascii_digit()).len();
-        if code[digits..].starts_with('m') {
-            let end = at + 2 + digits + 1;
-            return Some((&text[..at], &text[at..end], &text[end..]));
-        }
-    }
-    None
 }
 
 pub(super) fn paint(coloring: Coloring, style: TextStyle, text: &str) -> String {

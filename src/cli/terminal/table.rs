@@ -46,7 +46,7 @@ pub(in crate::cli) struct TableOptions {
 }
 
 /// How much room there is for a table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Room {
     pub(in crate::cli) width: usize,
     /// How many lines a cell may take.

@@ -5,6 +5,9 @@ use jiff::fmt::strtime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
+use crate::domain::bounds::ASKED_EARLIEST;
+use crate::present::times::asked;
+
 /// `monday`, `mon`.
 const WEEKDAYS: [&str; 2] = ["%A", "%a"];
 /// `07:00:30`, `7:00`, `7am`, `7:30pm`.
@@ -27,12 +30,12 @@ pub(in crate::cli) fn parse_instant(
     bare: BareTime,
 ) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at);
+        return asked(at, text);
     }
     if text == "now" {
         return Ok(now);
     }
-    zone.to_timestamp(civil_time(text, zone, now, bare)?).map_err(|error| format!("got `{text}`: {error}"))
+    asked(zone.to_timestamp(civil_time(text, zone, now, bare)?).unwrap_or(Timestamp::MAX), text)
 }
 
 /// Parses an instant that a calendar names. A local time that a clock change skips means the first instant after the
@@ -60,7 +63,8 @@ pub(in crate::cli) fn parse_occurrence(
 pub(in crate::cli) fn parse_past(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
     if let Ok(ago) = humantime::parse_duration(text) {
         let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
-        return Ok(now.saturating_sub(ago).unwrap_or(Timestamp::MIN));
+        // However long ago: there is nothing before that.
+        return Ok(now.saturating_sub(ago).unwrap_or(ASKED_EARLIEST).max(ASKED_EARLIEST));
     }
     parse_instant(text, zone, now, BareTime::Past)
         .map_err(|message| format!("{message}, or how long ago, such as 2h"))
@@ -71,7 +75,7 @@ pub(in crate::cli) fn parse_coming(text: &str, zone: &TimeZone, now: Timestamp) 
     let at = match humantime::parse_duration(text) {
         Ok(ahead) => {
             let ahead = SignedDuration::try_from(ahead).unwrap_or(SignedDuration::MAX);
-            now.saturating_add(ahead).unwrap_or(Timestamp::MAX)
+            asked(now.saturating_add(ahead).unwrap_or(Timestamp::MAX), text)?
         }
         Err(_) => coming_instant(text, zone, now)
             .map_err(|message| format!("{message}, or in how long, such as 2h"))?,
@@ -89,7 +93,7 @@ fn coming_instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timesta
     match weekday(first.split(' ').next().unwrap_or_default()) {
         Some(_) if at <= now => {
             let next = civil_time(text, zone, now, BareTime::Coming)?.saturating_add(7.days());
-            zone.to_timestamp(next).map_err(|error| format!("got `{text}`: {error}"))
+            asked(zone.to_timestamp(next).unwrap_or(Timestamp::MAX), text)
         }
         Some(_) | None => Ok(at),
     }

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::Map;
 
 use super::*;
+use crate::domain::bounds::OCCURRENCES_PER_PASS;
 use crate::domain::calendar::Calendar;
 use crate::domain::cron::{CronSource, DayRange, Mode, OnRunCompleted, Policy, Request, Target};
 use crate::domain::cron_state::PauseCause;
@@ -71,7 +72,17 @@ fn running() -> Active {
 /// Facts without outages, and with nothing that was decided before.
 fn facts<'a>(state: &'a CronState, cursor: Timestamp, active: Active, now: Timestamp) -> PlanFacts<'a> {
     static NOTHING: Decided = Decided::NOTHING;
-    PlanFacts { state, pauses_of_all: &[], cursor, decided: &NOTHING, active, outages: &[], unsure: &[], now }
+    PlanFacts {
+        state,
+        pauses_of_all: &[],
+        cursor,
+        decided: &NOTHING,
+        active,
+        outages: &[],
+        unsure: &[],
+        occurrences_max: OCCURRENCES_PER_PASS,
+        now,
+    }
 }
 
 fn check(cron: &Cron, cursor: &str, active: Active, now: &str, expected: Expect) {
@@ -166,7 +177,7 @@ fn nothing_is_judged_by_a_recovered_run_before_it_was_looked_at_or_too_long_ago_
     ] {
         let instant = |time: &str| at(&format!("2026-03-02T{time}Z"));
         let active = Active { recovered_at: Some(instant(recovered_at)), ..running() };
-        for former in [None, Some(Former { cron: &cron, reason: &reason })] {
+        for former in [None, Some(Former { cron: &cron, until: Timestamp::MAX, reason: &reason })] {
             let (state, cursor) = (CronState::default(), instant("08:59:00"));
             let plan = plan(&cron, former, &facts(&state, cursor, active, instant(now)));
             let decisions: Vec<_> = plan.decisions.iter().map(line).collect();
@@ -359,7 +370,7 @@ fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_o
         (
             "0 * * * *",
             "45 * * * *",
-            "drop 1: 09:00..09:00, miss 1: 09:45..09:45 LaterOne, drop 1: 10:00..10:00, fire 10:45, drop 1: 11:00..11:00",
+            "drop 2: 09:00..10:00, miss 1: 09:45..09:45 LaterOne, fire 10:45, drop 1: 11:00..11:00",
         ),
         ("0 * * * *", "0 8 1 1 *", "drop 3: 09:00..11:00"),
         ("0 8 1 1 *", "0 * * * *", nothing),
@@ -369,7 +380,7 @@ fn an_edit_is_planned_by_the_new_definition_from_the_first_occurrence_that_the_o
     let reason = Reason::bare(ReasonCode::Edited);
     for (old, new, expected) in cases {
         let (old, new) = (cron(old), cron(new));
-        let (former, state) = (Former { cron: &old, reason: &reason }, CronState::default());
+        let (former, state) = (Former { cron: &old, until: now, reason: &reason }, CronState::default());
         let decisions = match undecided_after(&old, cursor, now) {
             Some(after) => plan(&new, Some(former), &facts(&state, after, Active::default(), now)).decisions,
             None => Vec::new(),

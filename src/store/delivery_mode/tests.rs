@@ -195,13 +195,44 @@ async fn a_release_at_a_rate_lasts_until_its_backlog_is_gone() {
     );
 }
 
+/// A daemon that is killed in the middle has either done both, or neither.
+#[tokio::test]
+async fn a_release_that_discards_is_one_transaction() {
+    let fixture = Fixture::new();
+    fixture.add(1, A, 1);
+    fixture.add(2, A, 50);
+    fixture.store.hold_webhooks(at(60), Actor::AGENTCRON, None).await.unwrap();
+    let discard =
+        Discard { before: at(50), reason: Reason::new(DeliveryReasonCode::Discarded, "older than 50s") };
+    let commits = || {
+        let database = rusqlite::Connection::open(fixture.folder.path().join("agentcron.db")).unwrap();
+        database.query_row("SELECT count(*), count(DISTINCT at) FROM acts", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })
+    };
+    assert_eq!(commits().unwrap(), (1, 1));
+    let sql = "CREATE TRIGGER refuse BEFORE UPDATE OF held_at ON delivery_mode BEGIN SELECT raise(ABORT, 'no'); END";
+    let database = rusqlite::Connection::open(fixture.folder.path().join("agentcron.db")).unwrap();
+    database.execute_batch(sql).unwrap();
+    let release = || fixture.store.discard_and_release(at(100), Actor::AGENTCRON, discard.clone(), None);
+    assert!(release().await.is_err(), "the release is refused");
+    assert_eq!(fixture.rows(), ["pending", "pending"]);
+    assert_eq!(commits().unwrap(), (1, 1));
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let (released, discarded) = release().await.unwrap();
+    assert_eq!((released.after, discarded), (DeliveryMode::Free, 1));
+    assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
+    assert_eq!(commits().unwrap(), (3, 2));
+}
+
 #[tokio::test]
 async fn discarded_and_disabled_deliveries_are_suppressed_for_a_reason() {
     let fixture = Fixture::new();
     fixture.add(1, A, 1);
     fixture.add(2, A, 50);
     let reason = Reason::new(DeliveryReasonCode::Discarded, "older than 50s");
-    let discarded = fixture.store.discard_webhooks(at(100), Actor::AGENTCRON, at(50), reason).await.unwrap();
+    let discard = Discard { before: at(50), reason };
+    let discarded = fixture.store.discard_webhooks(at(100), Actor::AGENTCRON, discard).await.unwrap();
     assert_eq!(discarded, 1);
     assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");

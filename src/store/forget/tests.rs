@@ -8,6 +8,8 @@ use crate::config::CronDefinition;
 use crate::store::Execution;
 use crate::store::tests::open_store;
 
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
 const COLUMNS: &str =
     "trigger, scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at";
 
@@ -62,10 +64,13 @@ async fn a_thread_is_found_by_every_start_that_it_may_have_had() {
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = store(folder.path()).await;
         let subject = ForgetSubject::Thread(thread_id);
-        let would = store.forget(subject.clone(), Purpose::DryRun).await.unwrap();
+        let would = store.forget(NOW, Actor::AGENTCRON, subject.clone(), Purpose::DryRun).await.unwrap();
         assert_eq!(left(&database).len(), 4);
-        let done = store.forget(subject, Purpose::Act).await.unwrap();
+        let done = store.forget(NOW, Actor::AGENTCRON, subject, Purpose::Act).await.unwrap();
         assert_eq!((left(&database), done.deleted.runs), (expected, would.deleted.runs), "{thread_id}");
+        let acts = "SELECT count(*) FROM acts WHERE what = 'forgotten' AND note = 'of a thread'";
+        let acts: i64 = database.query_row(acts, [], |row| row.get(0)).unwrap();
+        assert_eq!(acts, i64::from(done.deleted.runs > 0), "on record once, if there was something");
     }
 }
 
@@ -77,13 +82,17 @@ async fn what_is_in_progress_is_named_and_keeps_everything() {
     let sql = "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (?1, ?2, 9)";
     database.execute(sql, (thread_id.to_string(), id(1))).unwrap();
     for subject in [ForgetSubject::Cron("a".to_owned()), ForgetSubject::Thread(thread_id)] {
-        let refused = store.forget(subject, Purpose::Act).await.unwrap_err().to_string();
+        let refused =
+            store.forget(NOW, Actor::AGENTCRON, subject, Purpose::Act).await.unwrap_err().to_string();
         assert!(refused.contains("is about to be deleted on the agent server"), "{refused}");
     }
     let sql =
         "UPDATE runs SET phase = 'pending', status = NULL, ended_at = NULL, act_at = 9 WHERE run_id = ?1";
     database.execute(sql, [id(2)]).unwrap();
-    let refused = store.forget(ForgetSubject::Cron("a".to_owned()), Purpose::Act).await.unwrap_err();
+    let refused = store
+        .forget(NOW, Actor::AGENTCRON, ForgetSubject::Cron("a".to_owned()), Purpose::Act)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
     assert_eq!(left(&database), [1, 2, 3, 4]);
 }

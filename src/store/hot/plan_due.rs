@@ -8,13 +8,13 @@ use crate::domain::backoff;
 use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::CronId;
+use crate::store::accounting::{Unaccounted, plan_cron};
 use crate::store::counts::Tx;
 use crate::store::cron_entries::{self, NextPlan};
 use crate::store::definitions::Definitions;
 use crate::store::planning::Pass;
 use crate::store::room::Room;
 use crate::store::rows::millis;
-use crate::store::scheduled_crons::scheduled;
 use crate::store::sql::Transaction;
 use crate::store::{Store, StoreError, pauses_of_all};
 
@@ -31,6 +31,7 @@ pub struct Planned {
     pub is_ahead: bool,
     /// Crons whose definitions cannot be read back, and why. They are not planned, so that the others still fire.
     pub(in crate::store) unreadable: Vec<(String, String)>,
+    pub(in crate::store) unaccounted: Vec<Unaccounted>,
 }
 
 impl Store {
@@ -49,6 +50,7 @@ impl Planned {
         for (cron, problem) in &self.unreadable {
             tracing::error!(cron, problem, hourly = cron, "cron cannot be read and is not scheduled");
         }
+        self.unaccounted.iter().for_each(Unaccounted::log);
     }
 }
 
@@ -72,6 +74,7 @@ pub(in crate::store) fn plan_pass(
     let mut clients = cron_entries::due(tx, CronSource::Api, now, limit)?.into_iter();
     let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
     let mut pass = Pass::begin(tx, cursors.min().unwrap_or(now), room, now)?;
+    pass.occurrences_max /= (files.len() + clients.len()).max(1);
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
             Some(CronSource::File) => files.next(),
@@ -79,12 +82,16 @@ pub(in crate::store) fn plan_pass(
             None => files.next().or_else(|| clients.next()),
         };
         let Some(entry) = entry else { break };
-        match scheduled(tx, cache, &entry) {
-            Ok(_) if entry.cursor > now => {
-                set_next(tx, entry.cron_id, Some(entry.cursor))?;
-                planned.is_ahead = true;
+        if entry.cursor > now {
+            set_next(tx, entry.cron_id, Some(entry.cursor))?;
+            planned.is_ahead = true;
+            continue;
+        }
+        match plan_cron(&mut pass, tx, cache, &entry) {
+            Ok((cron, unaccounted)) => {
+                planned.fired += cron.fired;
+                planned.unaccounted.extend(unaccounted);
             }
-            Ok(scheduled) => planned.fired += pass.plan(tx, &scheduled, None, &entry)?.fired,
             // A former version of this program wrote it.
             Err(problem @ (StoreError::BadRow(_) | StoreError::NotFound(_))) => {
                 set_next(tx, entry.cron_id, None)?;

@@ -82,11 +82,15 @@ CREATE TABLE crons (
     -- file.
     request       TEXT CHECK (request IS NULL OR json_valid(request)),
     definition_id TEXT NOT NULL,
+    -- The definition that was in force after `cursor`, if the cron was edited or removed and what that definition left undecided
+    -- is not accounted for yet; NULL otherwise, which is usual.
+    former_definition_id TEXT,
     -- `enabled` of the definition.
     enabled       INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
     -- Every occurrence up to and including this instant has been decided.
     cursor        INTEGER NOT NULL,
-    -- When the cron is planned next: at its next occurrence; 0 if that is to be computed anew, NULL if there is none.
+    -- When the cron is planned next: at its next occurrence; 0 if that is to be computed anew, NULL if there is none. A removed
+    -- cron has one as long as there is a `former_definition_id`.
     next_at       INTEGER DEFAULT 0,
     -- When the cron was paused, or NULL if it is not paused. Occurrences after that instant are recorded as
     -- skipped.
@@ -122,7 +126,8 @@ CREATE TABLE crons (
     removed_at    INTEGER,
     CHECK ((paused_at IS NULL) = (pause_cause IS NULL)),
     CHECK ((source = 'api') = (request IS NOT NULL)),
-    FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)
+    FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id),
+    FOREIGN KEY (cron_id, former_definition_id) REFERENCES definitions (cron_id, definition_id)
 ) STRICT;
 CREATE INDEX crons_by_name ON crons (name);
 CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
@@ -347,6 +352,15 @@ CREATE TABLE cron_days (
     occurrences INTEGER NOT NULL,
     late        INTEGER NOT NULL,
     PRIMARY KEY (day, cron_id, status, reason_code, took, daemon)
+) STRICT, WITHOUT ROWID;
+
+-- What retention has deleted of the last day, by the minute in which it ended or was made: `status` counts it all the same.
+CREATE TABLE deleted_lately (
+    minute INTEGER NOT NULL,
+    what   TEXT NOT NULL CHECK (what IN ('occurrence', 'webhook')),
+    status TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (minute, what, status)
 ) STRICT, WITHOUT ROWID;
 
 -- The webhook of a run that failed and whose occurrence gets a further run. It becomes a delivery if that run never

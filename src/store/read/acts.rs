@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::history::LOOKUPS_MAX;
 use super::positions::{Columns, Conditions, Lookup, Order, one_of, positions, select, texts};
 use super::{PageCursor, Reader, RunRow};
-use crate::domain::act::{Act, Actor, Subject};
+use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::ACTS_SHOWN;
 use crate::domain::ids::CronId;
 use crate::store::StoreError;
@@ -44,6 +44,12 @@ impl Reader {
             Ok(acts)
         })
     }
+
+    /// Returns the act by which a cron, or all crons, had been paused when an occurrence of this instant fell due; `None` if they
+    /// had not, or if that act is not kept.
+    pub fn paused_by(&self, cron_id: CronId, at: Timestamp) -> Result<Option<Act>, StoreError> {
+        self.at_one_moment(|tx| paused_by(tx, cron_id, at))
+    }
 }
 
 impl ActFilter {
@@ -77,6 +83,21 @@ pub(super) fn acts_of_cron(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<
         "SELECT {COLUMNS} FROM acts WHERE cron_id IS NOT NULL AND cron_id = ?1 ORDER BY at DESC, seq DESC LIMIT ?2"
     );
     tx.query(&sql, (cron_id.to_string(), ACTS_SHOWN), from_row)
+}
+
+fn paused_by(tx: &Transaction<'_>, cron_id: CronId, at: Timestamp) -> Result<Option<Act>, StoreError> {
+    let of_cron = format!(
+        "SELECT {COLUMNS} FROM acts WHERE cron_id IS NOT NULL AND cron_id = ?1 AND what IN ('paused', 'resumed') AND at < ?2 \
+         ORDER BY at DESC, seq DESC LIMIT 1"
+    );
+    let own = tx.query_opt(&of_cron, (cron_id.to_string(), millis(at)), from_row)?;
+    if let Some(act) = own.filter(|act| act.what == ActKind::Paused) {
+        return Ok(Some(act));
+    }
+    let of_all = format!(
+        "SELECT {COLUMNS} FROM acts WHERE what IN ('all_paused', 'all_resumed') AND at < ?1 ORDER BY at DESC, seq DESC LIMIT 1"
+    );
+    Ok(tx.query_opt(&of_all, [millis(at)], from_row)?.filter(|act| act.what == ActKind::AllPaused))
 }
 
 /// Returns the latest acts of a run and of the other runs of its occurrence, the latest first.

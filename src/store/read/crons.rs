@@ -94,6 +94,11 @@ impl Reader {
         self.at_one_moment(heads)
     }
 
+    /// Returns the pauses of all crons of whose end there is no record, the earliest first.
+    pub fn pauses_of_all(&self) -> Result<Vec<Pause>, StoreError> {
+        self.at_one_moment(pauses_of_all::not_recorded_as_over)
+    }
+
     /// Returns the cron of this name or id, or the last one that had it and was removed; `None` if there never was one.
     pub fn cron_head(&self, name_or_id: &str) -> Result<Option<CronHead>, StoreError> {
         let sql = format!(

@@ -1,5 +1,6 @@
 //! The state of the whole: whether a daemon is running, and what it has been doing.
 
+use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::Path;
 
@@ -122,6 +123,10 @@ pub(super) const DELIVERIES: &str = "WITH others AS ( \
      (SELECT count(*) FROM deliveries INDEXED BY deliveries_by_time WHERE created_at >= ?1) \
      - (SELECT coalesce(sum(number), 0) FROM others)";
 
+/// What retention has deleted since, by status: `?1` is what it is, and `?2` when the time begins.
+const DELETED_LATELY: &str = "SELECT status AS word, sum(number) AS number FROM deleted_lately \
+     WHERE what = ?1 AND minute >= (?2 + 59999) / 60000 GROUP BY status";
+
 const IN_PROGRESS: &str =
     "SELECT phase AS word, count(*) AS number FROM runs WHERE phase <> 'ended' GROUP BY phase";
 
@@ -169,9 +174,9 @@ impl Reader {
     pub fn overview(&self, since: Timestamp) -> Result<Overview, StoreError> {
         self.at_one_moment(|tx| {
             Ok(Overview {
-                ended: counts(tx, ENDED, [millis(since)])?,
+                ended: with_deleted(tx, counts(tx, ENDED, [millis(since)])?, "occurrence", since)?,
                 in_progress: counts(tx, IN_PROGRESS, ())?,
-                deliveries: counts(tx, DELIVERIES, [millis(since)])?,
+                deliveries: with_deleted(tx, counts(tx, DELIVERIES, [millis(since)])?, "webhook", since)?,
                 deliveries_waiting: tx
                     .query_count("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL", ())?,
                 denied: Denied {
@@ -181,6 +186,24 @@ impl Reader {
             })
         })
     }
+}
+
+/// Adds what was deleted since.
+fn with_deleted<Word>(
+    tx: &Transaction<'_>,
+    counted: Vec<(Word, u64)>,
+    what: &str,
+    since: Timestamp,
+) -> Result<Vec<(Word, u64)>, StoreError>
+where
+    Word: std::str::FromStr + Ord,
+    Word::Err: std::fmt::Display,
+{
+    let mut all: BTreeMap<Word, u64> = counted.into_iter().collect();
+    for (word, number) in counts(tx, DELETED_LATELY, (what, millis(since)))? {
+        *all.entry(word).or_default() += number;
+    }
+    Ok(all.into_iter().collect())
 }
 
 fn counts<Word>(tx: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<(Word, u64)>, StoreError>

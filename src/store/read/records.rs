@@ -10,6 +10,7 @@ use crate::domain::ids::{CronId, DefinitionId, InstallationId};
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{millis, parsed, time, time_option};
+use crate::store::skipped_ranges::RANGES_AROUND;
 use crate::store::sql::{Row, Transaction};
 use crate::store::{StoreError, definitions, inactive_spans, pauses_of_all};
 
@@ -47,15 +48,18 @@ impl Reader {
         })
     }
 
-    /// Returns the runs of exactly this instant, the first one first, or the record of a range of missed or skipped
-    /// instants that contains it.
-    pub fn records_at(&self, cron_id: CronId, at: Timestamp) -> Result<Vec<RunRow>, StoreError> {
+    /// Returns the runs of exactly this instant, the first one first.
+    pub fn runs_at(&self, cron_id: CronId, at: Timestamp) -> Result<Vec<RunRow>, StoreError> {
         let sql = format!(
-            "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = (SELECT scheduled_for FROM runs \
-             WHERE cron_id = ?1 AND scheduled_for <= ?2 AND coalesce(last_scheduled_for, scheduled_for) >= ?2 \
-             ORDER BY scheduled_for DESC LIMIT 1) ORDER BY retry",
+            "SELECT {} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2 ORDER BY retry",
             row_columns()
         );
+        self.at_one_moment(|tx| tx.query(&sql, (cron_id.to_string(), millis(at)), |row| run_row(tx, row)))
+    }
+
+    /// Returns the records of ranges of missed or skipped instants around this one; the definition of each says which it counts.
+    pub fn ranges_around(&self, cron_id: CronId, at: Timestamp) -> Result<Vec<RunRow>, StoreError> {
+        let sql = format!("SELECT {} FROM {RANGES_AROUND}", row_columns());
         self.at_one_moment(|tx| tx.query(&sql, (cron_id.to_string(), millis(at)), |row| run_row(tx, row)))
     }
 

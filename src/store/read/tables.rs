@@ -5,7 +5,7 @@ use crate::domain::bounds::ROWS_COUNTED_MAX;
 use crate::store::StoreError;
 
 /// The tables that grow.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "acts",
     "attempts",
     "client_runs",
@@ -14,6 +14,7 @@ const TABLES: [&str; 18] = [
     "crons",
     "daemons",
     "definitions",
+    "deleted_lately",
     "deliveries",
     "failovers",
     "inactive_spans",

@@ -26,7 +26,7 @@ pub(in crate::store) struct Record {
     run_id: RunId,
     cron_id: Option<CronId>,
     /// `None` while it is in progress.
-    status: Option<Status>,
+    pub(super) status: Option<Status>,
     code: Option<ReasonCode>,
     pub(super) retry: i64,
     pub(super) scheduled_for: i64,
@@ -80,7 +80,7 @@ impl Record {
     }
 
     /// Returns the records of the same occurrence, this one included.
-    fn of_occurrence(&self, tx: &Transaction<'_>) -> Result<Vec<Self>, StoreError> {
+    pub(super) fn of_occurrence(&self, tx: &Transaction<'_>) -> Result<Vec<Self>, StoreError> {
         let Some(cron_id) = self.cron_id else { return Ok(vec![self.clone()]) };
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE cron_id = ?1 AND scheduled_for = ?2");
         tx.query(&sql, (cron_id.to_string(), self.scheduled_for), Self::from_row)
@@ -191,34 +191,6 @@ fn whole(
         }
     }
     Ok(verdict)
-}
-
-/// Deletes a record, or its values, if it is still to go, and returns what is gone and whether something has to wait.
-pub(super) fn delete_if_expired(
-    tx: &Transaction<'_>,
-    policies: &Policies,
-    walk: Walk,
-    seq: i64,
-    now: Timestamp,
-) -> Result<(Deleted, bool), StoreError> {
-    let Some(record) = Record::read(tx, seq)? else { return Ok((Deleted::default(), false)) };
-    let Verdict { goes, waits } = verdict(tx, policies, walk, &record, now)?;
-    if !goes {
-        return Ok((Deleted::default(), waits));
-    }
-    let mut deleted = Deleted::default();
-    match walk {
-        Walk::Runs { .. } | Walk::Most(..) => {
-            for of_occurrence in record.of_occurrence(tx)? {
-                deleted.add(delete_run(tx, &of_occurrence)?);
-            }
-        }
-        Walk::Values { keep, .. } => {
-            drop_values(tx, record.seq, now.saturating_sub(keep).unwrap_or(Timestamp::MIN))?;
-            deleted.values = 1;
-        }
-    }
-    Ok((deleted, waits))
 }
 
 /// Deletes a record with everything about it: its timeline, its webhooks and their attempts, and what a client asked for.

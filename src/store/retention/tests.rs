@@ -349,3 +349,42 @@ async fn a_walk_takes_an_index_in_its_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_status_counts_does_not_fall_when_it_is_deleted() {
+    let fixture = Fixture::with(&[("usual", "")]).await;
+    for (minute, called, status) in
+        [(1, "a", "success"), (2, "b", "error"), (3, "c", "missed"), (4, "d", "success")]
+    {
+        fixture.insert("usual", called, 99, status);
+        let ended_at = ms(100) - minute * 60_000 - 1;
+        let run = format!("(SELECT run_id FROM runs WHERE error = json_quote('{called}'))");
+        fixture.add_webhook(called, Some(99));
+        fixture.run_sql(&format!(
+            "UPDATE runs SET ended_at = {ended_at}, scheduled_for = {ended_at} WHERE run_id = {run}; \
+             UPDATE deliveries SET created_at = {ended_at} WHERE run_id = {run};"
+        ));
+    }
+    // An occurrence counts by the last of its runs, and a record by its occurrences.
+    let twice = ms(100) - 120_001;
+    fixture.insert_retry("usual", "again", (99, 1), 99, "success");
+    fixture.run_sql(&format!(
+        "UPDATE runs SET scheduled_for = {twice}, ended_at = {twice} + 5 WHERE retry = 1; \
+         UPDATE runs SET occurrences = 7 WHERE status = 'missed';"
+    ));
+    let counted = || {
+        let reader = crate::store::Reader::open(&fixture.folder.path().join("agentcron.db")).unwrap();
+        let overview = reader.overview(at(99)).unwrap();
+        format!("{:?} {:?}", overview.ended, overview.deliveries)
+    };
+    let before = counted();
+    assert_eq!(before, "[(Success, 3), (Missed, 7)] [(Failed, 4)]");
+    let most = Retention { keep_runs_max: Some(1), ..Retention::EVERYTHING };
+    let (deleted, _) = fixture.sweep(most, 100).await;
+    assert_eq!((deleted.runs, deleted.deliveries), (4, 3));
+    assert_eq!(counted(), before);
+    fixture.store.housekeeping(at(100)).await.unwrap();
+    assert_eq!(counted(), before);
+    fixture.store.housekeeping(at(102)).await.unwrap();
+    assert_eq!(fixture.lines("SELECT 'left' FROM deleted_lately"), [""; 0]);
+}

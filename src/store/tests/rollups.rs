@@ -132,7 +132,10 @@ async fn the_counts_of_a_cron_that_is_forgotten_go_and_those_of_another_stay() {
     store.sync_file_crons(noon(12), vec![definition("b", none)]).await.unwrap();
     let crons = |table: &str| count(&file(&folder), &format!("SELECT count(DISTINCT cron_id) FROM {table}"));
     assert_eq!((crons("cron_hours"), crons("cron_days")), (2, 2));
-    store.forget(ForgetSubject::Cron("a".to_owned()), Purpose::Act).await.unwrap();
+    store
+        .forget(noon(12), Actor::AGENTCRON, ForgetSubject::Cron("a".to_owned()), Purpose::Act)
+        .await
+        .unwrap();
     assert_eq!((crons("cron_hours"), crons("cron_days")), (1, 1));
     assert_eq!(tally(&folder)[0], "9 missed catchup_none");
 }

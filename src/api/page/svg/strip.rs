@@ -120,7 +120,12 @@ mod tests {
 
     #[test]
     fn whatever_happened_at_all_is_seen_and_said() {
-        let one = |ended: Vec<(Status, u64)>, coming| StripHour { ended, coming, title: "Thu 09:00".to_owned(), ..StripHour::default() };
+        let one = |ended: Vec<(Status, u64)>, coming| StripHour {
+            ended,
+            coming,
+            title: "Thu 09:00".to_owned(),
+            ..StripHour::default()
+        };
         let hours = [one(vec![(Status::Success, 10_000), (Status::Error, 1)], 0), one(Vec::new(), 7)];
         let drawn = strip(&hours, 1).into_string();
         assert!(drawn.contains("10000 success, 1 error; 7 to come"), "{drawn}");

@@ -229,6 +229,11 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
         ),
         (
             "GET",
+            "/v1/report?since=9999-12-01T00:00:00Z".to_owned(),
+            "422 since: got `9999-12-01T00:00:00Z`, expected a time in the years 1970 to 2100",
+        ),
+        (
+            "GET",
             "/v1/runs?status=ended".to_owned(),
             "422 status: `ended` is not one of success, error, timeout, interrupted, cancelled, skipped, missed, \
              pending, sending, unconfirmed, running",

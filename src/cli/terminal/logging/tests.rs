@@ -45,6 +45,20 @@ fn further_lines_of_a_message_have_a_margin() {
 }
 
 #[test]
+fn strangers_are_not_shown_what_graphs_people_and_files_say() {
+    let shown = |target: &str| {
+        let json = format!(
+            "{{\"level\":\"WARN\",\"message\":\"broken:\\na.toml: got `s3cret`\",\"error\":\"e\",\"note\":\"s3cret\",\
+             \"target\":\"{target}\"}}"
+        );
+        event(&json).for_strangers().message()
+    };
+    assert_eq!(shown("agentcron::daemon::mistakes"), "broken: error=e");
+    assert_eq!(shown("agentcron::runs"), "broken:\na.toml: got `s3cret`");
+    assert_eq!(shown("agentcron::engine::runner"), "broken:\na.toml: got `s3cret` error=e");
+}
+
+#[test]
 fn the_journal_gets_a_priority_and_a_field_for_each_value() {
     let event = event(FORGED);
     let names: Vec<String> =

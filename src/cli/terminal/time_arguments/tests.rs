@@ -48,6 +48,27 @@ fn instants_are_read_as_people_type_them() {
 }
 
 #[test]
+fn a_time_far_from_every_calendar_is_a_mistake() {
+    for text in [
+        "9999-01-01",
+        "9999-12-01T00:00:00Z",
+        "-009998-01-02T00:00:00Z",
+        "-009998-01-02",
+        "1969-01-01",
+        "2101-01-02",
+    ] {
+        let expected = Err(format!("got `{text}`, expected a time in the years 1970 to 2100"));
+        assert_eq!(parse_instant(text, &berlin(), now(), BareTime::Past), expected);
+    }
+    for text in ["1970-01-01", "2100-12-31"] {
+        assert!(parse_instant(text, &berlin(), now(), BareTime::Past).is_ok(), "{text}");
+    }
+    assert_eq!(parse_past("9999y", &berlin(), now()), Ok(ASKED_EARLIEST));
+    let message = parse_coming("9999y", &berlin(), now()).unwrap_err();
+    assert!(message.contains("the years 1970 to 2100"), "{message}");
+}
+
+#[test]
 fn the_past_may_be_a_duration() {
     assert_eq!(parse_past("2h", &berlin(), now()), Ok(at("2026-06-01T10:00:00Z")));
     assert_eq!(parse_past("7d", &berlin(), now()), Ok(at("2026-05-25T12:00:00Z")));

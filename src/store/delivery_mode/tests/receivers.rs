@@ -104,8 +104,7 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
         .discard_webhooks(
             at(30),
             Actor::AGENTCRON,
-            Timestamp::MAX,
-            Reason::new(DeliveryReasonCode::Discarded, ""),
+            Discard { before: Timestamp::MAX, reason: Reason::new(DeliveryReasonCode::Discarded, "") },
         )
         .await
         .unwrap();
