@@ -11,6 +11,7 @@ pub mod occurrences;
 pub mod outages;
 pub mod pitfalls;
 pub mod runs;
+pub mod settings;
 pub mod timeline;
 pub mod times;
 mod tone;

@@ -135,7 +135,7 @@ pub(super) fn mark_of(word: &str) -> (&'static str, &'static str) {
             Status::Skipped => "–",
             Status::Missed => "○",
         };
-        return (mark, class_of(runs::status_tone(status)));
+        return (mark, tone_class(runs::status_tone(status)));
     }
     match word.parse::<Phase>() {
         Ok(Phase::Unconfirmed) => ("?", "attention"),
@@ -144,7 +144,8 @@ pub(super) fn mark_of(word: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn class_of(tone: Tone) -> &'static str {
+/// Returns the class that gives a text the colour of this tone.
+pub(super) fn tone_class(tone: Tone) -> &'static str {
     match tone {
         Tone::Good => "good",
         Tone::Bad => "bad",
@@ -163,7 +164,7 @@ pub(super) fn delivery_status(status: DeliveryStatus) -> Markup {
         DeliveryStatus::Sending => "▶",
     };
     html! {
-        span class={ "state " (class_of(webhooks::tone(status))) } {
+        span class={ "state " (tone_class(webhooks::tone(status))) } {
             span.mark aria-hidden="true" { (mark) } (status)
         }
     }

@@ -184,7 +184,10 @@ fn add_runs(
             (Some(newer), Some(older)) => differences(newer, &older),
             _ => Vec::new(),
         };
-        Ok(LastGoodRun { row: run_row(tx, row)?, changed })
+        Ok(LastGoodRun {
+            row: run_row(tx, row)?,
+            changed: changed.into_iter().map(|change| change.key).collect(),
+        })
     })?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The read models on a small store, and the indexes that keep them quick on a large one.
 
+mod drawings;
 mod page;
 
 use proptest::prelude::*;
