@@ -36,6 +36,7 @@ mod night;
 mod openapi;
 mod outage;
 mod page;
+mod page_browsers;
 mod planted;
 mod policies;
 mod policy_urls;

@@ -8,6 +8,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod configuration;
 pub(crate) mod daemon;
+pub(crate) mod driver;
 pub(crate) mod final_checks;
 pub(crate) mod free_port;
 pub(crate) mod growing_list;
