@@ -54,7 +54,7 @@ struct Facts {
     timeout: Option<SignedDuration>,
     window: Window,
     marks: MarksBetween,
-    /// What is to come in the window.
+    /// What is scheduled in the window.
     coming: Vec<UpcomingOccurrence>,
     /// The next ones of all.
     next: Vec<UpcomingOccurrence>,
@@ -272,7 +272,7 @@ fn next(visit: &Visit, view: &View) -> Markup {
     html! {
         h2 { "Next" }
         @if view.facts.next.is_empty() {
-            p.empty { @if view.details.cron.enabled == Some(false) { "It is disabled: nothing is to come." } @else { "Nothing is to come." } }
+            p.empty { @if view.details.cron.enabled == Some(false) { "It is disabled: nothing is scheduled." } @else { "Nothing is scheduled." } }
         }
         @else {
             ul.lines { @for next in &view.facts.next {

@@ -8,7 +8,7 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::page::visit::Visit;
 use crate::domain::bounds::{LANE_OCCURRENCES_WANTED, LANE_SPAN_MAX};
 
-/// The spans around now that are offered: in the address, for people, and how long they are.
+/// The spans around now that are offered: in the address, as readers see them, and how long they are.
 pub(super) const SPANS: [(&str, &str, SignedDuration); 7] = [
     ("15m", "15 min", SignedDuration::from_mins(15)),
     ("1h", "1 h", SignedDuration::from_hours(1)),

@@ -7,10 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::dots::{Dot, Line, track};
-use super::shapes::{Outcome, n};
+use super::shapes::{Outcome, WIDTH, n};
 use crate::present::counted;
 
-pub(super) const WIDTH: f64 = 1200.0;
 /// Where the runs are, and the axis below them.
 const TOP: f64 = 8.0;
 const BAR: f64 = 22.0;
