@@ -35,9 +35,7 @@ pub(super) async fn make(
     let lasts = lasts.unwrap_or(LINK_LASTS);
     if !(Duration::from_secs(1)..=LINK_LASTS_MAX).contains(&lasts) {
         let most = LINK_LASTS_MAX.as_secs();
-        return Err(ErrorResponse::invalid(format!(
-            "lasts_seconds: expected a number from 1 to {most}"
-        )));
+        return Err(ErrorResponse::invalid(format!("lasts_seconds: expected a number from 1 to {most}")));
     }
     let code = api.sessions.new_link(uid, lasts)?;
     let listen = api.sessions.address();
