@@ -40,7 +40,9 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
         // A filter that is mistaken is corrected where it is.
         Err(error) if error.status.is_client_error() => {
             let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await
+            let mut response = visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await;
+            *response.status_mut() = error.status;
+            response
         }
         Ok(told) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -116,7 +118,7 @@ fn flow(visit: &Visit, told: &Told) -> Markup {
                 span.acts {
                     @if matches!(queue.mode, DeliveryMode::Free) { (act_link(&visit.up, "hold", &[("next", &here)], "Hold all")) }
                     @else { (act_link(&visit.up, "release", &[("next", &here)], "Release")) }
-                    (act_link(&visit.up, "replay", &[("next", &here)], "Replay what did not arrive"))
+                    (act_link(&visit.up, "replay", &[("status", "failed,gone,blocked"), ("next", &here)], "Replay what did not arrive"))
                 }
             }
         }
