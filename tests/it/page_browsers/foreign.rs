@@ -26,11 +26,13 @@ async fn a_page_of_somebody_else_does_nothing_in_the_name_of_who_is_logged_in() 
             driver.open(&pages.url(&pages.origin(from), "attack", &format!("api={api}"))).await;
             let seen = pages.report(&what).await;
             assert!(seen["tried"].as_u64().is_some_and(|tried| tried > 100), "{what}: {seen}");
-            let read: Vec<_> = seen["read"].as_array().unwrap().iter().map(|read| read.as_str().unwrap()).collect();
+            let read: Vec<_> =
+                seen["read"].as_array().unwrap().iter().map(|read| read.as_str().unwrap()).collect();
             match http.is_empty() && from != "evil.test" {
                 // Without keys a page on this machine reads what any program there may: states, and no values.
                 true => {
-                    let secret = |read: &&&str| read.contains("a word of the reader") || read.contains("Log out");
+                    let secret =
+                        |read: &&&str| read.contains("a word of the reader") || read.contains("Log out");
                     assert_eq!(read.iter().find(secret), None, "{what}");
                 }
                 false => assert!(read.is_empty(), "{what}: {read:#?}"),
@@ -41,7 +43,10 @@ async fn a_page_of_somebody_else_does_nothing_in_the_name_of_who_is_logged_in() 
         for api in &apis {
             driver.open(&format!("{api}/agentcron/")).await;
             driver.until("document.querySelector('form[action$=logout]') !== null").await;
-            assert_eq!(driver.run("return document.documentElement.dataset.theme ?? null").await, serde_json::Value::Null);
+            assert_eq!(
+                driver.run("return document.documentElement.dataset.theme ?? null").await,
+                serde_json::Value::Null
+            );
         }
     }
 }

@@ -86,7 +86,9 @@ async fn look(driver: &Driver, name: &str, axe: Option<&str>, faults: &mut Vec<S
                 faults.push(format!("{what}: {} elements", measured["elements"]));
             }
             if axe.is_some() {
-                let found = driver.run_promise(&format!("axe.run(document, {RULES}).then((found) => found.violations)")).await;
+                let found = driver
+                    .run_promise(&format!("axe.run(document, {RULES}).then((found) => found.violations)"))
+                    .await;
                 faults.extend(violations(&found).into_iter().map(|found| format!("{what}: {found}")));
             }
         }
@@ -118,7 +120,8 @@ impl Empty {
         let address = crate::support::free_port::free_address();
         let nobody = crate::support::free_port::free_address();
         let configuration = crate::support::configuration::Configuration::new(&format!("http://{nobody}"));
-        let daemon = crate::support::daemon::Daemon::start(&configuration.http(&format!("listen = \"{address}\"")));
+        let daemon =
+            crate::support::daemon::Daemon::start(&configuration.http(&format!("listen = \"{address}\"")));
         crate::support::client::Client::new(address).ready().await;
         Self { _daemon: daemon, address }
     }
@@ -140,7 +143,9 @@ async fn without_colours_and_without_motion_all_is_there() {
         { "name": "prefers-reduced-motion", "value": "reduce" },
     ] });
     driver.tools("Emulation.setEmulatedMedia", features).await;
-    for (path, words) in [("runs", &["success", "error", "running"][..]), ("webhooks", &["delivered", "gone", "pending"])] {
+    for (path, words) in
+        [("runs", &["success", "error", "running"][..]), ("webhooks", &["delivered", "gone", "pending"])]
+    {
         driver.open(&format!("{}{path}", root(&site))).await;
         let shown = driver.run("return document.querySelector('main').innerText").await;
         for word in words {

@@ -24,7 +24,8 @@ fn name(number: usize) -> String {
 async fn ten_thousand_crons_are_listed_found_and_paused() {
     let (address, nobody) = (free_address(), free_address());
     let crons = (0..CRONS).map(|number| Cron::bare(&name(number)).with("schedule = \"0 9 29 2 *\""));
-    let configuration = Configuration::new(&format!("http://{nobody}")).http(&format!("listen = \"{address}\""));
+    let configuration =
+        Configuration::new(&format!("http://{nobody}")).http(&format!("listen = \"{address}\""));
     let daemon = Daemon::start(&configuration.crons(crons));
     let is_ready = || daemon.stderr().contains("daemon ready").then_some(());
     daemon.wait_within(PATIENCE * 4, "the daemon with ten thousand crons", is_ready).await;
@@ -39,7 +40,10 @@ async fn ten_thousand_crons_are_listed_found_and_paused() {
         let rows = html.all("a").filter_map(|link| link.attribute("href")?.strip_prefix("crons/"));
         let names: BTreeSet<_> = rows.map(str::to_owned).collect();
         assert!(!names.is_empty() && names.iter().all(|name| seen.insert(name.clone())), "{url}: {names:?}");
-        let more = html.all("a").find(|link| link.has("rel", "next")).and_then(|link| Element::attribute(link, "href"));
+        let more = html
+            .all("a")
+            .find(|link| link.has("rel", "next"))
+            .and_then(|link| Element::attribute(link, "href"));
         next = more.map(|link| url.join(link).unwrap());
     }
     assert_eq!(seen.len(), CRONS);
@@ -49,8 +53,13 @@ async fn ten_thousand_crons_are_listed_found_and_paused() {
     driver.until("document.querySelector('form[action$=logout]') !== null").await;
     for path in ["", "crons", "runs", "webhooks", "status", "crons/job-05000"] {
         driver.open(&format!("{root}{path}")).await;
-        let size = driver.run("return [document.querySelectorAll('*').length, document.documentElement.outerHTML.length]").await;
-        assert!(size[0].as_u64().unwrap() <= 3_000 && size[1].as_u64().unwrap() <= 120 << 10, "{path}: {size}");
+        let size = driver
+            .run("return [document.querySelectorAll('*').length, document.documentElement.outerHTML.length]")
+            .await;
+        assert!(
+            size[0].as_u64().unwrap() <= 3_000 && size[1].as_u64().unwrap() <= 120 << 10,
+            "{path}: {size}"
+        );
     }
     driver.click("input[type=search]").await;
     driver.press("09999\u{e007}").await;
@@ -65,6 +74,7 @@ async fn ten_thousand_crons_are_listed_found_and_paused() {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let done = visitor.post("act", &fields).await;
     assert_eq!(done.status, 303, "{}", done.text());
-    let paused = daemon.query("SELECT count(*) FROM crons WHERE paused_at IS NOT NULL", |row| row.get::<_, i64>(0));
+    let paused =
+        daemon.query("SELECT count(*) FROM crons WHERE paused_at IS NOT NULL", |row| row.get::<_, i64>(0));
     assert_eq!(json!(paused), json!([AT_ONCE]));
 }

@@ -32,7 +32,8 @@ fn assert_shown_in(times: &Value, zone: &str, what: &str) {
     }
 }
 
-const TIMES: &str = "[...document.querySelectorAll('main .lines time')].map((time) => [time.dateTime, time.textContent])";
+const TIMES: &str =
+    "[...document.querySelectorAll('main .lines time')].map((time) => [time.dateTime, time.textContent])";
 
 #[tokio::test]
 #[ignore = "needs Chromium; tests/system/browsers installs it and runs this"]
@@ -51,17 +52,24 @@ async fn times_are_right_in_every_zone_over_both_changes_of_the_clock() {
         driver.open(&format!("{}try?{query}", root(&site))).await;
         for (choice, zone) in [("mine", READER), ("utc", "UTC"), ("cron", CRON)] {
             driver.click(&format!("button[name=zone][value={choice}]")).await;
-            let pressed = format!("document.querySelector('button[value={choice}]').getAttribute('aria-pressed') === 'true'");
+            let pressed = format!(
+                "document.querySelector('button[value={choice}]').getAttribute('aria-pressed') === 'true'"
+            );
             driver.until(&pressed).await;
             let first = driver.until(&format!("{TIMES}[0]")).await;
             let expected = first[0].as_str().unwrap().parse::<Timestamp>().unwrap();
-            let expected = expected.to_zoned_datetime(TimeZone::get(zone).unwrap()).strftime("%H:%M:%S").to_string();
+            let expected =
+                expected.to_zoned_datetime(TimeZone::get(zone).unwrap()).strftime("%H:%M:%S").to_string();
             driver.until(&format!("{TIMES}[0][1].includes({expected:?})")).await;
             let times = driver.run(&format!("return {TIMES}")).await;
             assert_shown_in(&times, zone, &format!("{schedule} in {zone}"));
             // It stays so on the next visit, and without scripts.
             driver.reload().await;
-            assert_shown_in(&driver.run(&format!("return {TIMES}")).await, zone, &format!("{schedule} again in {zone}"));
+            assert_shown_in(
+                &driver.run(&format!("return {TIMES}")).await,
+                zone,
+                &format!("{schedule} again in {zone}"),
+            );
         }
     }
     // A link with a zone shows the same to somebody else.

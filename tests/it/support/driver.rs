@@ -107,7 +107,8 @@ impl Driver {
 
     /// Does so, and waits for what its promise becomes.
     pub(crate) async fn run_promise(&self, script: &str) -> Value {
-        let script = format!("const done = arguments[0]; ({script}).then(done, (error) => done(String(error)))");
+        let script =
+            format!("const done = arguments[0]; ({script}).then(done, (error) => done(String(error)))");
         self.ask("/execute/async", &json!({ "script": script, "args": [] })).await
     }
 
@@ -136,17 +137,25 @@ impl Driver {
 
     /// Presses and releases keys one after the other.
     pub(crate) async fn press(&self, keys: &str) {
-        let stroke = |key: char| {
-            ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() }))
-        };
+        let stroke =
+            |key: char| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() }));
         let strokes: Vec<_> = keys.chars().flat_map(stroke).collect();
-        self.ask("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] })).await;
+        self.ask(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] }),
+        )
+        .await;
     }
 
     /// Clicks on the element of this selector.
     pub(crate) async fn click(&self, selector: &str) {
         let found = self.ask("/element", &json!({ "using": "css selector", "value": selector })).await;
-        let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap().to_owned();
+        let id = found
+            .as_object()
+            .and_then(|found| found.values().next())
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned();
         self.ask(&format!("/element/{id}/click"), &json!({})).await;
     }
 
@@ -200,7 +209,10 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // The browser is in a process group of its own, so chromedriver must end it.
         if let Ok(mut stream) = TcpStream::connect(self.address) {
-            let head = format!("DELETE {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.session, self.address);
+            let head = format!(
+                "DELETE {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                self.session, self.address
+            );
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = stream.write_all(head.as_bytes());
             let _ = stream.read(&mut [0; 1024]);
