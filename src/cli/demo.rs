@@ -4,6 +4,7 @@ mod narrator;
 mod setup;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,8 +12,11 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::open;
 use super::terminal::{Failure, LogFormat, Session, TextStyle, start_log};
+use crate::api::wire::PageLink;
 use crate::daemon::{self, World};
+use crate::domain::bounds::LINK_LASTS_MAX;
 use crate::domain::cron::Target;
 use crate::present::{counted, times};
 use crate::signals::{self, Stop};
@@ -27,7 +31,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The demo runs an embedded agent server, three crons that fire every few seconds,
-and a receiver for their webhooks, all in one process. Ctrl-C ends it.
+and a receiver for their webhooks, all in one process. It prints a link to its web
+page, and Ctrl-C ends it.
 
 Examples:
   agentcron demo
@@ -49,7 +54,7 @@ pub(super) fn demo(demo: &Demo, session: &mut Session) -> Result<(), Failure> {
     let stop = signals::listen().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let world = setup.world(&session.clock);
-    let narrator = runtime.block_on(run_daemon(world, demo.runs, &stop, session));
+    let narrator = runtime.block_on(run_daemon(world, &setup.socket, demo.runs, &stop, session));
     runtime.shutdown_background();
     print_summary(&setup, &narrator?, session)
 }
@@ -57,6 +62,7 @@ pub(super) fn demo(demo: &Demo, session: &mut Session) -> Result<(), Failure> {
 /// Runs the daemon and narrates until `runs` are completed or a signal arrives.
 async fn run_daemon(
     world: World,
+    socket: &Path,
     runs: Option<NonZeroUsize>,
     stop: &Stop,
     session: &mut Session,
@@ -74,6 +80,9 @@ async fn run_daemon(
             return Narrator::new(Reader::open(&store)?, &names);
         }
         () = ready.cancelled() => {}
+    }
+    if !session.output.is_json() {
+        print_link(&link_into(socket).await?, session)?;
     }
     let mut narrator = Narrator::new(Reader::open(&store)?, &names)?;
     let ended = tokio::select! {
@@ -94,6 +103,26 @@ async fn run_daemon(
     // While it stopped, the daemon finished the work in progress.
     narrator.narrate_news(session)?;
     Ok(narrator)
+}
+
+/// Returns a link into the web page of the demo's own daemon.
+async fn link_into(socket: &Path) -> Result<PageLink, Failure> {
+    let socket = socket.to_path_buf();
+    tokio::task::spawn_blocking(move || open::link(&socket, LINK_LASTS_MAX))
+        .await
+        .unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))
+}
+
+fn print_link(link: &PageLink, session: &mut Session) -> Result<(), Failure> {
+    let Some(url) = &link.url else { return Ok(()) };
+    let minutes = link.lasts_seconds / 60;
+    let url = session.output.paint(TextStyle::Bold, url);
+    let output = &mut session.output;
+    output.line(&format!("Watch it in a browser (the link works once, within {minutes} minutes):"))?;
+    output.line(&format!("  {url}"))?;
+    output.line("")?;
+    output.flush()?;
+    Ok(())
 }
 
 async fn narrate(

@@ -1,10 +1,17 @@
 //! `agentcron open`: prints a link that leads into the web page.
 
+use std::path::Path;
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Failure, Session, TextStyle, ask};
+use super::terminal::{Failure, Session, TextStyle, ask_at};
 use crate::api::wire::PageLink;
+use crate::domain::bounds::LINK_LASTS;
+
+/// Making a link takes no time. A daemon that takes longer is in trouble.
+const LINK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Print a link into the web page, which works once, within a minute
 #[derive(Args, Debug)]
@@ -18,12 +25,10 @@ Examples:
 pub(super) struct Open {}
 
 pub(super) fn open(Open {}: &Open, session: &mut Session) -> Result<(), Failure> {
-    let answer = ask(session, &["page", "links"], &json!({}))?;
+    let link = link(&session.socket_path()?, LINK_LASTS)?;
     if session.output.is_json() {
-        return Ok(session.output.json(&answer)?);
+        return Ok(session.output.json(&link)?);
     }
-    let unreadable = |error| Failure::Failed(format!("the daemon's answer cannot be read: {error}"));
-    let link: PageLink = serde_json::from_value(answer).map_err(unreadable)?;
     let (Some(url), Some(listen)) = (link.url, link.listen) else {
         let hint = "set http.listen, such as \"127.0.0.1:2025\", and restart the daemon";
         return Err(Failure::Failed(format!(
@@ -39,6 +44,11 @@ pub(super) fn open(Open {}: &Open, session: &mut Session) -> Result<(), Failure>
     session.output.line(&format!("Open this within {} s; it works once:", link.lasts_seconds))?;
     let url = session.output.paint(TextStyle::Bold, &url);
     Ok(session.output.line(&format!("  {url}"))?)
+}
+
+/// Asks the daemon at this socket for a link that works for so long.
+pub(super) fn link(socket: &Path, lasts: Duration) -> Result<PageLink, Failure> {
+    ask_at(socket, &["page", "links"], &json!({ "lasts_seconds": lasts.as_secs() }), LINK_WITHIN)
 }
 
 /// Returns the address by which this machine was reached over SSH, as sshd tells it (`SSH_CONNECTION`).

@@ -40,6 +40,29 @@ words!(
     }
 );
 
+words!(
+    /// Which crons a listing shows: those that fire, that do not, or that fail.
+    ListedState {
+        Active = "active",
+        Paused = "paused",
+        Disabled = "disabled",
+        /// Its last run failed, whether or not it fires.
+        Failing = "failing",
+    }
+);
+
+impl ListedState {
+    /// Returns whether a cron of this status, with so many failures in a row, is listed.
+    pub fn lists(self, status: CronStatus, failures: u32) -> bool {
+        match self {
+            ListedState::Active => status == CronStatus::Active,
+            ListedState::Paused => status == CronStatus::Paused,
+            ListedState::Disabled => status == CronStatus::Disabled,
+            ListedState::Failing => failures > 0,
+        }
+    }
+}
+
 impl CronStatus {
     /// Returns whether a cron fires, from its definition and its state.
     pub fn of(enabled: bool, is_paused: bool) -> Self {

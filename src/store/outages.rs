@@ -105,6 +105,19 @@ pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Ve
     tx.query(sql, [millis(since)], outage)
 }
 
+/// Returns at most `limit` of those that began before `until`, the latest first.
+pub(super) fn lasting_between(
+    tx: &Transaction<'_>,
+    (since, until): (Timestamp, Timestamp),
+    limit: u32,
+) -> Result<Vec<Outage>, StoreError> {
+    tx.query(LASTING_BETWEEN, (millis(since), millis(until), limit), outage)
+}
+
+/// By `outages_by_time`.
+pub(super) const LASTING_BETWEEN: &str = "SELECT what, subject, since, until, why FROM outages \
+     WHERE since < ?2 AND coalesce(until, 9223372036854775807) >= ?1 ORDER BY since DESC LIMIT ?3";
+
 /// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the
 /// occurrences of a record.
 pub(super) fn of_run(

@@ -5,23 +5,29 @@
 //! shrinking.
 
 mod acts;
+mod beside;
 mod changes;
+mod cron_listing;
 mod crons;
 mod delivery_mode;
 mod details;
 mod feed;
 mod grep;
 mod history;
+mod marks;
 mod measures;
 mod overview;
 mod positions;
+mod receivers;
 mod recent;
 mod records;
 mod report;
 mod status;
+mod store_facts;
 mod strip;
 mod tables;
 mod upcoming;
+mod waiting_webhooks;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -41,25 +47,31 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use acts::ActFilter;
+pub use beside::{DefinitionInShort, LastGoodRun, RunBeside, RunInput};
 pub use changes::{RunWatch, WatchUntil};
+pub use cron_listing::{CronCursor, CronListing, ListedBy};
 pub(super) use crons::heads;
-pub use crons::{CronCursor, CronDetails, CronHead, CronListing, CronRow};
+pub use crons::{CronDetails, CronHead, CronRow};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use feed::{Change, FeedPosition, News, Topic};
 pub use grep::Mentions;
 pub use history::RunFilter;
+pub use marks::{MarksBetween, RunMark};
 pub use measures::{CronMeasures, CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;
-pub use recent::{Failures, Recent, Version};
+pub use receivers::{LastAnswer, ReceiverNow, Receivers};
+pub use recent::{Failures, KeyChange, Recent, Version};
 pub use records::CronRecord;
 pub use report::{ReceiverTally, ReportSnapshot};
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };
+pub use store_facts::StoreFacts;
 pub use upcoming::UpcomingRow;
+pub use waiting_webhooks::WaitingWebhooks;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 

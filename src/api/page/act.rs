@@ -4,6 +4,7 @@
 mod ask;
 mod fields;
 mod perform;
+mod several;
 
 use axum::body::Bytes;
 use axum::http::Uri;

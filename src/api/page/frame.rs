@@ -115,7 +115,7 @@ impl Visit {
             main #main tabindex="-1" data-title=(title) data-topics=(topics.join(" "))
                 data-cron=[content.cron.as_deref()] {
                 div #said.said role="status" { @if let Some(said) = &self.said { (text(said)) } }
-                @if content.tab != Tab::Overview { (self.alarm(status)) }
+                @if !matches!(content.tab, Tab::Overview | Tab::Status) { (self.alarm(status)) }
                 (content.main)
                 (self.same_as(content))
             }

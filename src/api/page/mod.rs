@@ -10,6 +10,7 @@ mod cron;
 mod crons;
 mod frame;
 mod kept;
+mod local;
 mod login;
 mod overview;
 mod run;
@@ -19,7 +20,9 @@ mod shown;
 mod status;
 mod svg;
 mod try_it;
+mod values;
 mod visit;
+mod webhook;
 mod webhooks;
 
 use axum::Router;
@@ -109,8 +112,10 @@ pub(super) fn router() -> Router<Api> {
         .route("/agentcron/crons/{name}", get(cron::cron))
         .route("/agentcron/runs", get(runs::runs))
         .route("/agentcron/runs/{run_id}", get(run::run))
+        .route("/agentcron/runs/{run_id}/{what}", get(run::raw))
         .route("/agentcron/webhooks", get(webhooks::webhooks))
-        .route("/agentcron/webhooks/{delivery_id}", get(webhooks::webhook))
+        .route("/agentcron/webhooks/{delivery_id}", get(webhook::webhook))
+        .route("/agentcron/webhooks/{delivery_id}/{what}", get(webhook::raw))
         .route("/agentcron/find", get(runs::find))
         .route("/agentcron/try", get(try_it::try_it))
         .route("/agentcron/status", get(status::status))

@@ -89,7 +89,7 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
     let (status, report) = (&overview.status, &overview.report);
     html! {
         h1.quiet { "Overview" }
-        @if status.crons == 0 { (welcome()) }
+        @if status.crons == 0 { (welcome("")) }
         section #needs-you {
             h2 { "Needs you" }
             @let needs: Vec<_> = status.attention.iter().filter(|one| one.needs_person).collect();
@@ -145,13 +145,14 @@ fn around(visit: &Visit, overview: &Overview) -> Markup {
     }
 }
 
-fn welcome() -> Markup {
+/// Says how the first cron is made. `up` leads to the folder of all pages.
+pub(super) fn welcome(up: &str) -> Markup {
     html! {
         section.welcome {
             h2 { "No crons yet" }
             p { "Write one into a file that the configuration includes, and save it; it is read within seconds:" }
             pre { "[cron.daily-digest]\nassistant_id = \"agent\"\nschedule = \"0 9 * * mon-fri\"\ntimezone = \"Europe/Berlin\"\ninput = { messages = [{ role = \"user\", content = \"Summarize what is new.\" }] }" }
-            p { code { "agentcron check" } " says whether it is right, and " a href="try" { "Try" } " what a schedule means." }
+            p { code { "agentcron check" } " says whether it is right, and " a href={ (up) "try" } { "Try" } " what a schedule means." }
         }
     }
 }
@@ -229,7 +230,7 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
     }
 }
 
-fn need(visit: &Visit, one: &Attention) -> Markup {
+pub(super) fn need(visit: &Visit, one: &Attention) -> Markup {
     html! {
         li.(if one.needs_person { "bad" } else { "attention" }) {
             (visit.attention(one))

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::Live;
 use crate::domain::access::{Caller, Intent, Subject};
 use crate::domain::bounds::{
-    LINK_LASTS, LINKS_MAX, LOGIN_ADDRESSES_MAX, LOGIN_TRIES_PER_MINUTE, SESSION_LOOKUPS_AT_ONCE,
+    LINKS_MAX, LOGIN_ADDRESSES_MAX, LOGIN_TRIES_PER_MINUTE, SESSION_LOOKUPS_AT_ONCE,
 };
 use crate::store::{Store, StoreError};
 
@@ -59,7 +59,9 @@ struct Tries(HashMap<Option<IpAddr>, Vec<Instant>>);
 /// Why somebody does not come in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoginError {
-    #[error("this is no key in [http], and no code that `agentcron open` printed within the last minute")]
+    #[error(
+        "this is no key in [http], and no code that `agentcron open` printed within the last minute and nobody has used"
+    )]
     Wrong,
     #[error("this key may use the agent server's API only (access = \"client\")")]
     NotForThePage,
@@ -80,14 +82,14 @@ impl Sessions {
         self.address
     }
 
-    /// Returns the code of a new link, by which this user comes in once within a minute.
-    pub(in crate::api) fn new_link(&self, uid: Option<u32>) -> Result<String, StoreError> {
+    /// Returns the code of a new link, by which this user comes in once within this time.
+    pub(in crate::api) fn new_link(&self, uid: Option<u32>, lasts: Duration) -> Result<String, StoreError> {
         let token = new_token()?;
         let mut links = lock(&self.links);
         while links.len() >= LINKS_MAX {
             links.pop_front();
         }
-        links.push_back(Link { digest: digest(&NO_KEY, &token), uid, until: Instant::now() + LINK_LASTS });
+        links.push_back(Link { digest: digest(&NO_KEY, &token), uid, until: Instant::now() + lasts });
         Ok(token)
     }
 

@@ -53,6 +53,11 @@ impl Clock {
         self.element(at, &text)
     }
 
+    /// Returns the time of day to the millisecond, for what stands below its day.
+    pub(super) fn time_of_day(&self, at: Time, of_cron: Option<&str>) -> Markup {
+        self.element(at, &times::time_of_day(at.0, &self.zone_for(of_cron)))
+    }
+
     /// Returns an instant with how far away it is, which goes on by itself.
     pub(super) fn time_and_relative(&self, at: Time, of_cron: Option<&str>) -> Markup {
         html! { (self.time(at, of_cron)) " " span.dim { (self.relative(at)) } }
@@ -130,7 +135,7 @@ pub(super) fn mark_of(word: &str) -> (&'static str, &'static str) {
             Status::Skipped => "–",
             Status::Missed => "○",
         };
-        return (mark, class_of(runs::status_tone(status)));
+        return (mark, tone_class(runs::status_tone(status)));
     }
     match word.parse::<Phase>() {
         Ok(Phase::Unconfirmed) => ("?", "attention"),
@@ -139,7 +144,8 @@ pub(super) fn mark_of(word: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn class_of(tone: Tone) -> &'static str {
+/// Returns the class that gives a text the colour of this tone.
+pub(super) fn tone_class(tone: Tone) -> &'static str {
     match tone {
         Tone::Good => "good",
         Tone::Bad => "bad",
@@ -158,7 +164,7 @@ pub(super) fn delivery_status(status: DeliveryStatus) -> Markup {
         DeliveryStatus::Sending => "▶",
     };
     html! {
-        span class={ "state " (class_of(webhooks::tone(status))) } {
+        span class={ "state " (tone_class(webhooks::tone(status))) } {
             span.mark aria-hidden="true" { (mark) } (status)
         }
     }
@@ -266,6 +272,22 @@ pub(super) fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Returns an id in full, which a click copies.
+pub(super) fn copyable(id: &str) -> Markup {
+    html! { code.copied data-copy=(id) title="A click copies it" { (on_one_line(id)) } }
+}
+
+/// Returns a choice among words, in which what was chosen stays even if it is none of them.
+pub(super) fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> Markup {
+    html! {
+        label { (label) select name=(name) {
+            option value="" { "any" }
+            @for word in words { option value=(word) selected[chosen == *word] { (word) } }
+            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (chosen.replace(',', ", ")) } }
+        } }
     }
 }
 

@@ -141,23 +141,20 @@ impl Visit {
         Actor::of(&self.caller)
     }
 
-    /// Returns the query as a handler of `/v1` takes it, without what is the page's own, and with these parameters unless it has them.
+    /// Returns the query as a handler of `/v1` takes it, without what is the page's own, and with these parameters in place of those that it has.
     pub(super) fn query_with<T: DeserializeOwned>(
         &self,
-        defaults: &[(&str, &str)],
+        given: &[(&str, &str)],
     ) -> Result<StrictQuery<T>, ErrorResponse> {
         let query = self.uri.query().unwrap_or_default();
-        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        let is_given = |name: &str| given.iter().any(|(given, _)| *given == name);
+        let pairs = url::form_urlencoded::parse(query.as_bytes())
             // An empty field of a form does not restrict anything.
-            .filter(|(name, value)| name != "zone" && name != "around" && !value.is_empty())
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        for (name, value) in defaults {
-            if !pairs.iter().any(|(found, _)| found == name) {
-                pairs.push(((*name).to_owned(), (*value).to_owned()));
-            }
-        }
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            .filter(|(name, value)| {
+                name != "zone" && name != "around" && !value.is_empty() && !is_given(name)
+            });
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let query = query.extend_pairs(pairs).extend_pairs(given).finish();
         StrictQuery::of(&query)
     }
 

@@ -13,8 +13,10 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{PathParameter, StrictQuery};
 use crate::api::viewer::Viewer;
 use crate::api::wire::{self, Explanation, Page};
+use crate::config::nearest;
 use crate::domain::calendar::zone_named;
-use crate::store::{CronCursor, CronListing, DaemonState};
+use crate::domain::plan::Decided;
+use crate::store::{CronCursor, CronDetails, CronListing, DaemonState, ListedBy, Reader, StoreError};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -23,11 +25,14 @@ pub(in crate::api) struct CronsQuery {
     /// Only crons that are defined in files, or only those created through the API.
     #[param(value_type = wire::CronSourceParameter, inline, required = false)]
     source: Option<String>,
-    /// Only crons in this state.
+    /// Only crons in this state; `failing`: their last run failed, whether or not they fire. Outages do not count.
     #[param(value_type = wire::CronStateParameter, inline, required = false)]
     state: Option<String>,
     /// Only crons with this text in their name.
     name: Option<String>,
+    /// The order: by name if absent; `next`: by the next occurrence; `failures`: those that failed most often in a row first.
+    #[param(value_type = wire::CronSortParameter, inline, required = false)]
+    sort: Option<String>,
     /// The `next_cursor` of the previous page.
     #[param(max_length = 2000, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
@@ -36,7 +41,7 @@ pub(in crate::api) struct CronsQuery {
     limit: Option<u32>,
 }
 
-/// List crons by name
+/// List crons
 #[utoipa::path(
     get, path = "/v1/crons", tag = "crons", params(CronsQuery),
     responses((status = 200, description = "A page of crons", body = Page<wire::Cron>), ErrorResponse)
@@ -46,20 +51,65 @@ pub(in crate::api) async fn crons(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<CronsQuery>,
 ) -> Result<Json<Page<wire::Cron>>, ErrorResponse> {
-    let filter = CronListing {
-        source: query.source.map(|text| word("source", &text)).transpose()?,
-        state: query.state.map(|text| word("state", &text)).transpose()?,
-        name: query.name,
-    };
+    let order = query.sort.map_or(Ok(ListedBy::Name), |text| word("sort", &text))?;
+    let filter =
+        CronListing { order, ..listing(query.source.as_deref(), query.state.as_deref(), query.name)? };
     let request: PageRequest<CronCursor> = PageRequest::parse(query.cursor.as_deref(), query.limit)?;
     let now = api.clock.now();
     let page = api.store.read(move |reader| {
         let rows = reader.crons_after(&filter, request.cursor.as_ref(), request.rows(), now)?;
-        let rows = rows.into_iter().map(|row| (CronCursor::after(&row), row)).collect();
         let decided = reader.decided(now)?;
         Ok(page(rows, request.limit, |row| wire::Cron::of(row, &decided, now)))
     });
     Ok(viewer.show(page.await?))
+}
+
+/// Returns the filter that these words mean.
+pub(in crate::api) fn listing(
+    source: Option<&str>,
+    state: Option<&str>,
+    name: Option<String>,
+) -> Result<CronListing, ErrorResponse> {
+    Ok(CronListing {
+        source: source.map(|text| word("source", text)).transpose()?,
+        state: state.map(|text| word("state", text)).transpose()?,
+        name,
+        order: ListedBy::Name,
+    })
+}
+
+/// Returns the cron whose name, or whose name in a part, is nearest to this one.
+pub(in crate::api) async fn nearest_to(api: &Api, name: &str) -> Result<Option<String>, ErrorResponse> {
+    let names = api.store.cron_names().await?;
+    if let Some(whole) = nearest(name, names.iter().map(String::as_str)) {
+        return Ok(Some(whole.to_owned()));
+    }
+    let parts = names.iter().flat_map(|name| name.split(|char: char| !char.is_alphanumeric()));
+    let part = nearest(name, parts.filter(|part| !part.is_empty()));
+    Ok(part.and_then(|part| names.iter().find(|name| name.contains(part)).cloned()))
+}
+
+/// Returns a cron, also one that was removed, with what else is read of it at the same moment.
+pub(in crate::api) async fn cron_and<T: Send + 'static>(
+    viewer: Viewer,
+    api: &Api,
+    name: &str,
+    read: impl FnOnce(&Reader, &CronDetails, &Decided) -> Result<T, StoreError> + Send + 'static,
+) -> Result<(wire::CronDetails, T), ErrorResponse> {
+    let (now, name_or_id) = (api.clock.now(), name.to_owned());
+    let found = api.store.read(move |reader| {
+        let decided = reader.decided(now)?;
+        let Some(details) = reader.cron_details_of_any(&name_or_id, now)? else { return Ok(None) };
+        let more = read(reader, &details, &decided)?;
+        Ok(Some((wire::CronDetails::of(&details, &decided, now), more)))
+    });
+    match found.await? {
+        Some((mut details, more)) => {
+            viewer.hide(&mut details);
+            Ok((details, more))
+        }
+        None => Err(unknown_cron(api, name).await),
+    }
 }
 
 /// Get a cron: its state, its definition and its next occurrences

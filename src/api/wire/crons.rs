@@ -87,6 +87,18 @@ pub struct Version {
     pub since: Time,
     /// The keys in which it differs from the version before it; empty for the first one.
     pub changed: Vec<String>,
+    /// What these keys said before and say now; without those that graphs read, unless to holders of a key.
+    pub changes: Vec<KeyChange>,
+}
+
+/// A key that two versions of a definition do not have alike.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeyChange {
+    pub key: String,
+    /// As `definition` has it; null if the version before did not have the key.
+    pub old: Value,
+    /// Null if this version does not have it.
+    pub new: Value,
 }
 
 /// A cron with its definition.
@@ -178,8 +190,19 @@ impl Version {
         Self {
             definition_id: version.definition_id.to_string(),
             since: Time(version.since),
-            changed: version.changed.clone(),
+            changed: version.changes.iter().map(|change| change.key.clone()).collect(),
+            changes: version.changes.iter().map(KeyChange::of).collect(),
         }
+    }
+}
+
+impl KeyChange {
+    fn of(change: &store::KeyChange) -> Self {
+        let shown = |value: &Option<Value>| match value {
+            Some(Value::String(url)) if change.key == "webhook" => Value::String(redacted(url)),
+            value => value.clone().unwrap_or_default(),
+        };
+        Self { key: change.key.clone(), old: shown(&change.old), new: shown(&change.new) }
     }
 }
 

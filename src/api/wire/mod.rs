@@ -29,22 +29,22 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::act::{ActKind, ActorKind};
 use crate::domain::cron::CronSource;
-use crate::domain::cron_state::{CronStatus, PauseCause};
+use crate::domain::cron_state::{ListedState, PauseCause};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::present::attention::Concern;
 use crate::present::explain::InstantVerdict;
-use crate::store::{NoticeKind, Topic};
+use crate::store::{ListedBy, NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
-pub use crons::{Cron, CronDetails, Failures, Occurrence, Recent, Version};
+pub use crons::{Cron, CronDetails, Failures, KeyChange, Occurrence, Recent, Version};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;
 pub use history::{ForgetRequest, Forgotten, Pruning};
-pub use page::PageLink;
+pub use page::{PageLink, PageLinkRequest};
 pub use pauses::Pause;
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{
@@ -134,6 +134,7 @@ word_parameters!(
     DeliveryStatusParameter = delivery_statuses();
     CronSourceParameter = cron_sources();
     CronStateParameter = cron_states();
+    CronSortParameter = cron_orders();
 );
 
 /// Declares the schemas of what takes the words of a closed set.
@@ -154,7 +155,8 @@ word_schemas!(
     delivery_statuses = DeliveryStatus;
     pause_causes = PauseCause;
     cron_sources = CronSource;
-    cron_states = CronStatus;
+    cron_states = ListedState;
+    cron_orders = ListedBy;
     act_kinds = ActKind;
     actor_kinds = ActorKind;
     aways = Away;

@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// A request for a link.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageLinkRequest {
+    /// For how many seconds it is to work unless somebody uses it before; by default 60.
+    #[schema(minimum = 1, maximum = 600)]
+    pub lasts_seconds: Option<u64>,
+}
+
 /// A link that works once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PageLink {

@@ -78,6 +78,9 @@ impl HideValues for CronDetails {
         if let Some(definition) = self.definition.as_object_mut() {
             hide_values_of_definition(definition);
         }
+        for version in &mut self.versions {
+            version.changes.retain(|change| !PAYLOAD.contains(&change.key.as_str()));
+        }
     }
 }
 

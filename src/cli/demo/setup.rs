@@ -1,5 +1,6 @@
 //! Sets up the demo: a folder of its own, and an agent server and a receiver inside this process.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub(super) struct DemoSetup {
     /// It stays after the demo, so that its database can be explored.
     pub(super) folder: PathBuf,
     pub(super) config: Config,
+    /// Where the command line reaches the demo's daemon.
+    pub(super) socket: PathBuf,
     /// How many webhooks have arrived.
     pub(super) received: Arc<AtomicUsize>,
 }
@@ -44,10 +47,11 @@ impl DemoSetup {
         std::fs::write(&path, include_str!("agentcron.toml"))
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
         let config = config::load(&path, &empty_environment())?;
-        Ok(Self { folder, config, received: Arc::default() })
+        let socket = config::socket_from_outside(&empty_environment(), &config.store.path);
+        Ok(Self { folder, config, socket, received: Arc::default() })
     }
 
-    /// Returns the world of the demo's daemon, which uses no network at all.
+    /// Returns the world of the demo's daemon. It reaches nothing outside this process, and is reached on loopback only.
     pub(super) fn world(&self, clock: &Clock) -> World {
         let server_clock = clock.clone();
         let agents = EmbeddedServer::keeping(RUNS_KEPT, move || server_clock.now());
@@ -66,8 +70,9 @@ impl DemoSetup {
             execution: Execution::WriterThread,
             sharing: Sharing::Alone,
             new_installation: InstallationId(Uuid::new_v4()),
-            socket: None,
-            listen: None,
+            socket: Some(self.socket.clone()),
+            // Any port that is free: a daemon that is no demo may have the usual one.
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             relay: None,
             reload: None,
             show_status: None,

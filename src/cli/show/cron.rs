@@ -1,14 +1,12 @@
 //! `agentcron show CRON`: one cron in short, with what holds for it where its definition says nothing.
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
 
 use crate::api::wire::{self, CronDetails, Failures, Occurrence, Recent, Run, Time, Version};
 use crate::cli::list::why_inactive;
 use crate::cli::terminal::{Failure, Session, painted_status, printable, tone};
-use crate::domain::cron::{Cron, DayRange, OnRunCompleted, Target};
-use crate::present::{Tone, counted, times, with_short_ids};
+use crate::domain::cron::Cron;
+use crate::present::{Tone, settings, times, with_short_ids};
 
 /// How many of its next times are shown.
 const NEXT_SHOWN: usize = 3;
@@ -20,8 +18,7 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
     fields.push(("defined", printable(&defined)));
     match shown.problem.clone().map_or_else(|| details.parsed(), Err) {
         Ok(cron) => {
-            fields.extend(definition(&cron, details));
-            fields.extend(policies(&cron));
+            fields.extend(settings(&cron, details));
             fields.push(("next", next(&cron, details, session)));
         }
         Err(problem) => fields.push(("problem", session.output.paint(Tone::Bad, &printable(&problem)))),
@@ -34,67 +31,12 @@ pub(super) fn show(details: &CronDetails, session: &mut Session) -> Result<(), F
     Ok(session.output.fields(&fields)?)
 }
 
-fn definition(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
-    let calendar = &cron.calendar;
-    let request = &cron.request;
-    let thread_id = details.thread_id.clone().unwrap_or_default();
-    let thread = match (request.target, details.definition["thread"].as_str()) {
-        (Target::Thread(_), Some(name)) => {
-            format!("{thread_id}  (`{}`; to keep it elsewhere, set thread_id)", printable(name))
-        }
-        (Target::Thread(_), None) => thread_id,
-        (Target::Stateless(OnRunCompleted::Delete), _) => {
-            "a new one for each run, deleted after it".to_owned()
-        }
-        (Target::Stateless(OnRunCompleted::Keep), _) => "a new one for each run, kept".to_owned(),
-    };
-    let webhook = details.definition["webhook"].as_str().map_or("none".to_owned(), printable);
-    vec![
-        ("schedule", format!("{}  ({})", calendar.expression(), calendar.describe())),
-        ("timezone", calendar.timezone().to_owned()),
-        ("assistant", printable(&request.assistant_id)),
-        ("thread", thread),
-        ("mode", request.mode.to_string()),
-        ("webhook", webhook),
-    ]
-}
-
-/// Returns the policies that hold, defaults included.
-fn policies(cron: &Cron) -> Vec<(&'static str, String)> {
-    let policy = &cron.policy;
-    let or = |duration: Option<Duration>, none: &str| duration.map_or(none.to_owned(), text);
-    let mut fields = vec![
-        ("overlap", policy.overlap.to_string()),
-        ("catchup", format!("{}, within {}", policy.catchup, text(policy.catchup_window))),
-        ("start deadline", or(policy.start_deadline, "until the next occurrence, 1h at most")),
-        ("timeout", or(policy.timeout, "none")),
-        ("jitter", text(policy.jitter)),
-    ];
-    if let (Target::Thread(_), Some(strategy)) = (cron.request.target, cron.request.multitask_strategy) {
-        fields.push(("busy thread", strategy.to_string()));
-    }
-    if let Some(limit) = policy.pause_after_failures {
-        fields.push(("pauses after", format!("{limit} failures in a row")));
-    }
-    if let Some(retry) = &policy.retry {
-        let on: Vec<&str> = retry.on.iter().map(|end| end.as_str()).collect();
-        let (wait, times) = (text(retry.backoff), counted(u64::from(retry.max), "time"));
-        fields.push(("retries", format!("{times} at most, after {wait} first, on {}", on.join(" and "))));
-    }
-    if !policy.exclude.is_empty() {
-        let day = |range: &DayRange| match range.first == range.last {
-            true => range.first.to_string(),
-            false => format!("{}..{}", range.first, range.last),
-        };
-        fields.push(("exclude", policy.exclude.iter().map(day).collect::<Vec<_>>().join(", ")));
-    }
-    let limits = [("not before", cron.start_time), ("ends before", cron.end_time)];
-    fields.extend(limits.into_iter().filter_map(|(label, at)| Some((label, at?.to_string()))));
-    fields
-}
-
-fn text(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+/// Returns what holds for it, defaults included.
+fn settings(cron: &Cron, details: &CronDetails) -> Vec<(&'static str, String)> {
+    let definition = &details.definition;
+    let request = settings::request(cron, definition, details.thread_id.as_deref());
+    let all = request.into_iter().chain(settings::policies(cron, definition));
+    all.map(|setting| (setting.label, printable(&setting.text))).collect()
 }
 
 /// Returns its next times, or why it does not fire.

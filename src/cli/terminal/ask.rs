@@ -27,8 +27,18 @@ pub(in crate::cli) fn ask_patiently(
     body: &Value,
     wait: Duration,
 ) -> Result<Value, Failure> {
+    ask_at(&session.socket_path()?, path, body, wait)
+}
+
+/// Does the same at a socket that is known.
+pub(in crate::cli) fn ask_at<T: DeserializeOwned>(
+    socket: &Path,
+    path: &[&str],
+    body: &Value,
+    wait: Duration,
+) -> Result<T, Failure> {
     let request = Request::post(url(path, &[])?.as_str()).header("content-type", "application/json");
-    response(&session.socket_path()?, request.body(Bytes::from(body.to_string())), wait)
+    response(socket, request.body(Bytes::from(body.to_string())), wait)
 }
 
 /// Gets `/v1/…` from the daemon.

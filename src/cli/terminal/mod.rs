@@ -20,7 +20,7 @@ mod time_arguments;
 mod watcher;
 mod wrap;
 
-pub(super) use ask::{ask, ask_again, ask_patiently, joined};
+pub(super) use ask::{ask, ask_again, ask_at, ask_patiently, joined};
 pub(super) use attention::print_attention;
 pub(super) use connections::{backend_relay, backend_transport, receiver_roots, receiver_transport};
 pub(super) use failure::{Failure, USAGE, code_of, message_json};

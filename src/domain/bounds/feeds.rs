@@ -1,9 +1,12 @@
-//! What feeds of changes may cost: nothing while nobody listens, and little for each who does.
+//! What feeds of changes may cost: nothing while nobody listens, and next to nothing for each who does.
 
 use std::time::Duration;
 
-/// Feeds at once: a few people with a few pages each. Each one reads the store for itself.
-pub const FEEDS_MAX: usize = 16;
+/// Feeds at once: a team with a few pages each. All of them share one look at the store.
+pub const FEEDS_MAX: usize = 64;
+
+/// Looks that are kept for a feed whose reader is slow: four seconds of them.
+pub const FEED_LOOKS_KEPT: usize = 16;
 
 /// Between two looks of a feed, so that a burst of commits is one look, and a page is still as quick as its reader.
 pub const FEED_INTERVAL: Duration = Duration::from_millis(250);

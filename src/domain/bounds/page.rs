@@ -19,6 +19,9 @@ pub const SESSION_LOOKUPS_AT_ONCE: usize = 2;
 /// How long a link of `agentcron open` can be used: as long as it takes to copy it into a browser.
 pub const LINK_LASTS: Duration = Duration::from_secs(60);
 
+/// How long a link can be made to last: as long as it takes to notice it.
+pub const LINK_LASTS_MAX: Duration = Duration::from_secs(600);
+
 /// Links at once, the oldest of which makes room.
 pub const LINKS_MAX: usize = 32;
 

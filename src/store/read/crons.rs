@@ -1,12 +1,9 @@
 //! The crons in the store, each with its state.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 
 use super::acts::acts_of_cron;
-use super::positions::InvalidCursor;
+use super::cron_listing::{CronCursor, CronListing, listed};
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
@@ -20,7 +17,7 @@ use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
 use crate::store::rows::{parsed, time, time_option};
 use crate::store::set_back::decided;
-use crate::store::sql::{Row, Transaction, Value, ValueRef};
+use crate::store::sql::{Row, Transaction, ValueRef};
 use crate::store::{StoreError, definitions, pauses_of_all};
 
 /// A cron as listings show it.
@@ -76,33 +73,20 @@ pub struct CronDetails {
     pub versions: Vec<Version>,
     /// The latest acts, the latest first.
     pub acts: Vec<Act>,
-}
-
-/// Which crons to list. A field that is `None` does not restrict the listing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CronListing {
-    pub source: Option<CronSource>,
-    pub state: Option<CronStatus>,
-    /// A part of the name.
-    pub name: Option<String>,
-}
-
-/// A position in the order of crons by name. Its text form is the id and the name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronCursor {
-    cron_id: CronId,
-    name: String,
+    pub removed_at: Option<Timestamp>,
 }
 
 const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, crons.definition_id AS definition_id, \
      body, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
-     crons.created_at AS created_at, updated_at \
-     FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL";
+     crons.created_at AS created_at, updated_at, removed_at \
+     FROM crons JOIN definitions USING (definition_id) WHERE ";
+pub(super) const IS_PRESENT: &str = "removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
     pub fn crons(&self, now: Timestamp) -> Result<Vec<CronRow>, StoreError> {
-        self.crons_after(&CronListing::default(), None, u32::MAX, now)
+        let crons = self.crons_after(&CronListing::default(), None, u32::MAX, now)?;
+        Ok(crons.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Does the same, but parses no definition and reads no run.
@@ -123,45 +107,24 @@ impl Reader {
         self.at_one_moment(|tx| tx.query_opt(&sql, [name_or_id], head))
     }
 
-    /// Returns at most `limit` crons after `cursor`, or from the first one, by name.
+    /// Returns at most `limit` crons after `cursor`, or from the first one, each with its position.
     pub fn crons_after(
         &self,
         filter: &CronListing,
         cursor: Option<&CronCursor>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<CronRow>, StoreError> {
-        let mut sql = SELECT.to_owned();
-        let mut values: Vec<Value> = Vec::new();
-        let mut term = |term: &str, texts: &[&str]| {
-            sql.push_str(" AND ");
-            sql.push_str(term);
-            values.extend(texts.iter().map(|text| Value::Text((*text).to_owned())));
-        };
-        if let Some(source) = filter.source {
-            term("source = ?", &[source.as_str()]);
-        }
-        if let Some(name) = &filter.name {
-            term("instr(name, ?) > 0", &[name]);
-        }
-        if let Some(CronCursor { cron_id, name }) = cursor {
-            term("(name, crons.cron_id) > (?, ?)", &[name, &cron_id.to_string()]);
-        }
-        sql.push_str(" ORDER BY name, crons.cron_id");
+    ) -> Result<Vec<(CronCursor, CronRow)>, StoreError> {
+        let sql = format!("{SELECT}crons.cron_id = ?1");
         self.at_one_moment(|tx| {
-            let mut statement = tx.prepare(&sql)?;
-            let (mut rows, mut crons) = (statement.query(values.as_slice())?, Vec::new());
             let pause_of_all = pauses_of_all::now(tx, now)?;
-            while crons.len() < limit as usize
-                && let Some(row) = &rows.next()?
-            {
-                let state = state_now(row, pause_of_all.as_ref(), now)?;
-                let status = CronStatus::of(row.get("enabled")?, state.paused.is_some());
-                if filter.state.is_none_or(|state| state == status) {
-                    crons.push(cron_row(tx, row, state)?);
-                }
-            }
-            Ok(crons)
+            let read = |cursor: CronCursor| {
+                let row = tx.query_one(&sql, [cursor.cron_id.to_string()], |row| {
+                    cron_row(tx, row, state_now(row, pause_of_all.as_ref(), now)?)
+                })?;
+                Ok((cursor, row))
+            };
+            listed(tx, filter, cursor, limit, now)?.into_iter().map(read).collect()
         })
     }
 
@@ -172,8 +135,29 @@ impl Reader {
 
     /// Returns the cron of this name or id with its definition, or `None` if there is none.
     pub fn cron_details(&self, name_or_id: &str, now: Timestamp) -> Result<Option<CronDetails>, StoreError> {
+        let of_name =
+            format!("{IS_PRESENT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        self.details_of(&of_name, name_or_id, now)
+    }
+
+    /// Does the same, and returns the one that was removed last if all of this name or id were removed.
+    pub fn cron_details_of_any(
+        &self,
+        name_or_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<CronDetails>, StoreError> {
+        let of_name = "name = ?1 OR crons.cron_id = ?1 ORDER BY removed_at IS NOT NULL, name = ?1 DESC, removed_at DESC LIMIT 1";
+        self.details_of(of_name, name_or_id, now)
+    }
+
+    fn details_of(
+        &self,
+        which: &str,
+        name_or_id: &str,
+        now: Timestamp,
+    ) -> Result<Option<CronDetails>, StoreError> {
         let since = now.saturating_sub(RECENT_FAILURES_WITHIN).unwrap_or(now);
-        let sql = format!("{SELECT} AND (name = ?1 OR crons.cron_id = ?1) ORDER BY name = ?1 DESC LIMIT 1");
+        let sql = format!("{SELECT}{which}");
         self.at_one_moment(|tx| {
             tx.query_opt(&sql, [name_or_id], |row| {
                 let body: String = row.get("body")?;
@@ -188,6 +172,7 @@ impl Reader {
                         .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?,
                     created_at: time(row, "created_at")?,
                     updated_at: time(row, "updated_at")?,
+                    removed_at: time_option(row, "removed_at")?,
                 })
             })
         })
@@ -227,7 +212,11 @@ fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
 }
 
 /// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
-fn state_now(row: &Row<'_>, pause_of_all: Option<&Pause>, now: Timestamp) -> Result<CronState, StoreError> {
+pub(super) fn state_now(
+    row: &Row<'_>,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Result<CronState, StoreError> {
     let state = state_from_row(row)?.at(now);
     Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
 }
@@ -286,27 +275,5 @@ impl CronRow {
     /// Returns whether it fires, or `None` if its definition cannot be read.
     pub fn status(&self) -> Option<CronStatus> {
         self.cron.as_ref().ok().map(|cron| CronStatus::of(cron.enabled, self.state.paused.is_some()))
-    }
-}
-
-impl CronCursor {
-    /// Returns the position right after this cron.
-    pub fn after(row: &CronRow) -> Self {
-        Self { cron_id: row.cron_id, name: row.name.clone() }
-    }
-}
-
-impl fmt::Display for CronCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.cron_id, self.name)
-    }
-}
-
-impl FromStr for CronCursor {
-    type Err = InvalidCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (cron_id, name) = text.split_once(' ').ok_or(InvalidCursor)?;
-        Ok(Self { cron_id: cron_id.parse().map_err(|_| InvalidCursor)?, name: name.to_owned() })
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::store::lock::{LifeSigns, open_lock};
-use crate::store::outages::lasting_since;
+use crate::store::outages::{lasting_between, lasting_since};
 use crate::store::rows::{millis, parsed, time};
 use crate::store::sql::{Params, Transaction};
 use crate::store::{NoticeKind, StoreError};
@@ -159,6 +159,15 @@ impl Reader {
     /// Returns the outages that had not ended before `since`, the latest first.
     pub fn outages(&self, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
         self.at_one_moment(|tx| lasting_since(tx, since))
+    }
+
+    /// Returns at most `limit` of the outages that began before `until` and had not ended before `since`, the latest first.
+    pub fn outages_between(
+        &self,
+        (since, until): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<Outage>, StoreError> {
+        self.at_one_moment(|tx| lasting_between(tx, (since, until), limit))
     }
 
     /// Counts what happened at `since` or later.

@@ -47,8 +47,18 @@ pub struct Version {
     pub definition_id: DefinitionId,
     /// When the cron got it; for a former one, when the cron got it first.
     pub since: Timestamp,
-    /// The keys in which it differs from the version before it; none for the first one.
-    pub changed: Vec<String>,
+    /// How it differs from the version before it; empty for the first one.
+    pub changes: Vec<KeyChange>,
+}
+
+/// A key that two versions of a definition do not have alike, with what each says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    pub key: String,
+    /// `None` if the older version does not have the key.
+    pub old: Option<Value>,
+    /// `None` if the newer version does not have it.
+    pub new: Option<Value>,
 }
 
 pub(super) fn recent(tx: &Transaction<'_>, cron_id: CronId) -> Result<Recent, StoreError> {
@@ -109,10 +119,10 @@ pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Vers
             let body = serde_json::from_str(row.value("body")?.as_str().unwrap_or_default())
                 .map_err(|error| StoreError::BadRow(format!("a stored definition: {error}")))?;
             if let Some((newer, fields)) = found.last_mut() {
-                newer.changed = differences(fields, &body);
+                newer.changes = differences(fields, &body);
             }
             let (definition_id, since) = (parsed(row, "definition_id")?, time(row, "since")?);
-            found.push((Version { definition_id, since, changed: Vec::new() }, body));
+            found.push((Version { definition_id, since, changes: Vec::new() }, body));
             Ok(())
         },
     )?;
@@ -120,10 +130,15 @@ pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Vers
 }
 
 /// Returns the keys that two definitions do not have alike.
-fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<String> {
+pub(super) fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<KeyChange> {
     let gone = older.keys().filter(|key| !newer.contains_key(*key));
     let other = newer.iter().filter(|(key, value)| older.get(*key) != Some(*value)).map(|(key, _)| key);
-    other.chain(gone).cloned().collect()
+    let change = |key: &String| KeyChange {
+        key: key.clone(),
+        old: older.get(key).cloned(),
+        new: newer.get(key).cloned(),
+    };
+    other.chain(gone).map(change).collect()
 }
 
 #[cfg(test)]
@@ -157,6 +172,11 @@ mod tests {
         let fields = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
         let (newer, older) =
             (fields(r#"{"a": 1, "b": {"c": 2}, "d": 3}"#), fields(r#"{"a": 1, "b": {"c": 3}, "e": 4}"#));
-        assert_eq!(differences(&newer, &older), ["b", "d", "e"]);
+        let found = differences(&newer, &older);
+        let texts = found.iter().map(|KeyChange { key, old, new }| {
+            let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
+            format!("{key}: {} to {}", text(old), text(new))
+        });
+        assert_eq!(texts.collect::<Vec<_>>(), [r#"b: {"c":3} to {"c":2}"#, "d: - to 3", "e: 4 to -"]);
     }
 }

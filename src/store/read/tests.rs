@@ -1,5 +1,8 @@
 //! The read models on a small store, and the indexes that keep them quick on a large one.
 
+mod drawings;
+mod page;
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;

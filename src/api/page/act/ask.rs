@@ -1,10 +1,13 @@
 //! The question before an act: what exactly will happen, what else somebody may say, and the command that does the same.
 
+mod flow;
+
 use axum::extract::State;
 use maud::{Markup, html};
 
 use super::fields::Fields;
 use super::perform::{backfill_request, replay_request};
+use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::page::shown::{delivery_status, quoted, status, text};
@@ -12,26 +15,24 @@ use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
 use crate::domain::act::PageAct;
-use crate::domain::bounds::{NOTE_CHARS_MAX, RELEASE_RATE_MAX};
+use crate::domain::bounds::NOTE_CHARS_MAX;
 use crate::present::counted;
 
-/// Above this many, the number has to be typed.
-const WITHOUT_TYPING: usize = 20;
-/// Instants and webhooks that are named before something is done to many.
-const NAMED: usize = 20;
+/// Crons, instants and webhooks that are named before something is done to many.
+pub(super) const NAMED: usize = 20;
 
 /// What is asked about an act.
-struct Question {
-    title: String,
+pub(super) struct Question {
+    pub(super) title: String,
     /// What will happen.
-    consequence: Markup,
+    pub(super) consequence: Markup,
     /// What else somebody may say.
-    more: Markup,
+    pub(super) more: Markup,
     /// The command that does the same.
-    command: String,
-    button: &'static str,
+    pub(super) command: String,
+    pub(super) button: &'static str,
     /// Whether something is left to do.
-    is_possible: bool,
+    pub(super) is_possible: bool,
 }
 
 /// Returns the title and the form.
@@ -41,12 +42,15 @@ pub(super) async fn question(
     fields: &Fields,
 ) -> Result<(String, Markup), ErrorResponse> {
     let question = match act {
-        PageAct::Trigger => trigger(visit, fields).await?,
-        PageAct::Pause | PageAct::Resume | PageAct::SkipNext => of_crons(visit, act, fields).await?,
+        PageAct::Trigger | PageAct::Pause | PageAct::Resume | PageAct::SkipNext => {
+            several::question(visit, act, fields).await?
+        }
         PageAct::Backfill => backfill(visit, fields).await?,
         PageAct::PauseAll | PageAct::ResumeAll => of_all(act),
         PageAct::Cancel | PageAct::Retry => of_run(visit, act, fields).await?,
-        PageAct::Hold | PageAct::Release | PageAct::ResumeUrl => of_webhooks(act, fields)?,
+        PageAct::Hold => flow::hold(visit, fields).await?,
+        PageAct::Release => flow::release(visit, fields).await?,
+        PageAct::ResumeUrl => resume_url(fields)?,
         PageAct::Replay => replay(visit, fields).await?,
     };
     let form = form(visit, act, fields, &question);
@@ -73,98 +77,23 @@ fn form(visit: &Visit, act: PageAct, fields: &Fields, question: &Question) -> Ma
     }
 }
 
-fn kept(name: &str, value: &str) -> Markup {
+pub(super) fn kept(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
-fn note() -> Markup {
+pub(super) fn note() -> Markup {
     html! {
         label { "Why (others will see it)" input name="note" maxlength=(NOTE_CHARS_MAX) autocomplete="off"; }
     }
 }
 
-fn until() -> Markup {
+pub(super) fn until() -> Markup {
     html! { label { "Until (empty: until somebody resumes)" input type="datetime-local" name="until"; } }
 }
 
 async fn cron(visit: &Visit, name: &str) -> Result<CronDetails, ErrorResponse> {
     let state = State(visit.api.clone());
     crons::cron(visit.viewer, state, PathParameter(name.to_owned())).await.map(|cron| cron.0)
-}
-
-async fn trigger(visit: &Visit, fields: &Fields) -> Result<Question, ErrorResponse> {
-    let name = fields.demand("cron")?;
-    let cron = cron(visit, name).await?;
-    Ok(Question {
-        title: format!("Run {name} now"),
-        consequence: html! {
-            (kept("cron", name))
-            p {
-                "A run starts now, beside the schedule"
-                @if cron.cron.running > 0 { "; one is in progress, and whether this one waits for it is up to its " code { "overlap" } }
-                @if cron.cron.paused.is_some() { "; that it is paused does not matter" }
-                ". Its webhook is sent when it ends."
-            }
-        },
-        more: html! {
-            label { "Another input, as JSON (empty: that of the cron)" textarea name="input" rows="3" spellcheck="false" {} }
-        },
-        command: format!("agentcron trigger {}", quoted(name)),
-        button: "Run now",
-        is_possible: true,
-    })
-}
-
-async fn of_crons(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
-    let names: Vec<&str> = fields.all("cron").collect();
-    let (verb, command, consequence) = match act {
-        PageAct::Pause => (
-            "Pause",
-            "pause",
-            "Occurrences are recorded as skipped until it is resumed; runs in progress go on.",
-        ),
-        PageAct::Resume => {
-            ("Resume", "resume", "Occurrences start runs again. What was skipped meanwhile stays skipped.")
-        }
-        _ => ("Skip the next occurrence of", "skip-next", "Only the next one is skipped, and recorded so."),
-    };
-    let what = match names.as_slice() {
-        [] => return Err(ErrorResponse::invalid("no cron is selected")),
-        [name] => (*name).to_owned(),
-        names => counted(names.len() as u64, "cron"),
-    };
-    let next = match (act, names.as_slice()) {
-        (PageAct::SkipNext, [name]) => cron(visit, name).await?.cron.next_at,
-        _ => None,
-    };
-    Ok(Question {
-        title: format!("{verb} {what}"),
-        consequence: html! {
-            @for name in &names { (kept("cron", name)) }
-            p { (consequence) }
-            @if let Some(next) = next { p { "That is " (visit.clock.time_and_relative(next, None)) "." } }
-            @if names.len() > 1 { ul.named { @for name in &names { li { (text(name)) } } } }
-        },
-        more: html! {
-            @if act == PageAct::Pause { (note()) (until()) }
-            @if names.len() > WITHOUT_TYPING {
-                label { "Type " b { (names.len()) } " to go on"
-                    input name="count" required pattern=(names.len()) inputmode="numeric" autocomplete="off"; }
-            }
-        },
-        command: names
-            .iter()
-            .take(3)
-            .map(|name| format!("agentcron {command} {}", quoted(name)))
-            .collect::<Vec<_>>()
-            .join(" && "),
-        button: match act {
-            PageAct::Pause => "Pause",
-            PageAct::Resume => "Resume",
-            _ => "Skip it",
-        },
-        is_possible: true,
-    })
 }
 
 async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorResponse> {
@@ -255,38 +184,15 @@ async fn of_run(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question
     })
 }
 
-fn of_webhooks(act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
-    Ok(match act {
-        PageAct::Hold => Question {
-            title: "Hold all webhooks".to_owned(),
-            consequence: html! { p { "Webhooks are recorded and not sent, until they are released. Attempts in flight finish." } },
-            more: note(),
-            command: "agentcron webhook hold".to_owned(),
-            button: "Hold",
-            is_possible: true,
-        },
-        PageAct::Release => Question {
-            title: "Release webhooks".to_owned(),
-            consequence: html! { p { "What was held is sent, all at once or at a rate." } },
-            more: html! {
-                label { "Attempts per second (empty: all at once)" input type="number" name="per_second" min="1" max=(RELEASE_RATE_MAX); }
-                label { "Give up those older than so many hours (empty: none)" input type="number" name="discard_older_than_hours" min="0"; }
-            },
-            command: "agentcron webhook release".to_owned(),
-            button: "Release",
-            is_possible: true,
-        },
-        _ => {
-            let url = fields.demand("url")?;
-            Question {
-                title: "Send to this URL again".to_owned(),
-                consequence: html! { (kept("url", url)) p { "Its receiver had said that it is gone. Later webhooks are sent to " code { (text(url)) } " again." } },
-                more: html! {},
-                command: format!("agentcron webhook resume {}", quoted(url)),
-                button: "Resume",
-                is_possible: true,
-            }
-        }
+fn resume_url(fields: &Fields) -> Result<Question, ErrorResponse> {
+    let url = fields.demand("url")?;
+    Ok(Question {
+        title: "Send to this URL again".to_owned(),
+        consequence: html! { (kept("url", url)) p { "Its receiver had said that it is gone. Later webhooks are sent to " code { (text(url)) } " again." } },
+        more: html! {},
+        command: format!("agentcron webhook resume {}", quoted(url)),
+        button: "Resume",
+        is_possible: true,
     })
 }
 

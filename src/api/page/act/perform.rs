@@ -1,36 +1,29 @@
 //! What each act calls, and what is said of it afterwards.
 
 use axum::extract::State;
-use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 
 use super::fields::Fields;
+use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
+use crate::api::page::local;
 use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, pauses, runs, webhooks};
 use crate::api::wire::{
-    BackfillRequest, CronStateChanged, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest,
-    ReplayRequest, ResumeRequest, RunRequest,
+    BackfillRequest, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest, ResumeRequest,
+    RunRequest,
 };
 use crate::domain::act::PageAct;
-use crate::domain::bounds::PAGE_ITEMS_MAX;
 use crate::present::counted;
 
 /// Does it, and returns what was done.
 pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Result<String, ErrorResponse> {
     let (state, by) = (|| State(visit.api.clone()), visit.actor());
     match act {
-        PageAct::Trigger => {
-            let (cron, input) = (fields.demand("cron")?, fields.json("input")?);
-            let body = JsonBody(RunRequest { input });
-            let run = cron_actions::trigger(state(), by, named(cron), body).await?.0;
-            Ok(match run.waits_for {
-                Some(_) => format!("run {} of {cron} waits for the one in progress", short(&run.run_id)),
-                None => format!("run {} of {cron} started", short(&run.run_id)),
-            })
+        PageAct::Trigger | PageAct::Pause | PageAct::Resume | PageAct::SkipNext => {
+            several::perform(visit, act, fields).await
         }
-        PageAct::Pause | PageAct::Resume | PageAct::SkipNext => of_crons(visit, act, fields).await,
         PageAct::Backfill => {
             let cron = fields.demand("cron")?;
             let body = JsonBody(backfill_request(visit, fields, false)?);
@@ -115,81 +108,20 @@ pub(super) fn replay_request(fields: &Fields, dry_run: bool) -> Result<ReplayReq
     })
 }
 
-fn pause_request(visit: &Visit, fields: &Fields) -> Result<PauseRequest, ErrorResponse> {
+pub(super) fn pause_request(visit: &Visit, fields: &Fields) -> Result<PauseRequest, ErrorResponse> {
     let zone = visit.clock.zone();
     let until = fields.get("until").map(|text| local_time("until", text, &zone)).transpose()?;
     Ok(PauseRequest { note: fields.owned("note"), until })
 }
 
-/// Returns the instant of a field such as `2026-11-26T09:00`, as a browser sends local times.
 fn local_time(name: &str, text: &str, zone: &TimeZone) -> Result<String, ErrorResponse> {
-    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-        return Ok(instant.to_string());
-    }
-    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
-    let expected = || ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00"));
-    local.map(|local| local.to_string()).ok_or_else(expected)
+    local::instant(name, text, zone).map(|instant| instant.to_string())
 }
 
-fn named(cron: &str) -> PathParameter {
+pub(super) fn named(cron: &str) -> PathParameter {
     PathParameter(cron.to_owned())
 }
 
-fn short(run_id: &str) -> &str {
+pub(super) fn short(run_id: &str) -> &str {
     run_id.get(..crate::present::ID_CHARS_SHOWN).unwrap_or(run_id)
-}
-
-/// Changes all crons in the form at once. Each change is one of its own: one that fails keeps no other from being made.
-async fn of_crons(visit: &Visit, act: PageAct, fields: &Fields) -> Result<String, ErrorResponse> {
-    let crons: Vec<&str> = fields.all("cron").collect();
-    if crons.is_empty() {
-        return Err(ErrorResponse::invalid("no cron is selected"));
-    }
-    if crons.len() > PAGE_ITEMS_MAX as usize {
-        return Err(ErrorResponse::invalid(format!("more than {PAGE_ITEMS_MAX} crons at once")));
-    }
-    let changes = crons.into_iter().map(|cron| change(visit, act, cron, fields));
-    let changed = join_all(changes.collect::<Vec<_>>()).await;
-    let how = match act {
-        PageAct::Pause => "paused",
-        PageAct::Resume => "resumed",
-        _ => "set to skip the next occurrence",
-    };
-    said_of_crons(changed, how)
-}
-
-async fn change(
-    visit: &Visit,
-    act: PageAct,
-    cron: &str,
-    fields: &Fields,
-) -> Result<CronStateChanged, ErrorResponse> {
-    let (state, by, cron) = (State(visit.api.clone()), visit.actor(), named(cron));
-    let changed = match act {
-        PageAct::Pause => {
-            let body = JsonBody(pause_request(visit, fields)?);
-            cron_actions::pause(state, by, cron, body).await
-        }
-        PageAct::Resume => cron_actions::resume(state, by, cron, JsonBody(EmptyRequest {})).await,
-        _ => cron_actions::skip_next(state, by, cron, JsonBody(EmptyRequest {})).await,
-    };
-    changed.map(|changed| changed.0)
-}
-
-fn said_of_crons(
-    changed: Vec<Result<CronStateChanged, ErrorResponse>>,
-    how: &str,
-) -> Result<String, ErrorResponse> {
-    let (done, failed): (Vec<_>, Vec<_>) = changed.into_iter().partition(Result::is_ok);
-    let names: Vec<_> = done.into_iter().flatten().map(|changed| changed.cron_name).collect();
-    let first_error = failed.into_iter().find_map(Result::err);
-    let text = match names.as_slice() {
-        [] => return Err(first_error.unwrap_or_else(|| ErrorResponse::invalid("no cron is selected"))),
-        [name] => format!("{name} is {how}"),
-        names => format!("{} are {how}", counted(names.len() as u64, "cron")),
-    };
-    Ok(match first_error {
-        Some(error) => format!("{text}; but: {}", error.detail),
-        None => text,
-    })
 }

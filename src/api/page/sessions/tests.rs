@@ -5,6 +5,7 @@ use axum::http::header::COOKIE;
 use super::*;
 use crate::config::{self, ApiKey, HttpConfig, Secret};
 use crate::domain::access::{Access, ClientCrons, PageAccess};
+use crate::domain::bounds::LINK_LASTS;
 use crate::store::Execution;
 use crate::store::tests::open_store;
 
@@ -44,17 +45,17 @@ fn with_cookie(cookie: &HeaderValue) -> HeaderMap {
 async fn a_link_works_once_within_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let sessions = sessions(folder.path(), &[]);
-    let link = sessions.new_link(Some(1000)).unwrap();
+    let link = sessions.new_link(Some(1000), LINK_LASTS).unwrap();
     tokio::time::advance(LINK_LASTS - Duration::from_millis(1)).await;
     let cookie = sessions.open(&link, None).await.unwrap();
     let holder = sessions.holder(&with_cookie(&cookie)).await;
     assert_eq!(holder, Some(Caller::Socket { uid: Some(1000) }));
     assert!(matches!(sessions.open(&link, None).await, Err(LoginError::Wrong)), "it works once");
-    let late = sessions.new_link(None).unwrap();
+    let late = sessions.new_link(None, LINK_LASTS).unwrap();
     tokio::time::advance(LINK_LASTS).await;
     assert!(matches!(sessions.open(&late, None).await, Err(LoginError::Wrong)), "it is too late");
     // Whoever asks for many pushes out the oldest.
-    let links: Vec<_> = (0..=LINKS_MAX).map(|_| sessions.new_link(None).unwrap()).collect();
+    let links: Vec<_> = (0..=LINKS_MAX).map(|_| sessions.new_link(None, LINK_LASTS).unwrap()).collect();
     assert!(sessions.open(&links[0], None).await.is_err());
     assert!(
         sessions.open(&links[1], None).await.is_ok() && sessions.open(&links[LINKS_MAX], None).await.is_ok()

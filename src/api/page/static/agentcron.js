@@ -108,6 +108,7 @@ const show = (next) => {
   }
   document.querySelector(".news")?.remove();
   Idiomorph.morph(page, next, KEEP);
+  select();
   if (before.length > 0) {
     for (const id of fresh) document.getElementById(id)?.classList.add("fresh");
   }
@@ -236,6 +237,23 @@ const select = () => {
   const all = document.getElementById("select-all");
   if (all) { all.checked = count > 0 && count === boxes.length; all.indeterminate = count > 0 && count < boxes.length; }
 };
+// What is to be done to those selected is asked here as well.
+document.addEventListener("submit", (event) => {
+  const { submitter } = event;
+  if (!event.target.matches("form.bulk") || submitter?.name !== "act") return;
+  event.preventDefault();
+  ask(`${at("act")}?${new URLSearchParams(new FormData(event.target, submitter))}`);
+});
+
+// A bar of a drawing leads to its run.
+document.addEventListener("click", (event) => {
+  const drawing = event.target.closest?.("svg.spark");
+  if (!drawing || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const runs = drawing.dataset.runs.split(" "), box = drawing.getBoundingClientRect();
+  const slot = Math.floor(((event.clientX - box.left) / box.width) * 30), run = runs[slot - 30 + runs.length];
+  if (run) { event.preventDefault(); location.href = `${at("find")}?q=${run}`; }
+});
+
 document.addEventListener("change", (event) => {
   if (event.target.id === "select-all") {
     for (const box of document.querySelectorAll('main input[type="checkbox"][name="cron"]')) box.checked = event.target.checked;
