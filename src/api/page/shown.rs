@@ -286,7 +286,7 @@ pub(super) fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> M
         label { (label) select name=(name) {
             option value="" { "any" }
             @for word in words { option value=(word) selected[chosen == *word] { (word) } }
-            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (chosen.replace(',', ", ")) } }
+            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (text(&chosen.replace(',', ", "))) } }
         } }
     }
 }
