@@ -247,7 +247,7 @@ fn last(visit: &Visit, name: &str, marks: &[RunMark]) -> Markup {
         .collect();
     html! {
         @if bars.is_empty() { span.dim { "has not run yet" } }
-        @else { a href={ (visit.up) "runs?cron=" (segment(name)) } aria-label=(said(name, marks)) { (spark(&bars)) } }
+        @else { a href={ (visit.up) "runs?cron=" (segment(name)) } aria-label=(on_one_line(&said(name, marks))) { (spark(&bars)) } }
     }
 }
 

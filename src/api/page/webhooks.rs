@@ -118,7 +118,7 @@ fn flow(visit: &Visit, told: &WebhooksPage) -> Markup {
                 span.acts {
                     @if matches!(queue.mode, DeliveryMode::Free) { (act_link(&visit.up, "hold", &[("next", &here)], "Hold all")) }
                     @else { (act_link(&visit.up, "release", &[("next", &here)], "Release")) }
-                    (act_link(&visit.up, "replay", &[("status", "failed,gone,blocked"), ("next", &here)], "Replay what did not arrive"))
+                    (act_link(&visit.up, "replay", &[("status", &did_not_arrive()), ("next", &here)], "Replay what did not arrive"))
                 }
             }
         }
@@ -196,4 +196,11 @@ fn command(visit: &Visit) -> String {
         }
     }
     command
+}
+
+/// Returns the statuses of what ended without having arrived.
+fn did_not_arrive() -> String {
+    let statuses = DeliveryStatus::ALL.iter();
+    let missed = statuses.filter(|status| status.is_over() && **status != DeliveryStatus::Delivered);
+    missed.map(|status| status.as_str()).collect::<Vec<_>>().join(",")
 }
