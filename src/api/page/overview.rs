@@ -98,7 +98,7 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
             @if needs.len() > 40 { p.dim { "and " (needs.len() - 40) " more" } }
             @let wanted: Vec<_> = status.attention.iter().filter(|one| !one.needs_person).collect();
             @if !wanted.is_empty() {
-                details { summary { (wanted.len()) " more that somebody wants so, or that passes" }
+                details { summary { (wanted.len()) " more: set by somebody, or passing by itself" }
                     ul.needs { @for one in wanted.iter().take(40) { (need(visit, one)) } } }
             }
         }

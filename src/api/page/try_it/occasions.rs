@@ -44,7 +44,7 @@ impl Occasions<'_> {
             tr {
                 td data-label="Time" { time datetime=(next.at) title=(times::local_with_day(next.at, &self.visit.clock.mine)) { (times::local_with_day(next.at, &zone)) } }
                 td data-label="From now" { (self.visit.clock.relative(Time(next.at))) }
-                @if !self.also.is_empty() { td data-label="What else fires then" { @if let Some(also) = self.also.get(place) { (self.others(also)) } } }
+                @if !self.also.is_empty() { td data-label="What else fires then" { @match self.also.get(place) { Some(also) => (self.others(also)), None => span.dim { "not looked up" } } } }
                 td.why data-label="Note" { @if let Some(note) = &next.note { span.attention { (text(note)) } } }
             }
         }
