@@ -1,7 +1,6 @@
 //! `agentcron check`: every mistake at once, or what the configuration means.
 
 mod online;
-mod pitfalls;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use crate::domain::cron::{Cron, CronSource, Target};
 use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
-use crate::present::{Tone, counted, times};
+use crate::present::{Tone, counted, pitfalls, times};
 use crate::store::{DaemonState, NoticeKind, Reader, daemon_state, exposure};
 
 /// How many of the next times are shown.

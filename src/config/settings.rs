@@ -155,9 +155,9 @@ pub struct HttpConfig {
     pub allow_origins: Vec<OriginPattern>,
     /// Whether clients may have crons on an agent server that knows users.
     pub client_crons: ClientCrons,
-    /// Whether `/healthz` and `/readyz` need no key.
     /// What people may do on the web page.
     pub page: PageAccess,
+    /// Whether `/healthz` and `/readyz` need no key.
     pub open_probes: bool,
     /// The Unix socket over which the command line talks to the daemon; `None` if the file does not name one.
     pub socket: Option<PathBuf>,

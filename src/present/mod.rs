@@ -9,6 +9,7 @@ pub mod explain;
 pub mod forgetting;
 pub mod occurrences;
 pub mod outages;
+pub mod pitfalls;
 pub mod runs;
 pub mod settings;
 pub mod timeline;

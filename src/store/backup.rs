@@ -9,10 +9,11 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tokio::time::Instant;
 
+use super::read::{DaemonState, daemon_state};
 use super::swap::{beside, sync_folder};
 use super::{StoreError, open};
 use crate::config::{Links, open_regular};
-use crate::domain::bounds::BACKUP_PAGES_PER_STEP;
+use crate::domain::bounds::{BACKUP_PAGES_PER_STEP, BACKUP_RESTS};
 
 /// As nice(2) has it.
 const LOWEST_PRIORITY: i32 = 19;
@@ -29,8 +30,8 @@ pub enum BackupProgress {
 /// Copies the database at `from` to `to`, which must not exist, as it is at this moment, and checks every page of the copy. It
 /// appears under its name only once it is complete, with mode 0600, and needs no other file. Returns its size in bytes.
 ///
-/// The copy takes turns with whoever else uses the disk: after each step it waits as long as that has taken, and what is copied
-/// is written through as it goes. The calling thread has the lowest priority from then on, so that runs start in time beside it.
+/// Beside a daemon the copy rests after each step, nine times as long as that has taken, and what is copied is written through as
+/// it goes. The calling thread has the lowest priority from then on. So runs start in time beside it.
 ///
 /// # Errors
 /// [`StoreError::Unusable`] if either cannot be used, or if the copy is damaged, which means that the original is. Nothing is left
@@ -75,6 +76,7 @@ fn copy(
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     let written = open_regular(to, OpenOptions::new().write(true), Links::Refused)
         .map_err(|error| unusable(to, error.to_string()))?;
+    let rests = daemon_state(from) != DaemonState::Stopped;
     {
         let backup = Backup::new(&source, &mut target)?;
         loop {
@@ -88,7 +90,9 @@ fn copy(
             if step == StepResult::Done {
                 break;
             }
-            std::thread::sleep(began.elapsed());
+            if rests {
+                std::thread::sleep(began.elapsed() * BACKUP_RESTS);
+            }
         }
     }
     // Otherwise whoever opens the copy would put a WAL beside it.

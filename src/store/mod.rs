@@ -3,6 +3,7 @@
 
 mod accounting;
 mod acts;
+mod also_at;
 mod api_crons;
 mod backfill;
 mod backup;
@@ -81,6 +82,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use also_at::AlsoAt;
 pub use api_crons::{
     ApiCronChange, ApiCronRemoval, ChangedCron, CronFilter, CronOrder, CronPage, CronSearch, Direction,
     NewApiCron, StoredCron,
@@ -114,12 +116,13 @@ pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics}
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
-    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DeliveryDetails, DeliveryFilter,
-    DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange, ListedBy,
-    LostWebhooks, MarksBetween, Measures, Mentions, News, Notice, Overview, PageCursor, QueuedWebhooks,
-    Reader, ReceiverTally, Recent, ReportSnapshot, RunDetails, RunFilter, RunMark, RunRow, RunWatch,
-    STATUS_PERIOD, StatusSnapshot, Topic, Unstarted, UpcomingRow, Version, WatchUntil, WebhookDetails,
-    WebhookQueue, WebhookRow, daemon_state,
+    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
+    DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange,
+    LastAnswer, LastGoodRun, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions, News, Notice,
+    Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers, Recent,
+    ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch, STATUS_PERIOD,
+    StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks, WatchUntil,
+    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -5,6 +5,7 @@
 //! shrinking.
 
 mod acts;
+mod beside;
 mod changes;
 mod cron_listing;
 mod crons;
@@ -17,13 +18,16 @@ mod marks;
 mod measures;
 mod overview;
 mod positions;
+mod receivers;
 mod recent;
 mod records;
 mod report;
 mod status;
+mod store_facts;
 mod strip;
 mod tables;
 mod upcoming;
+mod waiting_webhooks;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +47,7 @@ use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::domain::run::{Run, Status};
 
 pub use acts::ActFilter;
+pub use beside::{DefinitionInShort, LastGoodRun, RunBeside, RunInput};
 pub use changes::{RunWatch, WatchUntil};
 pub use cron_listing::{CronCursor, CronListing, ListedBy};
 pub(super) use crons::heads;
@@ -57,13 +62,16 @@ pub use measures::{CronMeasures, CronsAtAGlance, Measures};
 pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;
+pub use receivers::{LastAnswer, ReceiverNow, Receivers};
 pub use recent::{Failures, KeyChange, Recent, Version};
 pub use records::CronRecord;
 pub use report::{ReceiverTally, ReportSnapshot};
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };
+pub use store_facts::StoreFacts;
 pub use upcoming::UpcomingRow;
+pub use waiting_webhooks::WaitingWebhooks;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 

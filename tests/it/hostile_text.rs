@@ -6,46 +6,48 @@ use serde_json::json;
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::growing_list::PATIENCE;
 use super::support::history::RunRecord;
 use super::support::receiver::{Receiver, Reply};
 use super::support::span::Span;
 
 /// Every way to begin a line, and every kind of character that changes what is shown.
-const HOSTILE: &str = "a\nFORGED\r\nFORGED\rFORGED\u{85}FORGED\u{2028}FORGED\u{2029}FORGED\u{b}FORGED\u{c}\u{8}\u{7f}\
+pub(super) const HOSTILE: &str = "a\nFORGED\r\nFORGED\rFORGED\u{85}FORGED\u{2028}FORGED\u{2029}FORGED\u{b}FORGED\u{c}\u{8}\u{7f}\
     \u{1b}[2J\u{1b}[31m\u{9b}31m\u{9d}0;x\u{7}\u{202e}\u{2066}\u{200b}\u{200f}\u{feff}\u{61c}\u{ad}\u{e0041}\0z";
 
-fn is_unprintable(char: char) -> bool {
+pub(super) fn is_unprintable(char: char) -> bool {
     let invisible = "\u{85}\u{2028}\u{2029}\u{202e}\u{2066}\u{200b}\u{200f}\u{feff}\u{61c}\u{ad}\u{e0041}";
     (char.is_control() && char != '\n') || invisible.contains(char)
 }
 
-/// Writes the text wherever the database has text from outside.
-fn poison(daemon: &Daemon) {
+/// Writes this text wherever the database has text from outside.
+pub(super) fn poison(daemon: &Daemon, hostile: &str) {
     let database = rusqlite::Connection::open(daemon.database()).unwrap();
-    let error = json!({ "error": HOSTILE, "message": HOSTILE }).to_string();
-    let values = json!({ "messages": [HOSTILE], HOSTILE: HOSTILE }).to_string();
-    let url = format!("https://example.com/{HOSTILE}");
+    database.busy_timeout(PATIENCE).unwrap();
+    let error = json!({ "error": hostile, "message": hostile }).to_string();
+    let values = json!({ "messages": [hostile], hostile: hostile }).to_string();
+    let url = format!("https://example.com/{hostile}");
     for (statement, text) in [
         ("UPDATE runs SET error = ?1 WHERE error IS NOT NULL", error.as_str()),
         ("UPDATE runs SET outcome_values = ?1", &values),
-        ("UPDATE runs SET reason = ?1, reason_code = 'graph_error'", HOSTILE),
-        ("UPDATE runs SET cron_name = 'said ' || ?1", HOSTILE),
-        ("UPDATE crons SET name = 'said ' || ?1, location = ?1", HOSTILE),
-        ("UPDATE crons SET paused_at = 1, pause_cause = 'request', pause_note = ?1", HOSTILE),
+        ("UPDATE runs SET reason = ?1, reason_code = 'graph_error'", hostile),
+        ("UPDATE runs SET cron_name = 'said ' || ?1", hostile),
+        ("UPDATE crons SET name = 'said ' || ?1, location = ?1", hostile),
+        ("UPDATE crons SET paused_at = 1, pause_cause = 'request', pause_note = ?1", hostile),
         ("UPDATE deliveries SET url = ?1", &url),
-        ("UPDATE deliveries SET reason = ?1", HOSTILE),
-        ("UPDATE attempts SET detail = ?1, answer = ?1, address = ?1", HOSTILE),
+        ("UPDATE deliveries SET reason = ?1", hostile),
+        ("UPDATE attempts SET detail = ?1, answer = ?1, address = ?1", hostile),
         (
             "INSERT INTO run_events (run_id, at, event, detail) SELECT run_id, 1, 'not_sent', ?1 FROM runs",
-            HOSTILE,
+            hostile,
         ),
         (
             "INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('configuration', 1, ?1, 1)",
-            HOSTILE,
+            hostile,
         ),
-        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('clock_step', 1, ?1, 1)", HOSTILE),
-        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('listen', 1, ?1, 1)", HOSTILE),
-        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('store_copy', 1, ?1, 1)", HOSTILE),
+        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('clock_step', 1, ?1, 1)", hostile),
+        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('listen', 1, ?1, 1)", hostile),
+        ("INSERT OR REPLACE INTO notices (kind, at, detail, count) VALUES ('store_copy', 1, ?1, 1)", hostile),
     ] {
         if let Err(error) = database.execute(statement, [text]) {
             panic!("{statement}: {error}");
@@ -70,7 +72,7 @@ async fn text_from_outside_cannot_pass_for_ours_in_any_command() {
         .await;
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
-    poison(&daemon);
+    poison(&daemon, HOSTILE);
     let runs = daemon.history();
     let webhooks = daemon.json(&["webhook", "list"]);
     let ids = webhooks.iter().map(|webhook| webhook["delivery_id"].as_str().unwrap());

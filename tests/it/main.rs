@@ -35,6 +35,8 @@ mod mistakes;
 mod night;
 mod openapi;
 mod outage;
+mod page;
+mod page_browsers;
 mod planted;
 mod policies;
 mod policy_urls;

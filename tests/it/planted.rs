@@ -15,6 +15,7 @@ use tower::ServiceExt;
 
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::growing_list::PATIENCE;
 use super::support::history::RunRecord;
 use super::support::loopback_server::{LoopbackServer, serve_router};
 use super::support::span::{Span, now};
@@ -42,7 +43,7 @@ const LITERAL_TOKEN: &str = "plant3d-lit3ral-token";
 const LITERAL_HEADER: &str = "plant3d-lit3ral-header";
 
 /// Checks that an output has no secret; `place` says where it was found.
-fn assert_clean(place: &str, shown: &str) {
+pub(super) fn assert_clean(place: &str, shown: &str) {
     let encoded = |secret: &str| url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
     let in_json = |secret: &str| secret.replace('"', "\\\"");
     let planted = VARIABLES.iter().chain(&CREDENTIALS).map(|(_, secret)| *secret);
@@ -83,6 +84,45 @@ async fn serve_agents(agents: EmbeddedServer, request: Request<Body>) -> Respons
         return (StatusCode::INTERNAL_SERVER_ERROR, quoted).into_response();
     }
     agents.router().oneshot(Request::from_parts(head, Body::from(body))).await.unwrap()
+}
+
+/// A daemon with all of them, between a backend and a receiver that quote everything.
+pub(super) struct Planted {
+    pub(super) daemon: Daemon,
+    credentials: String,
+    _servers: [LoopbackServer; 2],
+}
+
+impl Planted {
+    /// Prepares the daemon with these lines in `[http]`, and starts nothing.
+    pub(super) fn prepare(http: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
+        let agents = EmbeddedServer::new(jiff::Timestamp::now);
+        let backend = Router::new().fallback(move |request| serve_agents(agents.clone(), request));
+        let backend = LoopbackServer::start(0, |listener| serve_router(listener, backend));
+        let receiver =
+            LoopbackServer::start(0, |listener| serve_router(listener, Router::new().fallback(refuse)));
+        let urls = [&backend, &receiver].map(|serving| format!("http://{}", serving.address()));
+        let daemon = Daemon::prepare(&configuration(&urls[0], &urls[1]).http(http));
+        let credentials = credentials(daemon.folder());
+        Self { daemon, credentials, _servers: [backend, receiver] }
+    }
+
+    /// Starts with the secrets and with these further variables.
+    pub(super) fn start(&mut self, arguments: &[&str], more: &[(&str, &str)]) {
+        let own = [LABEL, ("CREDENTIALS_DIRECTORY", self.credentials.as_str()), ("AGENTCRON_LOG", "trace")];
+        let environment = [&VARIABLES[..], &own, more].concat();
+        self.daemon.start_with_arguments(arguments, &environment);
+    }
+
+    /// Waits until every run has ended and every webhook was tried.
+    pub(super) async fn wait(&self) {
+        let attempted = |run: &RunRecord| {
+            run.phase == "ended" && run.webhook.as_ref().is_some_and(|webhook| webhook.attempts > 0)
+        };
+        let all = |runs: &[RunRecord]| runs.len() == 5 && runs.iter().all(attempted);
+        self.daemon.wait_for_history_within(PATIENCE * 3, "an attempt of every webhook", all).await;
+    }
 }
 
 fn configuration(backend: &str, receiver: &str) -> Configuration {
@@ -199,37 +239,15 @@ fn assert_commands_are_clean(daemon: &Daemon) {
 
 #[tokio::test]
 async fn no_planted_secret_is_shown() {
-    #[expect(clippy::disallowed_methods, reason = "a server on a real port lives in real time")]
-    let agents = EmbeddedServer::new(jiff::Timestamp::now);
-    let backend = Router::new().fallback(move |request| serve_agents(agents.clone(), request));
-    let backend = LoopbackServer::start(0, |listener| serve_router(listener, backend));
-    let receiver =
-        LoopbackServer::start(0, |listener| serve_router(listener, Router::new().fallback(refuse)));
-    let urls = [&backend, &receiver].map(|serving| format!("http://{}", serving.address()));
-    let mut daemon = Daemon::prepare(&configuration(&urls[0], &urls[1]));
-    let credentials = credentials(daemon.folder());
-    let mut environment = VARIABLES.to_vec();
-    environment.push(LABEL);
-    environment.extend([("CREDENTIALS_DIRECTORY", credentials.as_str()), ("AGENTCRON_LOG", "trace")]);
+    let mut planted = Planted::prepare("");
     // A panic in the middle of an attempt, when the secrets are in memory.
-    let panics =
-        [&environment[..], &[("PANIC_AT", "attempt_answered:1"), ("RUST_BACKTRACE", "full")]].concat();
-    daemon.start_with_arguments(&["run"], &panics);
-    daemon.wait_for_stderr("attempt task panicked").await;
-    daemon.terminate();
-    assert!(daemon.wait_for_exit().await.success());
-    daemon.start_with_arguments(&["run", "--log-format", "json"], &environment);
-    let attempted = |run: &RunRecord| {
-        run.phase == "ended" && run.webhook.as_ref().is_some_and(|webhook| webhook.attempts > 0)
-    };
-    let all = |runs: &[RunRecord]| runs.len() == 5 && runs.iter().all(attempted);
-    daemon
-        .wait_for_history_within(
-            super::support::growing_list::PATIENCE * 3,
-            "an attempt of every webhook",
-            all,
-        )
-        .await;
+    planted.start(&["run"], &[("PANIC_AT", "attempt_answered:1"), ("RUST_BACKTRACE", "full")]);
+    planted.daemon.wait_for_stderr("attempt task panicked").await;
+    planted.daemon.terminate();
+    assert!(planted.daemon.wait_for_exit().await.success());
+    planted.start(&["run", "--log-format", "json"], &[]);
+    planted.wait().await;
+    let daemon = &mut planted.daemon;
     let ends = |name: &str| daemon.history().into_iter().find(|run| run.cron_name == name).unwrap().status;
     let ended = ["delivered", "waits", "literal", "rejected", "garbled"].map(ends);
     assert_eq!(ended, ["success", "success", "success", "error", "error"]);
@@ -238,12 +256,12 @@ async fn no_planted_secret_is_shown() {
         "the process list",
         &std::fs::read_to_string(format!("/proc/{process_id}/cmdline")).unwrap(),
     );
-    assert_commands_are_clean(&daemon);
+    assert_commands_are_clean(daemon);
     // What people write is theirs.
     daemon.json(&["pause", "waits", "--note", "a pr1vate note"]);
     daemon.json(&["pause", "--all", "--note", "a pr1vate note"]);
     daemon.json(&["webhook", "hold", "--note", "a pr1vate note"]);
-    assert_support_file_is_clean(&daemon, "running.txt");
+    assert_support_file_is_clean(daemon, "running.txt");
     daemon.json(&["webhook", "release"]);
     daemon.json(&["resume", "--all"]);
     let text = std::fs::read_to_string(daemon.folder().join("running.txt")).unwrap();
@@ -257,7 +275,7 @@ async fn no_planted_secret_is_shown() {
         ("POST", "/runs/crons/search", "{}"),
         ("POST", "/runs/crons", r#"{"assistant_id": 1}"#),
     ] {
-        let response = send(&daemon, method, path, body);
+        let response = send(daemon, method, path, body);
         assert!(response.starts_with("HTTP/1.1 "), "{method} {path}: {response}");
         assert_clean(&format!("{method} {path}"), &response);
     }
@@ -281,8 +299,8 @@ async fn no_planted_secret_is_shown() {
             && log.contains("\"level\":\"TRACE\"")
     );
     assert_clean("the log", &log);
-    assert_support_file_is_clean(&daemon, "stopped.txt");
-    assert_stored_as_written(&daemon);
+    assert_support_file_is_clean(daemon, "stopped.txt");
+    assert_stored_as_written(daemon);
 }
 
 /// Checks that the database has everything as it was written, with placeholders, except for labels in webhook bodies.

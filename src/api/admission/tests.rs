@@ -1,5 +1,7 @@
 //! Who comes in: tables of requests with the verdict on each.
 
+mod page;
+
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, VARY};
 use axum::http::{HeaderMap, HeaderValue, Request, Version};
 use axum::response::IntoResponse;
@@ -49,7 +51,7 @@ type Headers<'h> = &'h [(&'h str, &'h str)];
 
 /// A request as it was judged.
 struct Judged {
-    /// `200 NAME` of the caller, `204` for a preflight, or the status of the error.
+    /// `200 NAME` of the caller, `204` for a preflight, `303` to the login, or the status of the error.
     verdict: String,
     /// The headers that the handlers would see.
     headers: HeaderMap,
@@ -59,6 +61,11 @@ struct Judged {
 
 /// Judges `METHOD path`; the request has a `Host` of this machine unless the headers have one.
 fn judge(admission: &Admission, request: &str, headers: Headers<'_>) -> Judged {
+    judge_known(admission, request, headers, Known::default())
+}
+
+/// Judges a request of whose sender this is known.
+fn judge_known(admission: &Admission, request: &str, headers: Headers<'_>, known: Known) -> Judged {
     let (method, path) = request.split_once(' ').unwrap();
     let mut builder = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
@@ -68,13 +75,17 @@ fn judge(admission: &Admission, request: &str, headers: Headers<'_>) -> Judged {
         builder = builder.header(*name, *value);
     }
     let mut parts = builder.body(()).unwrap().into_parts().0;
-    let (verdict, cors) = admission.judge(&mut parts, Known::default());
+    let (verdict, cors) = admission.judge(&mut parts, known);
     let theirs = [("access-control-allow-origin", "*"), ("access-control-expose-headers", "x-their-own")];
     let (verdict, response) = match verdict {
         Ok(Verdict::Admitted(caller)) => (format!("200 {}", caller.name()), theirs.into_response()),
         Ok(Verdict::Answered(response)) => {
-            let headers = response.headers().clone();
-            return Judged { verdict: "204".to_owned(), headers: parts.headers, response: headers };
+            let (verdict, headers) = (response.status().as_u16().to_string(), response.headers().clone());
+            return Judged { verdict, headers: parts.headers, response: headers };
+        }
+        Ok(Verdict::MustLogIn) => {
+            let headers = HeaderMap::new();
+            return Judged { verdict: "303".to_owned(), headers: parts.headers, response: headers };
         }
         Err(error) => (error.status.as_u16().to_string(), error.into_response()),
     };
@@ -222,7 +233,7 @@ fn a_host_must_be_well_formed_and_of_this_machine_where_no_key_protects_it() {
     check(&open, "GET /info", &[("host", "localhost"), ("host", "evil.example")], "400");
     check(&open, "GET http://evil.example/info", &[("host", "localhost")], "403");
     let mut parts = Request::get("/info").version(Version::HTTP_10).body(()).unwrap().into_parts().0;
-    assert!(matches!(open.judge(&mut parts, super::Known::default()).0, Ok(Verdict::Admitted(Caller::Local))));
+    assert!(matches!(open.judge(&mut parts, Known::default()).0, Ok(Verdict::Admitted(Caller::Local))));
 }
 
 #[test]

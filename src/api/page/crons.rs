@@ -20,6 +20,7 @@ use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{ListedState, PauseCause};
 use crate::domain::ids::CronId;
+use crate::domain::printable::on_one_line;
 use crate::domain::words::UnknownWord;
 use crate::present::counted;
 use crate::store::{ListedBy, RunMark, Topic};
@@ -172,7 +173,7 @@ fn row(visit: &Visit, cron: &Cron, listing: &Listing) -> Markup {
     let marks = cron.cron_id.parse().ok().and_then(|cron_id: CronId| listing.marks.get(&cron_id));
     html! {
         tr id={ "cron-" (cron.cron_id) } {
-            @if visit.may_act { td.pick { input type="checkbox" name="cron" value=(name) aria-label={ "Select " (name) }; } }
+            @if visit.may_act { td.pick { input type="checkbox" name="cron" value=(name) aria-label={ "Select " (text(name)) }; } }
             td.name { (visit.cron_link(name)) (state(cron)) }
             td data-label="Schedule" { span {
                 @if let Some(description) = &cron.description { (text(description)) }
@@ -246,7 +247,7 @@ fn last(visit: &Visit, name: &str, marks: &[RunMark]) -> Markup {
         .collect();
     html! {
         @if bars.is_empty() { span.dim { "has not run yet" } }
-        @else { a href={ (visit.up) "runs?cron=" (segment(name)) } aria-label=(said(name, marks)) { (spark(&bars)) } }
+        @else { a href={ (visit.up) "runs?cron=" (segment(name)) } aria-label=(on_one_line(&said(name, marks))) { (spark(&bars)) } }
     }
 }
 
@@ -260,7 +261,7 @@ fn said(name: &str, marks: &[RunMark]) -> String {
         }
     }
     let counts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    format!("The last {} of {name}: {}", marks.len(), counts.join(", "))
+    format!("The last {} of {}: {}", marks.len(), on_one_line(name), counts.join(", "))
 }
 
 /// Returns what can be done to the crons that are selected.

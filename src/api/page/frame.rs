@@ -5,11 +5,13 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets::ASSETS;
+use super::clock::ZoneChoice;
 use super::shown::text;
-use super::visit::{Theme, Visit, ZoneChoice};
+use super::visit::{Theme, Visit};
 use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{Attention, StatusReport};
 use crate::domain::access::Caller;
+use crate::domain::printable::on_one_line;
 use crate::present::times;
 use crate::store::Topic;
 
@@ -58,6 +60,20 @@ impl Content {
 }
 
 impl Visit {
+    /// Returns a page that says what went wrong.
+    pub(super) fn failed(&self, error: ErrorResponse) -> Response {
+        let main = html! {
+            main #main tabindex="-1" data-title=(error.status) {
+                h1 { (error.status.canonical_reason().unwrap_or("Error")) }
+                p { (text(&error.detail)) }
+            }
+        };
+        let content = Content::still(Tab::Other, "Error", PreEscaped(String::new()));
+        let page =
+            if self.is_part { main } else { self.document(&content, "Error · agentcron", true, main) };
+        (error.status, Html(page.into_string())).into_response()
+    }
+
     /// Returns the page.
     pub(super) async fn page(self, content: Content) -> Response {
         let status = match self.api.kept.status(&self.api, self.viewer).await {
@@ -65,9 +81,10 @@ impl Visit {
             Err(error) => return self.failed(error),
         };
         let needs = status.attention.iter().filter(|one| one.needs_person).count();
+        let called = on_one_line(&content.title);
         let title = match needs {
-            0 => format!("{} · agentcron", content.title),
-            needs => format!("✕{needs} · {} · agentcron", content.title),
+            0 => format!("{called} · agentcron"),
+            needs => format!("✕{needs} · {called} · agentcron"),
         };
         let main = self.main(&content, &title, &status);
         if self.is_part {
@@ -113,7 +130,7 @@ impl Visit {
             main #main tabindex="-1" data-title=(title) data-topics=(topics.join(" "))
                 data-cron=[content.cron.as_deref()] {
                 div #said.said role="status" { @if let Some(said) = &self.said { (text(said)) } }
-                @if content.tab != Tab::Overview { (self.alarm(status)) }
+                @if !matches!(content.tab, Tab::Overview | Tab::Status) { (self.alarm(status)) }
                 (content.main)
                 (self.same_as(content))
             }
@@ -152,13 +169,15 @@ impl Visit {
         if is_cron { self.cron_link(subject) } else { text(subject) }
     }
 
-    /// Returns where the same is to be had for a program.
+    /// Returns where a program finds the same.
     fn same_as(&self, content: &Content) -> Markup {
+        // A browser cannot show a key, and its session does not count there.
+        let json = content.json.as_ref().filter(|_| !self.api.access.now().has_keys());
         html! {
-            @if content.json.is_some() || content.command.is_some() {
+            @if json.is_some() || content.command.is_some() {
                 footer {
                     @if let Some(command) = &content.command { (self.command(command)) }
-                    @if let Some(json) = &content.json { a href={ (self.up) "../v1/" (json) } { "as JSON" } }
+                    @if let Some(json) = json { a href={ (self.up) "../v1/" (json) } { "as JSON" } }
                 }
             }
         }
@@ -244,19 +263,6 @@ fn head(up: &str, title: &str, is_bad: bool) -> Markup {
             script type="module" src={ (up) "static/" (ASSETS.script.name) } {}
         }
     }
-}
-
-/// Returns an error in the frame.
-pub(super) fn failed(visit: &Visit, error: &ErrorResponse) -> Response {
-    let main = html! {
-        main #main tabindex="-1" data-title=(error.status) {
-            h1 { (error.status.canonical_reason().unwrap_or("Error")) }
-            p { (text(&error.detail)) }
-        }
-    };
-    let content = Content::still(Tab::Other, "Error", PreEscaped(String::new()));
-    let page = if visit.is_part { main } else { visit.document(&content, "Error · agentcron", true, main) };
-    (error.status, Html(page.into_string())).into_response()
 }
 
 /// Returns a page of its own, for those of whom nothing is known.

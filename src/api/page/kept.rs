@@ -11,20 +11,27 @@ use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::viewer::Viewer;
 use crate::api::wire::StatusReport;
-use crate::domain::bounds::{PAGE_HOURS_KEPT_FOR, PAGE_KEPT_FOR};
+use crate::domain::bounds::{PAGE_HOURS_KEPT_FOR, PAGE_KEPT_FOR, PAGE_RECEIVERS_KEPT_FOR};
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
-use crate::store::{ComingByHour, StoreError};
+use crate::store::{ComingByHour, Receivers, StoreError};
 
-/// What pages share.
+/// What was found out, and when.
+type Place<T> = Mutex<Option<(Instant, Arc<T>)>>;
+
+/// What pages share. It is cheap to clone.
 #[derive(Clone, Default)]
-pub struct Kept {
+pub struct Kept(Arc<Places>);
+
+#[derive(Default)]
+struct Places {
     /// The state of the daemon as it was within the last second, by what its viewer may see.
-    status: Arc<[Mutex<Option<(Instant, Arc<StatusReport>)>>; 2]>,
-    day: Arc<Mutex<Option<(Instant, Arc<Day>)>>>,
+    status: [Place<StatusReport>; 2],
+    day: Place<Day>,
+    receivers: Place<Receivers>,
 }
 
-/// How the hours of the day before have ended, and what is to come in those of the next one.
+/// How the hours of the day before have ended, and what is scheduled in those of the next one.
 pub(super) struct Day {
     /// The number of the present hour.
     pub(super) hour: i64,
@@ -44,7 +51,7 @@ impl Kept {
             Viewer::OfEverything => 0,
             Viewer::OfStates => 1,
         };
-        let mut kept = self.status[place].lock().await;
+        let mut kept = self.0.status[place].lock().await;
         if let Some((at, status)) = kept.as_ref()
             && at.elapsed() < PAGE_KEPT_FOR
         {
@@ -55,10 +62,24 @@ impl Kept {
         Ok(status)
     }
 
+    /// Returns the receivers of webhooks, as they were within the last seconds.
+    pub(super) async fn receivers(&self, api: &Api) -> Result<Arc<Receivers>, ErrorResponse> {
+        let mut kept = self.0.receivers.lock().await;
+        if let Some((at, receivers)) = kept.as_ref()
+            && at.elapsed() < PAGE_RECEIVERS_KEPT_FOR
+        {
+            return Ok(Arc::clone(receivers));
+        }
+        let now = api.clock.now();
+        let receivers = Arc::new(api.store.read(move |reader| reader.receivers(now)).await?);
+        *kept = Some((Instant::now(), Arc::clone(&receivers)));
+        Ok(receivers)
+    }
+
     /// Returns the hours around now.
     pub(super) async fn day(&self, api: &Api, now: Timestamp) -> Result<Arc<Day>, StoreError> {
         let hour = TallyUnit::Hour.number(now);
-        let mut kept = self.day.lock().await;
+        let mut kept = self.0.day.lock().await;
         if let Some((at, day)) = kept.as_ref()
             && at.elapsed() < PAGE_HOURS_KEPT_FOR
             && day.hour == hour

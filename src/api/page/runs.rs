@@ -2,9 +2,11 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
+use super::shown::{choice, prose};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
@@ -24,6 +26,13 @@ const SAVED: [(&str, &str); 5] = [
 
 pub(super) async fn runs(visit: Visit) -> Response {
     match list(&visit).await {
+        // A filter that is mistaken is corrected where it is.
+        Err(error) if error.status.is_client_error() => {
+            let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
+            let mut response = visit.page(Content::still(Tab::Runs, "Runs", main)).await;
+            *response.status_mut() = error.status;
+            response
+        }
         Ok(page) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
@@ -43,48 +52,61 @@ pub(super) async fn runs(visit: Visit) -> Response {
 
 async fn list(visit: &Visit) -> Result<Page<Run>, ErrorResponse> {
     let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
-    let query = visit.query_with(&[("limit", &rows.to_string())])?;
+    let (rows, times) = (rows.to_string(), visit.instants(&["since", "until"])?);
+    let times = times.iter().map(|(name, at)| (*name, at.as_str()));
+    let query = visit.query_with(&times.chain([("limit", rows.as_str())]).collect::<Vec<_>>())?;
     v1::runs::runs(visit.viewer, State(visit.api.clone()), query).await.map(|page| page.0)
 }
 
 fn main(visit: &Visit, page: &Page<Run>) -> Markup {
-    let here = visit.here();
     html! {
         h1 { "Runs" }
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
-            }
-        }
+        (saved(visit))
         (filters(visit))
         @match page.items.as_slice() {
-            [] => p.empty { "No run matches." },
+            [] => p.empty {
+                @if page.next_cursor.is_some() { "None of the runs that were looked through matches; there are more." }
+                @else if visit.uri.query().is_some_and(|query| !query.is_empty()) { "No run matches. " a href="runs" { "All runs" } }
+                @else { "No run yet. The first one appears here when a cron fires, or is run by hand." }
+            },
             runs => div.wide { (visit.run_rows(runs, None)) },
         }
         (visit.older(page.next_cursor.as_deref(), "Newest"))
     }
 }
 
+fn saved(visit: &Visit) -> Markup {
+    let here = visit.here();
+    html! {
+        nav.saved aria-label="Filters" {
+            @for (label, path) in SAVED {
+                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
+            }
+            @let today = format!("runs?failed=true&since={}", start_of_day(visit));
+            a href=(today) aria-current=[(here == today).then_some("true")] { "Went wrong today" }
+        }
+    }
+}
+
+/// Returns when the day began where the reader is.
+fn start_of_day(visit: &Visit) -> Timestamp {
+    let now = visit.now.to_zoned_datetime(visit.clock.zone());
+    now.start_of_day().map_or(visit.now, |begin| begin.timestamp())
+}
+
 fn filters(visit: &Visit) -> Markup {
     let value = |name: &str| visit.parameter(name).unwrap_or_default();
-    let choice = |name: &str, label: &str, words: &[&str]| {
-        let chosen = value(name);
-        html! {
-            label { (label) select name=(name) {
-                option value="" { "any" }
-                @for word in words { option value=(word) selected[chosen == *word] { (word) } }
-                @if !chosen.is_empty() && !words.contains(&chosen.as_str()) { option value=(chosen) selected { (chosen) } }
-            } }
-        }
-    };
     let in_progress = Phase::ALL.iter().filter(|phase| **phase != Phase::Ended).map(|phase| phase.as_str());
     let statuses: Vec<&str> = Status::WORDS.iter().copied().chain(in_progress).collect();
     html! {
         form.filters {
             label { "Cron" input name="cron" value=(value("cron")) placeholder="name or id"; }
-            (choice("status", "Status", &statuses))
-            (choice("trigger", "Started by", Trigger::WORDS))
-            label { "Mentions" input name="grep" value=(value("grep")) placeholder="in error, reason, id"; }
+            (choice("status", "Status", &statuses, &value("status")))
+            (choice("trigger", "Started by", Trigger::WORDS, &value("trigger")))
+            (visit.time_field("since", "Since"))
+            (visit.time_field("until", "Before"))
+            @if visit.may_see_values() { label { "Mentions" input name="grep" value=(value("grep")) placeholder="in error, reason, id"; } }
+            @for name in ["failed", "reason"] { @if let Some(kept) = visit.parameter(name) { input type="hidden" name=(name) value=(kept); } }
             button type="submit" { "Filter" }
         }
     }
@@ -98,6 +120,7 @@ fn command(visit: &Visit) -> String {
         ("trigger", "--trigger"),
         ("grep", "--grep"),
         ("since", "--since"),
+        ("until", "--until"),
     ] {
         if let Some(value) = visit.parameter(name) {
             command.push_str(&format!(" {option} {}", super::shown::quoted(&value)));

@@ -1,92 +1,15 @@
 //! The small parts of which pages are made: times, outcomes, links, tables. Text from outside is escaped, and what is invisible in
 //! it is shown.
 
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::visit::{Visit, ZoneChoice};
-use crate::api::wire::{Run, RunWebhook, Time};
-use crate::domain::calendar::zone_named;
+use super::visit::Visit;
+use crate::api::wire::{Run, RunWebhook};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::printable::on_one_line;
+use crate::domain::printable::{is_unprintable, on_one_line};
 use crate::domain::run::{Phase, Status};
 use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, webhooks};
-
-/// Shows instants in the zone that the reader wants.
-#[derive(Clone, Debug)]
-pub(super) struct Clock {
-    pub(super) choice: ZoneChoice,
-    pub(super) mine: TimeZone,
-    now: Timestamp,
-}
-
-impl Clock {
-    pub(super) fn new(choice: ZoneChoice, mine: TimeZone, now: Timestamp) -> Self {
-        Self { choice, mine, now }
-    }
-
-    /// Returns the zone for what has no cron.
-    pub(super) fn zone(&self) -> TimeZone {
-        self.zone_for(None)
-    }
-
-    /// Returns the zone for what is about a cron in this zone.
-    pub(super) fn zone_for(&self, of_cron: Option<&str>) -> TimeZone {
-        match (&self.choice, of_cron) {
-            (ZoneChoice::Utc, _) => TimeZone::UTC,
-            (ZoneChoice::Named(zone), _) => zone.clone(),
-            (ZoneChoice::OfCron, Some(name)) => zone_named(name).unwrap_or_else(|_| self.mine.clone()),
-            (ZoneChoice::OfCron, None) | (ZoneChoice::Mine, _) => self.mine.clone(),
-        }
-    }
-
-    /// Returns an instant as `09:00:00` if it is today, `Thu 09:00:00` if it is of this week, and with its date otherwise.
-    pub(super) fn time(&self, at: Time, of_cron: Option<&str>) -> Markup {
-        let text = self.text(at, of_cron);
-        self.element(at, &text)
-    }
-
-    /// Returns the same to the millisecond.
-    pub(super) fn time_to_the_millisecond(&self, at: Time, of_cron: Option<&str>) -> Markup {
-        let text = format!("{}.{:03}", self.text(at, of_cron), at.0.as_millisecond().rem_euclid(1000));
-        self.element(at, &text)
-    }
-
-    /// Returns an instant with how far away it is, which goes on by itself.
-    pub(super) fn time_and_relative(&self, at: Time, of_cron: Option<&str>) -> Markup {
-        html! { (self.time(at, of_cron)) " " span.dim { (self.relative(at)) } }
-    }
-
-    /// Returns how far away an instant is, which goes on by itself.
-    pub(super) fn relative(&self, at: Time) -> Markup {
-        html! { span data-relative=(at.0.as_millisecond()) { (times::relative(at.0, self.now)) } }
-    }
-
-    /// Returns the day of an instant, with its weekday.
-    pub(super) fn day(&self, at: Time, of_cron: Option<&str>) -> String {
-        at.0.to_zoned_datetime(self.zone_for(of_cron)).strftime("%a %-d %b %Y").to_string()
-    }
-
-    fn text(&self, at: Time, of_cron: Option<&str>) -> String {
-        let zone = self.zone_for(of_cron);
-        let (at, now) = (at.0.to_zoned_datetime(zone.clone()), self.now.to_zoned_datetime(zone));
-        let days = at.date().since(now.date()).map_or(i32::MAX, |span| span.get_days());
-        let format = match days {
-            0 => "%H:%M:%S",
-            -6..=6 => "%a %H:%M:%S",
-            _ => "%Y-%m-%d %H:%M:%S",
-        };
-        at.strftime(format).to_string()
-    }
-
-    fn element(&self, at: Time, text: &str) -> Markup {
-        let utc = times::local_with_day(at.0, &TimeZone::UTC);
-        let mine = times::local_with_day(at.0, &self.mine);
-        let title = format!("{utc} · {mine} · {}", times::relative(at.0, self.now));
-        html! { time datetime=(at.0) title=(title) { (text) } }
-    }
-}
 
 /// Returns text from outside on one line.
 pub(super) fn text(text: &str) -> Markup {
@@ -261,8 +184,54 @@ pub(super) fn act_link(up: &str, act: &str, fields: &[(&str, &str)], label: &str
 /// Returns a word of a command, quoted for a shell if that is needed.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.,:/@".contains(char);
+    if word.contains(is_unprintable) {
+        return format!("$'{}'", word.chars().map(in_dollar_quotes).collect::<String>());
+    }
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Returns an id in full, which a click copies.
+pub(super) fn copyable(id: &str) -> Markup {
+    html! { code.copied data-copy=(id) title="A click copies it" { (on_one_line(id)) } }
+}
+
+/// Returns a choice among words, in which what was chosen stays even if it is none of them.
+pub(super) fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> Markup {
+    html! {
+        label { (label) select name=(name) {
+            option value="" { "any" }
+            @for word in words { option value=(word) selected[chosen == *word] { (word) } }
+            @if !chosen.is_empty() && !words.contains(&chosen) { option value=(chosen) selected { (text(&chosen.replace(',', ", "))) } }
+        } }
+    }
+}
+
+/// Returns a character as bash and zsh read it between `$'` and `'`, so that what is copied is what is seen.
+fn in_dollar_quotes(char: char) -> String {
+    match char {
+        '\'' | '\\' => format!("\\{char}"),
+        char if is_unprintable(char) => format!("\\U{:08x}", u32::from(char)),
+        char => char.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_command_is_quoted_so_that_a_shell_reads_what_is_seen() {
+        for (word, expected) in [
+            ("daily-digest", "daily-digest"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's; rm -rf /", "'it'\\''s; rm -rf /'"),
+            ("a\n\u{202e}'\\", "$'a\\U0000000a\\U0000202e\\'\\\\'"),
+        ] {
+            assert_eq!(quoted(word), expected, "{word:?}");
+        }
     }
 }

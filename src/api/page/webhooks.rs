@@ -1,22 +1,50 @@
-//! Webhooks: whether they arrived, by receiver and one by one.
+//! Webhooks: whether they are sent, how their receivers are, and each of them, filtered by the address.
 
-use axum::extract::{Path, State};
+mod receivers;
+
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{delivery_status, text};
+use super::shown::{act_link, choice, delivery_status, prose, quoted, text};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
-use crate::api::extract::PathParameter;
 use crate::api::v1;
-use crate::api::wire::{Delivery, DeliveryDetails, Page};
+use crate::api::wire::{Delivery, Page, StatusReport, Time};
 use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
-use crate::store::Topic;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::delivery_mode::DeliveryMode;
+use crate::domain::printable::on_one_line;
+use crate::present::with_short_ids;
+use crate::store::{Reader, Receivers, Topic, WebhookQueue};
+
+/// Filters that somebody often wants, as links.
+const SAVED: [(&str, &str); 4] = [
+    ("All", "webhooks"),
+    ("Did not arrive", "webhooks?status=failed,gone,blocked,aborted"),
+    ("Waiting", "webhooks?status=pending,sending"),
+    ("Suppressed", "webhooks?status=suppressed"),
+];
+
+/// What the page shows.
+struct WebhooksPage {
+    page: Page<Delivery>,
+    queue: WebhookQueue,
+    receivers: std::sync::Arc<Receivers>,
+    status: std::sync::Arc<StatusReport>,
+}
 
 pub(super) async fn webhooks(visit: Visit) -> Response {
-    match list(&visit).await {
-        Ok(page) => {
+    match read(&visit).await {
+        // A filter that is mistaken is corrected where it is.
+        Err(error) if error.status.is_client_error() => {
+            let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
+            let mut response = visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await;
+            *response.status_mut() = error.status;
+            response
+        }
+        Ok(told) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
                 tab: Tab::Webhooks,
@@ -24,8 +52,8 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
                 topics: &[Topic::Delivery],
                 cron: visit.parameter("cron"),
                 json: Some(format!("deliveries{query}")),
-                command: Some("agentcron webhook list".to_owned()),
-                main: main(&visit, &page),
+                command: Some(command(&visit)),
+                main: main(&visit, &told),
             };
             visit.page(content).await
         }
@@ -33,56 +61,146 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
     }
 }
 
-async fn list(visit: &Visit) -> Result<Page<Delivery>, ErrorResponse> {
+async fn read(visit: &Visit) -> Result<WebhooksPage, ErrorResponse> {
     let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
-    let query = visit.query_with(&[("limit", &rows.to_string())])?;
-    v1::deliveries::deliveries(visit.viewer, State(visit.api.clone()), query).await.map(|page| page.0)
+    let (rows, times) = (rows.to_string(), visit.instants(&["since", "until"])?);
+    let times = times.iter().map(|(name, at)| (*name, at.as_str()));
+    let query = visit.query_with(&times.chain([("limit", rows.as_str())]).collect::<Vec<_>>())?;
+    let api = &visit.api;
+    let page = v1::deliveries::deliveries(visit.viewer, State(api.clone()), query).await?.0;
+    Ok(WebhooksPage {
+        page,
+        queue: api.store.read(Reader::webhook_queue).await?,
+        receivers: api.kept.receivers(api).await?,
+        status: api.kept.status(api, visit.viewer).await?,
+    })
 }
 
-fn main(visit: &Visit, page: &Page<Delivery>) -> Markup {
+fn main(visit: &Visit, told: &WebhooksPage) -> Markup {
+    let is_first = visit.parameter("cursor").is_none();
     html! {
         h1 { "Webhooks" }
-        div.wide { table.rows data-list="webhooks" {
-            thead { tr { th { "Status" } th { "Cron" } th { "Recorded" } th { "To" } th { "Why" } } }
-            tbody { @for webhook in &page.items { tr id={ "webhook-" (webhook.delivery_id) } {
-                td data-label="Status" { a href={ "webhooks/" (webhook.delivery_id) } { (delivery_status(webhook.status.0)) } }
-                td data-label="Cron" { @if let Some(name) = &webhook.cron_name { (visit.cron_link(name)) } }
-                td data-label="Recorded" { (visit.clock.time(webhook.created_at, None)) }
-                td data-label="To" { (text(&webhook.url)) }
-                td.why data-label="Why" { (text(webhook.waits.as_deref().or(webhook.reason.as_deref()).unwrap_or_default())) }
-            } } }
-        } }
-        (visit.older(page.next_cursor.as_deref(), "Newest"))
-    }
-}
-
-pub(super) async fn webhook(visit: Visit, Path(delivery_id): Path<String>) -> Response {
-    match v1::deliveries::delivery(visit.viewer, State(visit.api.clone()), PathParameter(delivery_id)).await {
-        Ok(details) => {
-            let delivery = &details.0.delivery;
-            let content = Content {
-                tab: Tab::Webhooks,
-                title: format!("Webhook {}", delivery.delivery_id.get(..8).unwrap_or_default()),
-                topics: &[Topic::Delivery],
-                cron: delivery.cron_name.clone(),
-                json: Some(format!("deliveries/{}", delivery.delivery_id)),
-                command: Some(format!(
-                    "agentcron webhook show {}",
-                    delivery.delivery_id.get(..8).unwrap_or_default()
-                )),
-                main: one(&visit, &details.0),
-            };
-            visit.page(content).await
+        @if is_first { (flow(visit, told)) (receivers::receivers(visit, &told.receivers, &told.queue)) }
+        section {
+            h2 { "Each of them" }
+            (saved(visit))
+            (filters(visit))
+            (list(visit, told))
+            (visit.older(told.page.next_cursor.as_deref(), "Newest"))
         }
-        Err(error) => visit.failed(error),
     }
 }
 
-fn one(visit: &Visit, details: &DeliveryDetails) -> Markup {
-    let delivery = &details.delivery;
+/// Says whether webhooks are sent at all, with what can be done about that.
+fn flow(visit: &Visit, told: &WebhooksPage) -> Markup {
+    let (queue, here) = (&told.queue, visit.here());
+    let waiting = told.status.deliveries_waiting;
     html! {
-        h1 { (delivery_status(delivery.status.0)) " webhook to " (text(&delivery.url)) }
-        p { "About run " (visit.run_link(&delivery.run_id)) }
-        ol.timeline { @for attempt in &details.attempts { li { (visit.clock.time_to_the_millisecond(attempt.started_at, None)) " " (text(attempt.detail.as_deref().unwrap_or_default())) } } }
+        div.flow {
+            @match (queue.disabled_since, &queue.mode) {
+                (Some(since), _) => {
+                    strong.state.attention { span.mark aria-hidden="true" { "–" } "disabled" }
+                    span { "in the configuration, since " (visit.clock.time(Time(since), None)) ": they are recorded and not sent" }
+                }
+                (None, DeliveryMode::Held(hold)) => {
+                    strong.state.attention { span.mark aria-hidden="true" { "‖" } "held" }
+                    span { "since " (visit.clock.time_and_relative(Time(hold.since), None)) @if let Some(note) = &hold.note { ": “" (text(note)) "”" } }
+                }
+                (None, DeliveryMode::Released(release)) => {
+                    strong.state.active { span.mark aria-hidden="true" { "▶" } "released" }
+                    span { "at " (release.per_second) " per second, " (queue.backlog) " left" }
+                }
+                (None, DeliveryMode::Free) => strong.state.good { span.mark aria-hidden="true" { "✓" } "sent as they fall due" },
+            }
+            span { (match waiting { 0 => "none waits".to_owned(), 1 => "1 waits".to_owned(), waiting => format!("{waiting} wait") }) }
+            @if queue.suppressed > 0 { a href="webhooks?status=suppressed" { (queue.suppressed) " suppressed" } }
+            @if visit.may_act {
+                span.acts {
+                    @if matches!(queue.mode, DeliveryMode::Free) { (act_link(&visit.up, "hold", &[("next", &here)], "Hold all")) }
+                    @else { (act_link(&visit.up, "release", &[("next", &here)], "Release")) }
+                    (act_link(&visit.up, "replay", &[("status", &did_not_arrive()), ("next", &here)], "Replay what did not arrive"))
+                }
+            }
+        }
     }
+}
+
+fn saved(visit: &Visit) -> Markup {
+    let here = visit.here();
+    html! {
+        nav.saved aria-label="Filters" {
+            @for (label, path) in SAVED {
+                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
+            }
+        }
+    }
+}
+
+fn filters(visit: &Visit) -> Markup {
+    let value = |name: &str| visit.parameter(name).unwrap_or_default();
+    html! {
+        form.filters {
+            label { "Cron" input name="cron" value=(value("cron")) placeholder="its whole name" autocomplete="off"; }
+            (choice("status", "Status", DeliveryStatus::WORDS, &value("status")))
+            label { "To" input name="url" value=(value("url")) placeholder="in the URL" autocomplete="off"; }
+            (visit.time_field("since", "Since"))
+            (visit.time_field("until", "Before"))
+            button type="submit" { "Filter" }
+        }
+    }
+}
+
+fn list(visit: &Visit, told: &WebhooksPage) -> Markup {
+    let is_filtered = visit.uri.query().is_some_and(|query| !query.is_empty());
+    html! {
+        @if told.page.items.is_empty() {
+            p.empty {
+                @if is_filtered { "No webhook matches. " a href="webhooks" { "All webhooks" } }
+                @else { "No webhook yet. A cron with " code { "webhook = \"https://…\"" } " reports each of its runs there when it ends." }
+            }
+        } @else {
+            div.wide { table.rows data-list="webhooks" {
+                thead { tr { th { "Status" } th { "Cron" } th { "Recorded" } th.n { "Attempts" } th { "To" } th { "Why" } } }
+                tbody { @for webhook in &told.page.items { (row(visit, webhook)) } }
+            } }
+        }
+    }
+}
+
+fn row(visit: &Visit, webhook: &Delivery) -> Markup {
+    let why = webhook.waits.as_deref().or(webhook.reason.as_deref()).unwrap_or_default();
+    html! {
+        tr id={ "webhook-" (webhook.delivery_id) } {
+            td data-label="Status" { a href={ (visit.up) "webhooks/" (webhook.delivery_id) } { (delivery_status(webhook.status.0)) } }
+            td data-label="Cron" { @match &webhook.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { "client" } } }
+            td data-label="Recorded" { (visit.clock.time(webhook.created_at, None)) }
+            td.n data-label="Attempts" { (webhook.attempts_made) }
+            td.url data-label="To" { (text(&webhook.url)) }
+            td.why data-label="Why" {
+                span.clamped title=(on_one_line(why)) {
+                    @if let Some(due) = webhook.due_at.filter(|due| due.0 > visit.now && webhook.held_since.is_none()) {
+                        "next attempt " (visit.clock.relative(due)) @if !why.is_empty() { "; " }
+                    }
+                    (text(&with_short_ids(why)))
+                }
+            }
+        }
+    }
+}
+
+fn command(visit: &Visit) -> String {
+    let mut command = "agentcron webhook list".to_owned();
+    for name in ["cron", "status", "url", "run", "since", "until"] {
+        if let Some(value) = visit.parameter(name) {
+            command.push_str(&format!(" --{name} {}", quoted(&value)));
+        }
+    }
+    command
+}
+
+/// Returns the statuses of what ended without having arrived.
+fn did_not_arrive() -> String {
+    let statuses = DeliveryStatus::ALL.iter();
+    let missed = statuses.filter(|status| status.is_over() && **status != DeliveryStatus::Delivered);
+    missed.map(|status| status.as_str()).collect::<Vec<_>>().join(",")
 }

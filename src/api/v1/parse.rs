@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::config::nearest;
-use crate::domain::bounds::NOTE_CHARS_MAX;
+use crate::domain::bounds::{ASKED_EARLIEST, ASKED_LATEST, NOTE_CHARS_MAX};
 use crate::domain::ids::{ID_CHARS_MIN, may_begin_id};
 use crate::present::times::asked;
 use crate::store::{Reader, StoreError};
@@ -55,9 +55,16 @@ pub(in crate::api) async fn find<Id: Copy + Send + 'static>(
     }
 }
 
+/// Parses the time of an act, which is a mistake if it is far from every calendar.
 pub(super) fn instant(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {
-    let at = text.parse().map_err(|_| format!("got `{text}`, expected a time such as 2026-03-02T09:00:00Z"));
-    at.and_then(|at| asked(at, text)).map_err(|message| ErrorResponse::invalid(format!("{name}: {message}")))
+    let at = parsed(name, text)?;
+    asked(at, text).map_err(|message| ErrorResponse::invalid(format!("{name}: {message}")))
+}
+
+fn parsed(name: &str, text: &str) -> Result<Timestamp, ErrorResponse> {
+    text.parse().map_err(|_| {
+        ErrorResponse::invalid(format!("{name}: got `{text}`, expected a time such as 2026-03-02T09:00:00Z"))
+    })
 }
 
 /// Returns the input that a request gives a run instead of the cron's own, if it gives one.
@@ -81,7 +88,8 @@ pub(super) fn pause_end(text: Option<&str>, now: Timestamp) -> Result<Option<Tim
 /// Parses an instant in a query. There `+` means a space, and a time zone's `+` that was not written as `%2B` can still
 /// mean only one thing.
 pub(super) fn query_instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ErrorResponse> {
-    text.map(|text| instant(name, &text.replace(' ', "+"))).transpose()
+    let at = text.map(|text| parsed(name, &text.replace(' ', "+"))).transpose()?;
+    Ok(at.map(|at| at.clamp(ASKED_EARLIEST, ASKED_LATEST)))
 }
 
 /// Returns the note without surrounding blanks, or `None` if nothing is left of it; a note that is too long is an error.

@@ -17,7 +17,10 @@ use crate::domain::bounds::{GREP_CHARS_MAX, GREP_RUNS_PER_PAGE};
 use crate::domain::ids::RunId;
 use crate::domain::needle::Needle;
 use crate::domain::run::{Phase, Status};
-use crate::store::{CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunFilter, TriggeredRun};
+use crate::store::{
+    CancelEffect, CancelledRun, PageCursor, Reader, RetryRequest, RunDetails, RunFilter, StoreError,
+    TriggeredRun,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -145,10 +148,19 @@ pub(in crate::api) async fn run(
     State(api): State<Api>,
     PathParameter(run_id): PathParameter,
 ) -> Result<Json<wire::RunDetails>, ErrorResponse> {
-    let run_id = find(&api, "run", &run_id, Reader::runs_with_prefix).await?;
-    let details = api
-        .store
-        .read(move |reader| Ok(reader.run_details(run_id)?.map(|details| wire::RunDetails::of(&details))));
+    details(viewer, &api, &run_id, Reader::run_details).await
+}
+
+/// Returns a run by its id or the beginning of it, as `read` finds it.
+pub(in crate::api) async fn details(
+    viewer: Viewer,
+    api: &Api,
+    run_id: &str,
+    read: fn(&Reader, RunId) -> Result<Option<RunDetails>, StoreError>,
+) -> Result<Json<wire::RunDetails>, ErrorResponse> {
+    let run_id = find(api, "run", run_id, Reader::runs_with_prefix).await?;
+    let details =
+        api.store.read(move |reader| Ok(read(reader, run_id)?.map(|details| wire::RunDetails::of(&details))));
     details.await?.map(|details| viewer.show(details)).ok_or_else(|| not_found(run_id))
 }
 

@@ -89,9 +89,18 @@ impl Reader {
 
     /// Returns everything about one run, or `None` if there is none.
     pub fn run_details(&self, run_id: RunId) -> Result<Option<RunDetails>, StoreError> {
+        self.details_with(run_id, "outcome_values")
+    }
+
+    /// Returns the same without what its graph returned, which may be large.
+    pub fn run_details_without_values(&self, run_id: RunId) -> Result<Option<RunDetails>, StoreError> {
+        self.details_with(run_id, "NULL")
+    }
+
+    fn details_with(&self, run_id: RunId, values: &str) -> Result<Option<RunDetails>, StoreError> {
         self.at_one_moment(|tx| {
             let sql = format!(
-                "SELECT {}, outcome_values AS kept, outcome_interrupts AS asked FROM runs WHERE run_id = ?1",
+                "SELECT {}, {values} AS kept, outcome_interrupts AS asked FROM runs WHERE run_id = ?1",
                 row_columns()
             );
             tx.query_opt(&sql, [run_id.to_string()], |row| {

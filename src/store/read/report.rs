@@ -193,7 +193,7 @@ fn each(
 }
 
 /// Counts the webhooks that were recorded since then, by receiver.
-fn receivers(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<ReceiverTally>, StoreError> {
+pub(super) fn receivers(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<ReceiverTally>, StoreError> {
     let sql = "SELECT receiver, status, count(*) AS number FROM deliveries WHERE created_at >= ?1 GROUP BY receiver, status";
     let mut found: BTreeMap<String, ReceiverTally> = BTreeMap::new();
     tx.each(sql, [millis(since)], |row| {

@@ -1,6 +1,7 @@
 //! The read models on a small store, and the indexes that keep them quick on a large one.
 
 mod drawings;
+mod page;
 
 use proptest::prelude::*;
 use rusqlite::Connection;

@@ -5,9 +5,12 @@ const api = asked.get("api");
 const run = JSON.stringify({ assistant_id: "agent", input: {} });
 
 const READABLE = ["/info", "/ok", "/v1/status", "/v1/runs", "/v1/crons/steady", "/metrics", "/healthz", "/openapi.json",
+  "/agentcron/", "/agentcron/act?act=pause&cron=steady",
   "/agent-server/openapi.json", "/runs/crons/00000000-0000-4000-8000-000000000000", "//info"];
 const ACTING = ["/v1/crons/steady/pause", "/v1/crons/steady/trigger", "/v1/webhooks/hold", "/runs", "/runs/batch",
-  "/runs/crons", "/threads"];
+  "/runs/crons", "/threads", "/agentcron/act", "/agentcron/logout"];
+// What the forms of the web page send.
+const FORMS = { "/agentcron/act": "act=pause&cron=steady", "/agentcron/logout": "next=" };
 
 const read = [];
 
@@ -28,9 +31,12 @@ function submitted(path, type) {
     frame.name = `frame-${Math.random()}`;
     const form = document.body.appendChild(document.createElement("form"));
     Object.assign(form, { action: api + path, method: "post", enctype: type, target: frame.name });
-    const field = form.appendChild(document.createElement("input"));
     // As text/plain this is `NAME=VALUE`, and can be JSON.
-    [field.name, field.value] = [`${run.slice(0, -1)},"x":"`, '"}'];
+    const fields = path in FORMS ? [...new URLSearchParams(FORMS[path])] : [[`${run.slice(0, -1)},"x":"`, '"}']];
+    for (const [name, value] of fields) {
+      const field = form.appendChild(document.createElement("input"));
+      [field.name, field.value] = [name, value];
+    }
     frame.onload = () => resolve(null);
     setTimeout(resolve, 3000, null);
     form.submit();
@@ -66,7 +72,7 @@ function framed(path) {
 function pushed(path) {
   return new Promise((resolve) => {
     const source = new EventSource(api + path);
-    source.onopen = () => resolve("opened");
+    source.onopen = () => resolve("opened", source.close());
     source.onerror = () => resolve(source.close());
   });
 }
@@ -108,12 +114,18 @@ async function main() {
     ways.push(attempt(`GET ${path} without an origin`, () => sandboxed(path, {})));
     ways.push(attempt(`GET ${path} redirected`, () => redirected(path, {})));
   }
+  // This one does not end by itself, so only what closes it asks for it.
+  ways.push(attempt("events of /agentcron/events", () => pushed("/agentcron/events")));
   for (const path of ACTING) {
     const json = { "content-type": "application/json" };
     const key = { "x-api-key": "0123456789abcdef" };
-    const body = path === "/runs/batch" ? `[${run}]` : run;
+    const body = FORMS[path] ?? (path === "/runs/batch" ? `[${run}]` : run);
+    const form = { "content-type": "application/x-www-form-urlencoded" };
     const post = (init) => fetch(api + path, { method: "POST", body, ...init });
     ways.push(attempt(`POST ${path} as JSON`, async () => seen(await post({ headers: json }))));
+    const asUser = { headers: form, credentials: "include" };
+    ways.push(attempt(`POST ${path} as a user`, async () => seen(await post(asUser))));
+    ways.push(attempt(`POST ${path} as a user, unseen`, async () => seen(await post({ ...asUser, mode: "no-cors" }))));
     ways.push(attempt(`POST ${path} with a key`, async () => seen(await post({ headers: key }))));
     ways.push(attempt(`POST ${path} as text`, async () => seen(await post({}))));
     ways.push(attempt(`POST ${path} unseen`, async () => seen(await post({ mode: "no-cors" }))));

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::RawQuery;
@@ -24,6 +25,8 @@ pub(crate) struct Pages {
     serving: LoopbackServer,
     /// The query of the page, and what the page reported.
     reports: Arc<GrowingList<(String, Value)>>,
+    /// How many of them were returned.
+    taken: AtomicUsize,
 }
 
 impl Pages {
@@ -44,7 +47,7 @@ impl Pages {
             router = router.route(&format!("/page/{name}"), get(async move || (headers, html)));
         }
         let serving = LoopbackServer::start(0, |listener| serve_router(listener, router));
-        Self { serving, reports }
+        Self { serving, reports, taken: AtomicUsize::new(0) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -58,11 +61,21 @@ impl Pages {
 
     /// Opens the page `NAME` of an origin with these parameters, and returns what it reports.
     pub(crate) async fn visit(&self, origin: &str, name: &str, parameters: &str) -> Value {
-        let before = self.reports.entries().len();
-        let query = format!("report=http://127.0.0.1:{}/report&{parameters}", self.address().port());
-        let _browser = Chromium::open(&format!("{origin}/page/{name}?{query}"));
-        let reports = self.reports.wait_for(before + 1, &format!("a report of {name} on {origin}")).await;
-        reports[before].1.clone()
+        let _browser = Chromium::open(&self.url(origin, name, parameters));
+        self.report(&format!("{name} on {origin}")).await
+    }
+
+    /// Returns the URL of the page `NAME` of an origin with these parameters.
+    pub(crate) fn url(&self, origin: &str, name: &str, parameters: &str) -> String {
+        let report = format!("http://127.0.0.1:{}/report", self.address().port());
+        format!("{origin}/page/{name}?report={report}&{parameters}")
+    }
+
+    /// Waits for the next report and returns it. `whose` says what is waited for.
+    pub(crate) async fn report(&self, whose: &str) -> Value {
+        let place = self.taken.fetch_add(1, Ordering::Relaxed);
+        let reports = self.reports.wait_for(place + 1, &format!("a report of {whose}")).await;
+        reports[place].1.clone()
     }
 }
 

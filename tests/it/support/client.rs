@@ -49,7 +49,7 @@ impl Client {
         Self { address, transport: Transport::network(None).unwrap(), headers: Vec::new() }
     }
 
-    /// Adds a header to every request.
+    /// Adds a header to every request; its body is JSON unless this says otherwise.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -73,7 +73,9 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> Response<BodyStream> {
         let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        request = request.header("content-type", "application/json");
+        if !self.headers.iter().any(|(name, _)| name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

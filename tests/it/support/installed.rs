@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::versions::{Requirements, Versions, WEB_PAGE};
+use super::versions::{AXE, Requirements, Versions, WEB_PAGE};
 
 const PYPI: &str = "this test needs python3 (3.11 or newer) with its venv module (on Debian: apt install \
                     python3-venv) and access to PyPI, once";
@@ -40,6 +40,19 @@ pub(crate) fn web_page(source: &Path) -> Option<String> {
     let mut esbuild = Command::new(folder.join("node_modules/.bin/esbuild"));
     let bundled = run(esbuild.args(["--bundle", "--jsx=automatic", "--log-level=error"]).arg(page), NPM);
     Some(String::from_utf8(bundled.stdout).unwrap())
+}
+
+/// Returns the script that finds what shuts people out of a page, or `None` on a machine without node.
+pub(crate) fn axe() -> Option<String> {
+    let folder = from_npm("axe", &[AXE])?;
+    Some(std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap())
+}
+
+/// Returns the folder of this name below `target/`, for what a test leaves to be looked at.
+pub(crate) fn kept(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// Returns a virtual environment with this package of PyPI.

@@ -26,6 +26,9 @@ const JS_SDK: (&str, &str) = ("@langchain/langgraph-sdk", "2.0.0");
 pub(super) const WEB_PAGE: [&str; 4] =
     ["@langchain/core@1.4.0", "react@19.3.1", "react-dom@19.3.1", "esbuild@0.28.2"];
 
+/// What finds faults in pages that shut out people with other eyes, hands or tools.
+pub(super) const AXE: &str = "axe-core@4.14.1";
+
 /// What those packages bring along. It is pinned as well, so that a release of somebody else's fails no test.
 const DEPENDENCIES: &str = "
 annotated-types==0.8.0

@@ -1,5 +1,7 @@
 //! The question before an act: what exactly will happen, what else somebody may say, and the command that does the same.
 
+mod flow;
+
 use axum::extract::State;
 use maud::{Markup, html};
 
@@ -14,7 +16,6 @@ use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
 use crate::domain::act::PageAct;
-use crate::domain::bounds::RELEASE_RATE_MAX;
 use crate::present::counted;
 
 /// Returns the title and the form.
@@ -30,7 +31,9 @@ pub(super) async fn question(
         PageAct::Backfill => backfill(visit, fields).await?,
         PageAct::PauseAll | PageAct::ResumeAll => of_all(act),
         PageAct::Cancel | PageAct::Retry => of_run(visit, act, fields).await?,
-        PageAct::Hold | PageAct::Release | PageAct::ResumeUrl => of_webhooks(act, fields)?,
+        PageAct::Hold => flow::hold(visit, fields).await?,
+        PageAct::Release => flow::release(visit, fields).await?,
+        PageAct::ResumeUrl => resume_url(fields)?,
         PageAct::Replay => replay(visit, fields).await?,
     };
     let form = form(visit, act, fields, &question);
@@ -150,38 +153,15 @@ async fn of_run(visit: &Visit, act: PageAct, fields: &Fields) -> Result<Question
     })
 }
 
-fn of_webhooks(act: PageAct, fields: &Fields) -> Result<Question, ErrorResponse> {
-    Ok(match act {
-        PageAct::Hold => Question {
-            title: "Hold all webhooks".to_owned(),
-            consequence: html! { p { "Webhooks are recorded and not sent, until they are released. Attempts in flight finish." } },
-            more: note(),
-            command: "agentcron webhook hold".to_owned(),
-            button: "Hold",
-            is_possible: true,
-        },
-        PageAct::Release => Question {
-            title: "Release webhooks".to_owned(),
-            consequence: html! { p { "What was held is sent, all at once or at a rate." } },
-            more: html! {
-                label { "Attempts per second (empty: all at once)" input type="number" name="per_second" min="1" max=(RELEASE_RATE_MAX); }
-                label { "Give up those older than so many hours (empty: none)" input type="number" name="discard_older_than_hours" min="0"; }
-            },
-            command: "agentcron webhook release".to_owned(),
-            button: "Release",
-            is_possible: true,
-        },
-        _ => {
-            let url = fields.demand("url")?;
-            Question {
-                title: "Send to this URL again".to_owned(),
-                consequence: html! { (kept("url", url)) p { "Its receiver had said that it is gone. Later webhooks are sent to " code { (text(url)) } " again." } },
-                more: html! {},
-                command: format!("agentcron webhook resume {}", quoted(url)),
-                button: "Resume",
-                is_possible: true,
-            }
-        }
+fn resume_url(fields: &Fields) -> Result<Question, ErrorResponse> {
+    let url = fields.demand("url")?;
+    Ok(Question {
+        title: "Send to this URL again".to_owned(),
+        consequence: html! { (kept("url", url)) p { "Its receiver had said that it is gone. Later webhooks are sent to " code { (text(url)) } " again." } },
+        more: html! {},
+        command: format!("agentcron webhook resume {}", quoted(url)),
+        button: "Resume",
+        is_possible: true,
     })
 }
 

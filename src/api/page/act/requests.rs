@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::fields::Fields;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::PathParameter;
+use crate::api::page::local;
 use crate::api::page::visit::Visit;
 use crate::api::wire::{BackfillRequest, PauseRequest, ReplayRequest};
 
@@ -46,14 +47,8 @@ pub(super) fn pause_request(visit: &Visit, fields: &Fields) -> Result<PauseReque
     Ok(PauseRequest { note: fields.owned("note"), until })
 }
 
-/// Returns the instant of a field such as `2026-11-26T09:00`, as a browser sends local times.
 fn local_time(name: &str, text: &str, zone: &TimeZone) -> Result<String, ErrorResponse> {
-    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-        return Ok(instant.to_string());
-    }
-    let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
-    let expected = || ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00"));
-    local.map(|local| local.to_string()).ok_or_else(expected)
+    local::instant(name, text, zone).map(|instant| instant.to_string())
 }
 
 pub(super) fn named(cron: &str) -> PathParameter {

@@ -100,6 +100,7 @@ async fn listings_take_filters() {
         ("/v1/runs?trigger=manual&cron=triage", "status", "pending"),
         ("/v1/runs?since=2026-03-02T09:30:00.253Z", "status", ""),
         ("/v1/runs?until=2026-03-02T10:30:00.251%2B01:00", "status", "pending error"),
+        ("/v1/runs?cron=triage&since=0106-02-07T11:07:21Z&until=9999-12-01T00:00:00Z", "status", "pending"),
         ("/v1/deliveries", "status", "suppressed suppressed"),
         ("/v1/deliveries?status=pending,sending", "status", ""),
         ("/v1/deliveries?cron=digest&url=hooks.example", "status", "suppressed suppressed"),
@@ -226,11 +227,6 @@ async fn an_invalid_listing_is_refused_with_a_reason() {
             "GET",
             "/v1/runs?since=yesterday".to_owned(),
             "422 since: got `yesterday`, expected a time such as 2026-03-02T09:00:00Z",
-        ),
-        (
-            "GET",
-            "/v1/report?since=9999-12-01T00:00:00Z".to_owned(),
-            "422 since: got `9999-12-01T00:00:00Z`, expected a time in the years 1970 to 2100",
         ),
         (
             "GET",

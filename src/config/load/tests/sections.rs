@@ -63,7 +63,7 @@ fn what_is_absent_has_its_default() {
                 keys: [],
                 allow_origins: [],
                 client_crons: Open,
-                page: PageAccess::On,
+                page: On,
                 open_probes: true,
                 socket: None,
                 disable_webhooks: false,

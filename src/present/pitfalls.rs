@@ -20,20 +20,25 @@ const INSTANTS: usize = 24;
 const RUNS_MIN: usize = 3;
 
 /// Returns a warning for everything about a cron that might surprise its author. `took` is how long its last runs took.
-pub(super) fn of_cron(cron: &Cron, now: Timestamp, took: &[Duration]) -> Vec<String> {
-    let mut pitfalls: Vec<String> = cron.calendar.cautions().iter().map(ToString::to_string).collect();
+pub fn of_cron(cron: &Cron, now: Timestamp, took: &[Duration]) -> Vec<String> {
+    let mut pitfalls = of_calendar(&cron.calendar, &cron.name, now);
     if cron.enabled && next_within(cron, now).is_none() {
         pitfalls.push(
             "never fires: no instant of its schedule is still to come within its start and end".to_owned(),
         );
     }
-    pitfalls.extend(clock_changes(cron, now));
     pitfalls.extend(too_slow(cron, now, took));
     pitfalls
 }
 
+/// Returns a warning for everything about a schedule that might surprise its author. `seed` is that of the calendar.
+pub fn of_calendar(calendar: &Calendar, seed: &str, now: Timestamp) -> Vec<String> {
+    let cautions = calendar.cautions().iter().map(ToString::to_string);
+    cautions.chain(clock_changes(calendar, seed, now)).collect()
+}
+
 /// Returns a warning if too many crons fire in the same second.
-pub(super) fn crowded_second(crons: &[&Cron], now: Timestamp) -> Option<String> {
+pub fn crowded_second(crons: &[&Cron], now: Timestamp) -> Option<String> {
     let mut counts: HashMap<Timestamp, usize> = HashMap::new();
     for cron in crons.iter().filter(|cron| cron.policy.jitter.is_zero()) {
         for at in instants(cron, now) {
@@ -78,15 +83,14 @@ fn too_slow(cron: &Cron, now: Timestamp, took: &[Duration]) -> Option<String> {
 
 /// Returns the first clock change within a year that skips a time that the schedule names, and the first that repeats
 /// one.
-fn clock_changes(cron: &Cron, now: Timestamp) -> Vec<String> {
+fn clock_changes(calendar: &Calendar, seed: &str, now: Timestamp) -> Vec<String> {
     // A cron that fires in every hour of the day does not miss one.
-    let hour = cron.calendar.expression().split_whitespace().nth(1);
+    let hour = calendar.expression().split_whitespace().nth(1);
     if hour.is_none_or(|hour| hour.starts_with(['*', '?'])) {
         return Vec::new();
     }
     // The same schedule in UTC, where no clock changes: the local times that it names.
-    let calendar = &cron.calendar;
-    let Ok(wall_clock) = Calendar::parse(calendar.expression(), "UTC", &cron.name) else { return Vec::new() };
+    let Ok(wall_clock) = Calendar::parse(calendar.expression(), "UTC", seed) else { return Vec::new() };
     let year = now.saturating_add(SignedDuration::from_hours(366 * 24)).unwrap_or(Timestamp::MAX);
     let zone = calendar.zone();
     let mut offset = zone.to_offset(now);
