@@ -161,7 +161,7 @@ fn table(visit: &Visit, listing: &Listing) -> Markup {
             thead { tr {
                 @if visit.may_act { th.pick { input #select-all type="checkbox" aria-label="Select all on this page"; } }
                 th { "Cron" } th { "Schedule" } th { "Next" } th { "Last " (SPARK_RUNS) }
-                th.n title="Of the last 50 runs that say something about the cron" { "Worked" } th.n { "p50" } th.n { "p95" } th.last { "Last" }
+                th.n title="Of the last 50 runs that say something about the cron" { "Worked" } th.n.half { "p50" } th.n { "p95" } th.last { "Last" }
             } }
             tbody { @for cron in &listing.page.items { (row(visit, cron, listing)) } }
         } }
@@ -182,7 +182,7 @@ fn row(visit: &Visit, cron: &Cron, listing: &Listing) -> Markup {
             td data-label="Next" { span { (next(visit, cron)) } }
             td.drawn data-label={ "Last " (SPARK_RUNS) } { @if let Some(marks) = marks { (last(visit, name, marks)) } }
             td.n data-label="Worked" { @if cron.recent.runs > 0 { (cron.recent.ok * 100 / cron.recent.runs) " %" } }
-            td.n data-label="p50" { (cron.recent.p50_ms.map(took).unwrap_or_default()) }
+            td.n.half data-label="p50" { (cron.recent.p50_ms.map(took).unwrap_or_default()) }
             td.n data-label="p95" { (cron.recent.p95_ms.map(took).unwrap_or_default()) }
             td.last data-label="Last" { @if let Some(last) = &cron.last { a href={ (visit.up) "runs/" (last.run_id) } { (status(&last.status)) } } }
         }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::window::{SPANS, Window};
 use super::{Facts, View};
-use crate::api::page::shown::{text, tone_class};
+use crate::api::page::shown::{segment, text, tone_class};
 use crate::api::page::svg::lane::{Lane, LaneComing, LaneMark, LaneSpan, lane};
 use crate::api::page::svg::shapes::Outcome;
 use crate::api::page::visit::Visit;
@@ -31,15 +31,17 @@ pub(super) fn section(visit: &Visit, view: &View) -> Markup {
         )
     };
     let window = &facts.window;
+    // A link that somebody was sent stays in its zone.
+    let kept = visit.parameter("zone").map(|zone| format!("&zone={}", segment(&zone))).unwrap_or_default();
     html! {
         section #lane {
             h2 { "Past and future" }
             nav.saved aria-label="Time shown" {
-                a href={ (window.moved(false).query()) "#lane" } rel="prev" { "‹ earlier" }
+                a href={ (window.moved(false).query()) (kept) "#lane" } rel="prev" { "‹ earlier" }
                 @for (word, label, span) in SPANS {
-                    a href={ "?around=" (word) } aria-current=[view.wanted.is_around(span).then_some("true")] { (label) }
+                    a href={ "?around=" (word) (kept) } aria-current=[view.wanted.is_around(span).then_some("true")] { (label) }
                 }
-                a href={ (window.moved(true).query()) "#lane" } rel="next" { "later ›" }
+                a href={ (window.moved(true).query()) (kept) "#lane" } rel="next" { "later ›" }
                 span.dim { (day(window.from)) " to " (day(window.to)) " (" (times::zone_name(zone)) ")" }
             }
             div.wide role="region" aria-label="The lane" tabindex="0" {
