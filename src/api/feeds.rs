@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::bounds::{FEED_INTERVAL, FEED_INTERVAL_CROWDED, FEED_LOOKS_KEPT, FEEDS_MAX};
 use crate::store::{Change, FeedPosition, News, Store, StoreError, Topic};
@@ -16,6 +17,8 @@ pub struct Feeds {
     places: Arc<Semaphore>,
     /// What the looks found, for all feeds; `None` while nobody looks.
     looks: Arc<Mutex<Option<broadcast::Sender<Look>>>>,
+    /// The one that looks, while somebody follows.
+    looking: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -32,7 +35,12 @@ pub(super) enum FeedEvent {
 impl Feeds {
     /// Returns places for feeds that end with this token.
     pub fn until(stop: CancellationToken) -> Self {
-        Self { places: Arc::new(Semaphore::new(FEEDS_MAX)), looks: Arc::default(), stop }
+        Self {
+            places: Arc::new(Semaphore::new(FEEDS_MAX)),
+            looks: Arc::default(),
+            looking: TaskTracker::new(),
+            stop,
+        }
     }
 
     /// Returns a feed of what changes in the store from now on, or `None` if too many are open.
@@ -45,7 +53,7 @@ impl Feeds {
                 let (position, _) = store.read(|reader| reader.news(None)).await?;
                 let (sender, found) = broadcast::channel(FEED_LOOKS_KEPT);
                 *looks = Some(sender.clone());
-                tokio::spawn(self.clone().look_again_and_again(store.clone(), position, sender));
+                self.looking.spawn(self.clone().look_again_and_again(store.clone(), position, sender));
                 found
             }
         };

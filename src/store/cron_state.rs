@@ -1,5 +1,7 @@
 //! Changes of a cron's state: a person pauses it, resumes it, or skips its next occurrence.
 
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 
 use super::accounting::plan_until;
@@ -71,22 +73,15 @@ impl Store {
             let cache = self.definitions.clone();
             let (by, name, change) = (by.clone(), name.clone(), change.clone());
             let attempt = self.write(move |tx| change_state(tx, &cache, now, &by, &name, &change)).await?;
-            if let Attempt::Over(changed) = attempt {
+            if let ControlFlow::Break(changed) = attempt {
                 return Ok(changed);
             }
         }
     }
 }
 
-/// What one transaction has done towards a change.
-enum Attempt {
-    /// The cron is changed, or there is none.
-    Over(Option<ChangedCronState>),
-    /// It has planned as much of the cron as it may.
-    MoreToPlan,
-}
-
-/// Changes a cron's state, once all that was due until now is decided by the state that it had until now.
+/// Changes a cron's state, once all that was due until now is decided by the state that it had until now. Goes on in another
+/// transaction if one may not plan that much of the cron.
 fn change_state(
     tx: &Tx<'_>,
     cache: &Definitions,
@@ -94,14 +89,14 @@ fn change_state(
     by: &Actor,
     name: &str,
     change: &CronStateChange,
-) -> Result<Attempt, StoreError> {
-    let Some(entry) = cron_entries::named(tx, name)? else { return Ok(Attempt::Over(None)) };
+) -> Result<ControlFlow<Option<ChangedCronState>>, StoreError> {
+    let Some(entry) = cron_entries::named(tx, name)? else { return Ok(ControlFlow::Break(None)) };
     if !plan_until(tx, cache, &entry, now)? {
-        return Ok(Attempt::MoreToPlan);
+        return Ok(ControlFlow::Continue(()));
     }
     let before = entry.state.at(now);
     let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
-        return Ok(Attempt::Over(None));
+        return Ok(ControlFlow::Break(None));
     };
     let planned = planned.at(now);
     let mut after = planned.clone();
@@ -127,7 +122,7 @@ fn change_state(
     let skipped = revise_waiting(tx, cache, entry.cron_id, now)?;
     let paused = after.paused.or(pauses_of_all::now(tx, now)?);
     let after = CronState { paused, ..after };
-    Ok(Attempt::Over(Some(ChangedCronState { before, after, skipped })))
+    Ok(ControlFlow::Break(Some(ChangedCronState { before, after, skipped })))
 }
 
 #[cfg(test)]

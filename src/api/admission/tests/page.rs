@@ -50,7 +50,8 @@ fn who_sees_the_page_and_who_acts_there() {
     let nobody = Known::default();
     let keyed = all_keys();
     // The keys, the header, what is known of the sender, and the statuses of a page and of an act.
-    let table: [(&str, &[(&str, Access)], Headers<'_>, Known, [&str; 2]); 13] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, Access)], Headers<'a>, Known, [&'a str; 2]);
+    let table: [Row<'_>; 13] = [
         ("a stranger where keys are set", &keyed, &[], nobody.clone(), ["303", "303"]),
         ("a wrong key", &keyed, &[("x-api-key", "nobody's")], nobody.clone(), ["303", "303"]),
         ("the key that acts", &keyed, &[("x-api-key", ACT)], nobody.clone(), ["200", "200"]),
