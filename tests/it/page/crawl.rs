@@ -270,9 +270,15 @@ async fn mistakes_are_pages_with_the_same_headers() {
     }
     // A filter with a mistake is mended where it was typed.
     let mut visitor = operator.clone();
-    for (path, field) in [("runs", "since"), ("runs", "status"), ("webhooks", "status"), ("crons", "limit"), ("runs", "limit")] {
+    for (path, field) in
+        [("runs", "since"), ("runs", "status"), ("webhooks", "status"), ("crons", "limit"), ("runs", "limit")]
+    {
         let shown = visitor.open_path(&format!("{path}?{field}=nonsense")).await;
-        assert!(matches!(shown.status, 200 | 422) && shown.shown_text().contains(field), "{path}: {}", shown.text);
+        assert!(
+            matches!(shown.status, 200 | 422) && shown.shown_text().contains(field),
+            "{path}: {}",
+            shown.text
+        );
         check(&shown);
     }
 }

@@ -21,13 +21,22 @@ async fn seen(visitor: &mut Visitor) -> usize {
         let (url, html) = (&page.url, page.html());
         let text = html.text();
         if let Some(place) = text.find(is_unprintable) {
-            let around: String = text[..place].chars().rev().take(60).collect::<String>().chars().rev().collect();
+            let around: String =
+                text[..place].chars().rev().take(60).collect::<String>().chars().rev().collect();
             faults.push(format!("{}: {around:?}", url.path()));
         }
         for element in html.elements() {
             let name = element.name();
-            let hides = |(name, value): &&(String, String)| !UNSEEN.contains(&name.as_str()) && value.contains(is_unprintable);
-            faults.extend(element.attributes().iter().filter(hides).map(|(of, _)| format!("{}: <{name} {of}=…>", url.path())));
+            let hides = |(name, value): &&(String, String)| {
+                !UNSEEN.contains(&name.as_str()) && value.contains(is_unprintable)
+            };
+            faults.extend(
+                element
+                    .attributes()
+                    .iter()
+                    .filter(hides)
+                    .map(|(of, _)| format!("{}: <{name} {of}=…>", url.path())),
+            );
         }
         seen += text.matches("<script>alert(1)</script>").count();
         if page.url.path().ends_with("/login") {
