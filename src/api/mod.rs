@@ -12,10 +12,13 @@ mod langgraph;
 mod metrics;
 mod openapi;
 mod page;
+mod page_paths;
 mod parsing;
 mod paths;
+mod peer;
 mod places;
 mod serving;
+mod sessions;
 mod socket;
 mod timeouts;
 mod v1;
@@ -48,13 +51,15 @@ use crate::webhook::LiveSettings;
 pub use admission::AccessRules;
 pub use feeds::Feeds;
 pub use langgraph::{AgentServer, Gateway, HeldBodies};
-pub use page::{Kept, Sessions};
+pub use page::Kept;
+pub use sessions::Sessions;
 pub use socket::{Socket, SocketError};
 
 use admission::Admission;
 use error_response::ErrorResponse;
+use peer::Peer;
 use places::PlaceLimits;
-use serving::{Endpoint, Peer};
+use serving::Endpoint;
 
 /// What the handlers read and act on.
 #[derive(Clone)]

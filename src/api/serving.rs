@@ -2,7 +2,6 @@
 //! HTTP/1, and drained when the daemon stops.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 
 use axum::Router;
@@ -24,23 +23,17 @@ use tracing::{Instrument, Span};
 
 use super::admission::{Admission, Known, Verdict, intent_of};
 use super::error_response::ErrorResponse;
-use super::page::{self, Sessions};
+use super::page;
+use super::page_paths::is_of_page;
 use super::paths::plain_path;
+use super::peer::Peer;
 use super::places::{Place, PlaceHandle, PlaceLimits, Places, RequestInProgress};
+use super::sessions::Sessions;
 use super::timeouts::{TimedConnection, bound_body};
 use super::watched_body::body_that_keeps;
 use crate::domain::access::{Caller, Intent};
 use crate::domain::bounds::{CLIENT_SILENCE, HTTP_HEAD_BYTES_MAX, LOGIN_BYTES_MAX, STRANGER_WAIT};
 use crate::pulse::Pulse;
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Peer {
-    /// The address; `None` over the Unix socket.
-    pub(super) address: Option<IpAddr>,
-    /// The user at the other end of the Unix socket, as the kernel knows it; `None` over TCP.
-    pub(super) uid: Option<u32>,
-}
 
 /// What one listener serves, and who may use it.
 #[derive(Clone)]
@@ -130,7 +123,7 @@ async fn respond(
     if let Ok(Some(plain)) = &path {
         parts.uri = plain.clone();
     }
-    let is_of_page = page::is_of_page(parts.uri.path());
+    let is_of_page = is_of_page(parts.uri.path());
     let session = if is_of_page { endpoint.sessions.holder(&parts.headers).await } else { None };
     let (verdict, cors) = endpoint.admission.judge(&mut parts, Known { uid: peer.uid, session });
     let asked = parts.uri.path().to_owned();
@@ -140,6 +133,7 @@ async fn respond(
     };
     let caller = match (verdict, path) {
         (Ok(Verdict::Answered(response)), _) => return Ok(response),
+        (Ok(Verdict::MustLogIn), _) => return Ok(page::to_login(&parts.uri)),
         (Ok(Verdict::Admitted(caller)), Ok(_)) => caller,
         (Ok(Verdict::Admitted(_)), Err(error)) => {
             return Ok(cors.response(refused(ErrorResponse::bad_request(error.to_string()))));

@@ -252,7 +252,7 @@ async fn a_feed_tells_what_changes_and_ends_at_once_when_the_daemon_stops() {
             status => break status,
         }
     };
-    assert_eq!((full, others.len()), (503, 15));
+    assert_eq!((full, others.len()), (503, 63));
     drop(others.pop());
     let freed = async {
         while client.open("GET", "/v1/events", "").await.status() != 200 {

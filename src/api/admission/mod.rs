@@ -19,7 +19,7 @@ use axum::http::{HeaderName, Method};
 use axum::response::Response;
 
 use super::error_response::ErrorResponse;
-use super::page;
+use super::page_paths::{is_entrance, is_of_page};
 use crate::config::Live;
 use crate::domain::access::{Access, Caller, Intent, PageAccess, Subject};
 
@@ -59,6 +59,8 @@ pub(super) enum Verdict {
     Admitted(Caller),
     /// It is answered with this, and nothing else is done.
     Answered(Response),
+    /// It is for a page of ours, and nobody has shown yet who looks at it.
+    MustLogIn,
 }
 
 impl Admission {
@@ -121,9 +123,7 @@ impl Admission {
         }
         match caller.may(intent, subject) {
             true => Ok(Verdict::Admitted(caller)),
-            false if caller == Caller::Stranger && subject == Subject::Page => {
-                Ok(Verdict::Answered(page::to_login(&parts.uri)))
-            }
+            false if caller == Caller::Stranger && subject == Subject::Page => Ok(Verdict::MustLogIn),
             false => Err(ErrorResponse::forbidden(refusal(&caller, intent, subject))),
         }
     }
@@ -178,8 +178,8 @@ fn subject_of(path: &str) -> Subject {
     match path {
         "/healthz" | "/readyz" => Subject::Health,
         "/metrics" | "/openapi.json" => Subject::Metrics,
-        path if page::is_entrance(path) => Subject::PageEntrance,
-        path if page::is_of_page(path) => Subject::Page,
+        path if is_entrance(path) => Subject::PageEntrance,
+        path if is_of_page(path) => Subject::Page,
         path if path == "/v1" || path.starts_with("/v1/") => Subject::Own,
         _ => Subject::AgentServer,
     }

@@ -83,6 +83,10 @@ fn judge_known(admission: &Admission, request: &str, headers: Headers<'_>, known
             let (verdict, headers) = (response.status().as_u16().to_string(), response.headers().clone());
             return Judged { verdict, headers: parts.headers, response: headers };
         }
+        Ok(Verdict::MustLogIn) => {
+            let headers = HeaderMap::new();
+            return Judged { verdict: "303".to_owned(), headers: parts.headers, response: headers };
+        }
         Err(error) => (error.status.as_u16().to_string(), error.into_response()),
     };
     let response = cors.response(response).headers().clone();

@@ -12,7 +12,7 @@ use hyper::body::Body as _;
 use super::hop_by_hop;
 use crate::api::admission::X_API_KEY;
 use crate::api::error_response::ErrorResponse;
-use crate::api::serving::Peer;
+use crate::api::peer::Peer;
 use crate::api::timeouts::body_error;
 use crate::backend::AgentClient;
 use crate::domain::access::Caller;

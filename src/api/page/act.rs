@@ -4,6 +4,8 @@
 mod ask;
 mod fields;
 mod perform;
+mod question;
+mod requests;
 mod several;
 
 use axum::body::Bytes;

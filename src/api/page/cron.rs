@@ -21,10 +21,10 @@ use crate::api::wire::{CronDetails, Explanation, Outage, Run, Time};
 use crate::domain::bounds::{LANE_COMING_MAX, LANE_MARKS_MAX, LANE_OUTAGES_MAX, YEAR_DAYS};
 use crate::domain::cron::Cron;
 use crate::domain::outage::{self, Away};
-use crate::domain::plan::{Decided, is_excluded};
+use crate::domain::plan::Decided;
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
-use crate::present::occurrences::{UpcomingOccurrence, of_cron};
+use crate::present::occurrences::{UpcomingOccurrence, of_cron_in_state};
 use crate::present::times;
 use crate::store::{self, MarksBetween, Reader, StoreError, Topic};
 use window::{Address, Wanted, Window};
@@ -51,12 +51,10 @@ struct View {
 /// What is read of a cron for drawings.
 struct Facts {
     removed_at: Option<Timestamp>,
-    /// `None` if its definition cannot be read.
-    cron: Option<Cron>,
     timeout: Option<SignedDuration>,
     window: Window,
     marks: MarksBetween,
-    /// What is to come in the window.
+    /// What is scheduled in the window.
     coming: Vec<UpcomingOccurrence>,
     /// The next ones of all.
     next: Vec<UpcomingOccurrence>,
@@ -125,7 +123,10 @@ fn facts(
 ) -> Result<Facts, StoreError> {
     let cron = details.row.cron.clone().ok();
     let is_firing = |cron: &&Cron| cron.enabled && details.removed_at.is_none();
-    let upcoming = |from| cron.as_ref().filter(is_firing).map(|cron| of_cron(cron, decided, from));
+    // Its pause is its own, or that of all crons.
+    let state = (&details.row.state, &[][..]);
+    let upcoming =
+        |from| cron.as_ref().filter(is_firing).map(|cron| of_cron_in_state(cron, decided, state, from, now));
     let next: Vec<_> = upcoming(now).into_iter().flatten().take(NEXT).collect();
     let window = wanted.window(now, interval(cron.as_ref(), now));
     let coming = upcoming(now.max(window.from)).into_iter().flatten();
@@ -137,7 +138,6 @@ fn facts(
         timeout: cron.as_ref().and_then(|cron| SignedDuration::try_from(cron.policy.timeout?).ok()),
         marks: reader.marks_between(cron_id, (window.from, window.to), LANE_MARKS_MAX)?,
         days: reader.ended_by_day(cron_id, today - YEAR_DAYS, today)?,
-        cron,
         window,
         coming,
         next,
@@ -178,12 +178,6 @@ async fn explain(
     let cron = PathParameter(cron_id.to_owned());
     let explanation = v1::crons::explain(visit.viewer, State(visit.api.clone()), cron, query).await;
     explanation.map(|explanation| explanation.0).map_err(|error| error.detail)
-}
-
-impl Facts {
-    fn is_excluded(&self, at: Timestamp) -> bool {
-        self.cron.as_ref().is_some_and(|cron| is_excluded(cron, at))
-    }
 }
 
 fn main(visit: &Visit, view: &View) -> Markup {
@@ -275,20 +269,16 @@ fn acts(visit: &Visit, view: &View) -> Markup {
 
 fn next(visit: &Visit, view: &View) -> Markup {
     let zone = view.details.cron.timezone.as_deref();
-    let pause = view.details.cron.paused.as_ref();
-    let skips_first = view.details.cron.skip_next;
     html! {
         h2 { "Next" }
         @if view.facts.next.is_empty() {
-            p.empty { @if view.details.cron.enabled == Some(false) { "It is disabled: nothing is to come." } @else { "Nothing is to come." } }
+            p.empty { @if view.details.cron.enabled == Some(false) { "It is disabled: nothing is scheduled." } @else { "Nothing is scheduled." } }
         }
         @else {
-            ul.lines { @for (place, next) in view.facts.next.iter().enumerate() {
+            ul.lines { @for next in &view.facts.next {
                 li {
                     (visit.clock.time_and_relative(Time(next.at), zone))
-                    @if pause.is_some_and(|pause| pause.until.is_none_or(|until| next.at < until.0)) { " " span.attention { "– paused" } }
-                    @else if place == 0 && skips_first { " " span.attention { "– will be skipped" } }
-                    @if let Some(note) = &next.note { " " span.attention { (prose(note)) } }
+                    @if let Some(note) = &next.note { " " span.attention { "– " (prose(note)) } }
                 }
             } }
         }

@@ -161,7 +161,7 @@ fn table(visit: &Visit, listing: &Listing) -> Markup {
             thead { tr {
                 @if visit.may_act { th.pick { input #select-all type="checkbox" aria-label="Select all on this page"; } }
                 th { "Cron" } th { "Schedule" } th { "Next" } th { "Last " (SPARK_RUNS) }
-                th.n title="Of the last 50 runs that say something about the cron" { "Worked" } th.n { "p50" } th.n { "p95" } th { "Last" }
+                th.n title="Of the last 50 runs that say something about the cron" { "Worked" } th.n { "p50" } th.n { "p95" } th.last { "Last" }
             } }
             tbody { @for cron in &listing.page.items { (row(visit, cron, listing)) } }
         } }
@@ -184,7 +184,7 @@ fn row(visit: &Visit, cron: &Cron, listing: &Listing) -> Markup {
             td.n data-label="Worked" { @if cron.recent.runs > 0 { (cron.recent.ok * 100 / cron.recent.runs) " %" } }
             td.n data-label="p50" { (cron.recent.p50_ms.map(took).unwrap_or_default()) }
             td.n data-label="p95" { (cron.recent.p95_ms.map(took).unwrap_or_default()) }
-            td data-label="Last" { @if let Some(last) = &cron.last { a href={ (visit.up) "runs/" (last.run_id) } { (status(&last.status)) } } }
+            td.last data-label="Last" { @if let Some(last) = &cron.last { a href={ (visit.up) "runs/" (last.run_id) } { (status(&last.status)) } } }
         }
     }
 }
@@ -261,7 +261,7 @@ fn said(name: &str, marks: &[RunMark]) -> String {
         }
     }
     let counts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-    format!("The last {} of {name}: {}", marks.len(), counts.join(", "))
+    format!("The last {} of {}: {}", marks.len(), on_one_line(name), counts.join(", "))
 }
 
 /// Returns what can be done to the crons that are selected.

@@ -5,8 +5,9 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets::ASSETS;
+use super::clock::ZoneChoice;
 use super::shown::text;
-use super::visit::{Theme, Visit, ZoneChoice};
+use super::visit::{Theme, Visit};
 use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{Attention, StatusReport};
 use crate::domain::access::Caller;
@@ -59,6 +60,20 @@ impl Content {
 }
 
 impl Visit {
+    /// Returns a page that says what went wrong.
+    pub(super) fn failed(&self, error: ErrorResponse) -> Response {
+        let main = html! {
+            main #main tabindex="-1" data-title=(error.status) {
+                h1 { (error.status.canonical_reason().unwrap_or("Error")) }
+                p { (text(&error.detail)) }
+            }
+        };
+        let content = Content::still(Tab::Other, "Error", PreEscaped(String::new()));
+        let page =
+            if self.is_part { main } else { self.document(&content, "Error · agentcron", true, main) };
+        (error.status, Html(page.into_string())).into_response()
+    }
+
     /// Returns the page.
     pub(super) async fn page(self, content: Content) -> Response {
         let status = match self.api.kept.status(&self.api, self.viewer).await {
@@ -154,7 +169,7 @@ impl Visit {
         if is_cron { self.cron_link(subject) } else { text(subject) }
     }
 
-    /// Returns where the same is to be had for a program.
+    /// Returns where a program finds the same.
     fn same_as(&self, content: &Content) -> Markup {
         // A browser cannot show a key, and its session does not count there.
         let json = content.json.as_ref().filter(|_| !self.api.access.now().has_keys());
@@ -248,19 +263,6 @@ fn head(up: &str, title: &str, is_bad: bool) -> Markup {
             script type="module" src={ (up) "static/" (ASSETS.script.name) } {}
         }
     }
-}
-
-/// Returns an error in the frame.
-pub(super) fn failed(visit: &Visit, error: &ErrorResponse) -> Response {
-    let main = html! {
-        main #main tabindex="-1" data-title=(error.status) {
-            h1 { (error.status.canonical_reason().unwrap_or("Error")) }
-            p { (text(&error.detail)) }
-        }
-    };
-    let content = Content::still(Tab::Other, "Error", PreEscaped(String::new()));
-    let page = if visit.is_part { main } else { visit.document(&content, "Error · agentcron", true, main) };
-    (error.status, Html(page.into_string())).into_response()
 }
 
 /// Returns a page of its own, for those of whom nothing is known.

@@ -31,7 +31,7 @@ struct Places {
     receivers: Place<Receivers>,
 }
 
-/// How the hours of the day before have ended, and what is to come in those of the next one.
+/// How the hours of the day before have ended, and what is scheduled in those of the next one.
 pub(super) struct Day {
     /// The number of the present hour.
     pub(super) hour: i64,

@@ -10,12 +10,12 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::frame;
-use super::sessions::LoginError;
 use super::shown::text;
 use super::visit::{Visit, to_page};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
-use crate::api::serving::Peer;
+use crate::api::peer::Peer;
+use crate::api::sessions::LoginError;
 use crate::domain::access::Caller;
 
 #[derive(Deserialize)]

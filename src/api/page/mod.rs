@@ -1,4 +1,4 @@
-//! The web page, below `/agentcron/`: what `/v1` answers, drawn for people.
+//! The web page, below `/agentcron/`: the answers of `/v1`, drawn.
 //!
 //! A page calls the handlers of `/v1` and draws what they return, and a form acts by calling them. So who may see and do what, and
 //! how it is called, is decided once. Links are relative to the depth of the page, so it works behind any path prefix.
@@ -6,6 +6,7 @@
 
 mod act;
 mod assets;
+mod clock;
 mod cron;
 mod crons;
 mod frame;
@@ -15,7 +16,6 @@ mod login;
 mod overview;
 mod run;
 mod runs;
-mod sessions;
 mod shown;
 mod status;
 mod svg;
@@ -35,11 +35,11 @@ use axum::routing::{any, get, post};
 
 use super::Api;
 use super::error_response::ErrorResponse;
+use super::page_paths::{ROOT, below, way_up};
 use super::v1;
 use crate::domain::bounds::FORM_BYTES_MAX;
 
 pub use kept::Kept;
-pub use sessions::Sessions;
 
 /// Nothing is loaded from elsewhere, nothing inline is run or applied, and no other page may show this one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -52,32 +52,6 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
-const ROOT: &str = "/agentcron";
-
-/// Returns whether this path belongs to the page.
-pub(super) fn is_of_page(path: &str) -> bool {
-    below(path).is_some()
-}
-
-/// Returns whether this path is needed before anybody has shown who they are.
-pub(super) fn is_entrance(path: &str) -> bool {
-    below(path)
-        .is_some_and(|rest| matches!(rest, "/login" | "/logout" | "/view") || rest.starts_with("/static/"))
-}
-
-fn below(path: &str) -> Option<&str> {
-    path.strip_prefix(ROOT).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Returns what leads from a page to the folder of all pages: empty, or `../` for each folder between.
-fn way_up(path: &str) -> String {
-    match below(path) {
-        Some("") => "agentcron/".to_owned(),
-        Some(rest) => "../".repeat(rest.matches('/').count().saturating_sub(1)),
-        None => String::new(),
-    }
-}
-
 /// Returns the response that leads somebody who has not shown who they are to the login, and back from there.
 pub(super) fn to_login(uri: &Uri) -> Response {
     let wanted = below(uri.path()).unwrap_or_default().trim_start_matches('/');
@@ -136,19 +110,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_up_from_every_depth_and_the_login_leads_back() {
+    fn the_login_leads_back() {
         let cases = [
-            ("/agentcron", "agentcron/", "agentcron/login"),
-            ("/agentcron/", "", "login"),
-            ("/agentcron/crons?q=a%26b", "", "login?next=crons%3Fq%3Da%2526b"),
-            ("/agentcron/crons/x", "../", "../login?next=crons%2Fx"),
+            ("/agentcron", "agentcron/login"),
+            ("/agentcron/", "login"),
+            ("/agentcron/crons?q=a%26b", "login?next=crons%3Fq%3Da%2526b"),
+            ("/agentcron/crons/x", "../login?next=crons%2Fx"),
         ];
-        for (path, up, login) in cases {
+        for (path, login) in cases {
             let uri: Uri = path.parse().unwrap();
-            assert_eq!(way_up(uri.path()), up, "{path}");
             assert_eq!(to_login(&uri).headers()["location"], login, "{path}");
         }
-        assert!(!is_of_page("/agentcrons") && is_of_page("/agentcron") && is_of_page("/agentcron/x"));
-        assert!(is_entrance("/agentcron/login") && !is_entrance("/agentcron/login/x"));
     }
 }

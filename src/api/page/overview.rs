@@ -140,7 +140,7 @@ fn around(visit: &Visit, overview: &Overview) -> Markup {
         section {
             h2 { "A day back, a day ahead" }
             div.wide { (strip(&hours, usize::try_from(HOURS - 1).unwrap_or(0))) }
-            @if day.coming.is_none() { p.dim { "With so many crons, what is to come is not counted." } }
+            @if day.coming.is_none() { p.dim { "With so many crons, what is scheduled is not counted." } }
         }
     }
 }

@@ -30,22 +30,22 @@ const MEANWHILE: usize = 8;
 const AROUND: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the page shows.
-struct Told {
+struct RunPage {
     details: RunDetails,
     beside: RunBeside,
     outputs: Outputs,
-    values: Option<Asked>,
+    values: Option<RunValues>,
     /// What else ran then, the latest first.
     meanwhile: Vec<Run>,
 }
 
 /// What was asked for, and is shown only then.
-enum Asked {
+enum RunValues {
     Input(Option<RunInput>),
     Output(Option<String>),
 }
 
-impl Asked {
+impl RunValues {
     const INPUT: &str = "input";
     const OUTPUT: &str = "output";
 }
@@ -85,23 +85,25 @@ async fn raw_values(visit: &Visit, run_id: &str, what: &str) -> Result<String, E
     let run_id =
         visit.id_of_run(run_id).await.ok_or_else(|| ErrorResponse::not_found("there is no such run"))?;
     let found = match asked(visit, run_id, what).await? {
-        Some(Asked::Input(input)) => input.map(|given| values::indented(given.input.to_string())),
-        Some(Asked::Output(output)) => output,
+        Some(RunValues::Input(input)) => input.map(|given| values::indented(given.input.to_string())),
+        Some(RunValues::Output(output)) => output,
         None => return Err(ErrorResponse::not_found("there is no such page")),
     };
     found.ok_or_else(|| ErrorResponse::not_found(format!("the {what} of this run is not kept")))
 }
 
-async fn asked(visit: &Visit, run_id: RunId, what: &str) -> Result<Option<Asked>, ErrorResponse> {
+async fn asked(visit: &Visit, run_id: RunId, what: &str) -> Result<Option<RunValues>, ErrorResponse> {
     let store = &visit.api.store;
     Ok(match what {
-        Asked::INPUT => Some(Asked::Input(store.read(move |reader| reader.run_input(run_id)).await?)),
-        Asked::OUTPUT => Some(Asked::Output(store.read(move |reader| reader.run_output(run_id)).await?)),
+        RunValues::INPUT => Some(RunValues::Input(store.read(move |reader| reader.run_input(run_id)).await?)),
+        RunValues::OUTPUT => {
+            Some(RunValues::Output(store.read(move |reader| reader.run_output(run_id)).await?))
+        }
         _ => None,
     })
 }
 
-async fn read(visit: &Visit, run_id: &str) -> Result<Told, ErrorResponse> {
+async fn read(visit: &Visit, run_id: &str) -> Result<RunPage, ErrorResponse> {
     let details =
         v1::runs::details(visit.viewer, &visit.api, run_id, Reader::run_details_without_values).await?.0;
     let run_id: RunId =
@@ -125,7 +127,7 @@ async fn read(visit: &Visit, run_id: &str) -> Result<Told, ErrorResponse> {
         _ => None,
     };
     let meanwhile = meanwhile(visit, &details.run).await?;
-    Ok(Told { details, beside, outputs, values, meanwhile })
+    Ok(RunPage { details, beside, outputs, values, meanwhile })
 }
 
 /// Returns the query for what was scheduled around the same time.
@@ -142,8 +144,8 @@ async fn meanwhile(visit: &Visit, run: &Run) -> Result<Vec<Run>, ErrorResponse> 
     Ok(found)
 }
 
-fn main(visit: &Visit, told: &Told) -> Markup {
-    let Told { details, beside, outputs, .. } = told;
+fn main(visit: &Visit, told: &RunPage) -> Markup {
+    let RunPage { details, beside, outputs, .. } = told;
     let run = &details.run;
     let definition = beside.definition.as_ref();
     let zone = definition.map(|definition| definition.timezone.as_str());
@@ -227,13 +229,13 @@ fn acts(visit: &Visit, details: &RunDetails) -> Markup {
     }
 }
 
-fn values(visit: &Visit, told: &Told) -> Markup {
+fn values(visit: &Visit, told: &RunPage) -> Markup {
     let run = &told.details.run;
     let raw = |what: &str| format!("{}runs/{}/{what}", visit.up, run.run_id);
     let chosen = |what: &str| {
         let is_chosen = match &told.values {
-            Some(Asked::Input(_)) => what == Asked::INPUT,
-            Some(Asked::Output(_)) => what == Asked::OUTPUT,
+            Some(RunValues::Input(_)) => what == RunValues::INPUT,
+            Some(RunValues::Output(_)) => what == RunValues::OUTPUT,
             None => false,
         };
         is_chosen.then_some("true")
@@ -245,25 +247,25 @@ fn values(visit: &Visit, told: &Told) -> Markup {
             @if !visit.may_see_values() { (visit.values_hidden("What it was given and returned")) }
             @else {
                 nav.saved aria-label="Input and output" {
-                    @if run.cron_id.is_some() { a href="?values=input#values" aria-current=[chosen(Asked::INPUT)] { "Input" } }
+                    @if run.cron_id.is_some() { a href="?values=input#values" aria-current=[chosen(RunValues::INPUT)] { "Input" } }
                     @match bytes {
-                        Some(bytes) => a href="?values=output#values" aria-current=[chosen(Asked::OUTPUT)] { "Output (" (values::size(bytes)) ")" },
+                        Some(bytes) => a href="?values=output#values" aria-current=[chosen(RunValues::OUTPUT)] { "Output (" (values::size(bytes)) ")" },
                         None => span.dim { @if run.ended_at.is_some() { "no output is kept" } @else { "no output yet" } },
                     }
                     @if told.values.is_some() { a href="?#values" { "Hide" } }
                 }
                 @match &told.values {
                     None => {},
-                    Some(Asked::Input(None) | Asked::Output(None)) => p.dim { "It is not kept." },
-                    Some(Asked::Input(Some(given))) => {
+                    Some(RunValues::Input(None) | RunValues::Output(None)) => p.dim { "It is not kept." },
+                    Some(RunValues::Input(Some(given))) => {
                         p.dim {
                             @if given.is_own { "A person gave this run an input of its own." }
                             @else { "As the definition has it that it ran by." }
                             " Placeholders are filled when it is sent, and not shown."
                         }
-                        (values::shown(&values::indented(given.input.to_string()), &raw(Asked::INPUT)))
+                        (values::shown(&values::indented(given.input.to_string()), &raw(RunValues::INPUT)))
                     },
-                    Some(Asked::Output(Some(output))) => (values::shown(&values::indented(output.clone()), &raw(Asked::OUTPUT))),
+                    Some(RunValues::Output(Some(output))) => (values::shown(&values::indented(output.clone()), &raw(RunValues::OUTPUT))),
                 }
             }
         }
@@ -307,8 +309,8 @@ fn then(visit: &Visit, run: &Run, meanwhile: &[Run]) -> Markup {
     }
 }
 
-fn facts(visit: &Visit, told: &Told) -> Markup {
-    let Told { details, beside, .. } = told;
+fn facts(visit: &Visit, told: &RunPage) -> Markup {
+    let RunPage { details, beside, .. } = told;
     let run = &details.run;
     html! {
         section {

@@ -29,7 +29,9 @@ pub(super) async fn runs(visit: Visit) -> Response {
         // A filter that is mistaken is corrected where it is.
         Err(error) if error.status.is_client_error() => {
             let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            visit.page(Content::still(Tab::Runs, "Runs", main)).await
+            let mut response = visit.page(Content::still(Tab::Runs, "Runs", main)).await;
+            *response.status_mut() = error.status;
+            response
         }
         Ok(page) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();

@@ -27,7 +27,7 @@ const OUTAGES: usize = 20;
 const PERIOD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the page shows.
-struct Told {
+struct StatusPage {
     status: Arc<StatusReport>,
     store: StoreFacts,
     queue: WebhookQueue,
@@ -52,12 +52,12 @@ pub(super) async fn status(visit: Visit) -> Response {
     }
 }
 
-async fn read(visit: &Visit) -> Result<Told, ErrorResponse> {
+async fn read(visit: &Visit) -> Result<StatusPage, ErrorResponse> {
     let api = &visit.api;
     let since = visit.now.saturating_sub(PERIOD).unwrap_or(Timestamp::MIN);
     let (store, queue) =
         api.store.read(|reader: &Reader| Ok((reader.store_facts()?, reader.webhook_queue()?))).await?;
-    Ok(Told {
+    Ok(StatusPage {
         status: api.kept.status(api, visit.viewer).await?,
         store,
         queue,
@@ -65,7 +65,7 @@ async fn read(visit: &Visit) -> Result<Told, ErrorResponse> {
     })
 }
 
-fn main(visit: &Visit, told: &Told) -> Markup {
+fn main(visit: &Visit, told: &StatusPage) -> Markup {
     html! {
         h1 { "Status" }
         (wrong(visit, &told.status))
@@ -99,7 +99,7 @@ fn head(title: &str, is_well: bool) -> Markup {
     html! { h2 { (title) " " span class={ "state " (class) } { span.mark aria-hidden="true" { (mark) } span.dim { (word) } } } }
 }
 
-fn daemon(visit: &Visit, told: &Told) -> Markup {
+fn daemon(visit: &Visit, told: &StatusPage) -> Markup {
     let daemon = &told.status.daemon;
     html! {
         section {
@@ -176,7 +176,7 @@ fn last_reload(visit: &Visit) -> Option<String> {
     crate::log_tail::lines().into_iter().rfind(|line| visit.may_see_values() && is_of_reload(line))
 }
 
-fn store(visit: &Visit, told: &Told) -> Markup {
+fn store(visit: &Visit, told: &StatusPage) -> Markup {
     let (status, store) = (&told.status, &told.store);
     let size = |bytes: u64| super::values::size(usize::try_from(bytes).unwrap_or(usize::MAX));
     html! {
@@ -208,7 +208,7 @@ fn work(visit: &Visit, status: &StatusReport) -> Markup {
     }
 }
 
-fn webhooks(visit: &Visit, told: &Told) -> Markup {
+fn webhooks(visit: &Visit, told: &StatusPage) -> Markup {
     let (status, queue) = (&told.status, &told.queue);
     let concerns = [
         Concern::Receiver,

@@ -21,7 +21,7 @@ use occasions::Occasions;
 
 /// Occurrences that are shown.
 const SHOWN: usize = 12;
-/// What stands in the field until somebody writes there.
+/// What is in the field until somebody writes there.
 const EXAMPLE: &str = "0 9 * * mon-fri";
 /// Expressions that show what can be written.
 const EXAMPLES: [(&str, &str); 6] = [
@@ -35,12 +35,12 @@ const EXAMPLES: [(&str, &str); 6] = [
 /// The names of the fields, in order.
 const FIELDS: [&str; 7] = ["minute", "hour", "day of month", "month", "day of week", "second", "year"];
 
-/// What was asked about.
-struct Asked {
+/// What is tried.
+struct Tried {
     schedule: String,
     timezone: String,
     from: Timestamp,
-    /// What stands in the field, if somebody has chosen a time.
+    /// What is in the field, if somebody has chosen a time.
     from_field: Option<String>,
 }
 
@@ -90,7 +90,7 @@ async fn expression(visit: &Visit) -> Result<Content, ErrorResponse> {
     let from_field = chosen.map(|calendar| {
         from.to_zoned_datetime(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M").to_string()
     });
-    let asked = Asked { schedule, timezone, from, from_field };
+    let asked = Tried { schedule, timezone, from, from_field };
     let answer = match &calendar {
         Ok(calendar) => meaning(visit, &asked, calendar).await?,
         Err(error) => mistake(error),
@@ -99,7 +99,7 @@ async fn expression(visit: &Visit) -> Result<Content, ErrorResponse> {
     Ok(Content { command: Some(command), ..Content::still(Tab::Try, "Try a schedule", main) })
 }
 
-fn form(asked: &Asked) -> Markup {
+fn form(asked: &Tried) -> Markup {
     html! {
         form.filters {
             label { "Schedule" input name="schedule" value=(asked.schedule) maxlength="1024" size="26" spellcheck="false" autocomplete="off" autocapitalize="off"; }
@@ -110,7 +110,7 @@ fn form(asked: &Asked) -> Markup {
     }
 }
 
-async fn meaning(visit: &Visit, asked: &Asked, calendar: &Calendar) -> Result<Markup, ErrorResponse> {
+async fn meaning(visit: &Visit, asked: &Tried, calendar: &Calendar) -> Result<Markup, ErrorResponse> {
     let next: Vec<_> = occurrences::of_calendar(calendar, asked.from).take(SHOWN).collect();
     // What fired in the past is on record.
     let coming = next.iter().filter(|_| asked.from >= visit.now);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,12 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::frame;
-use super::shown::Clock;
-use super::way_up;
+use super::clock::{Clock, ZoneChoice};
 use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::StrictQuery;
+use crate::api::page_paths::{below, way_up};
+use crate::api::sessions::cookie_of;
 use crate::api::viewer::Viewer;
 use crate::domain::access::{Caller, Intent, PageAccess, Subject};
 use crate::domain::act::Actor;
@@ -79,15 +79,15 @@ impl FromRequestParts<Api> for Visit {
             caller,
             now,
             clock: Clock::new(zone(headers, &uri), zone_of_reader(headers), now),
-            theme: match cookie(headers, THEME).as_deref() {
+            theme: match cookie_of(headers, THEME).as_deref() {
                 Some("light") => Some(Theme::Light),
                 Some("dark") => Some(Theme::Dark),
                 _ => None,
             },
-            seen: cookie(headers, SEEN)
+            seen: cookie_of(headers, SEEN)
                 .and_then(|text| text.parse().ok())
                 .and_then(|at| Timestamp::from_millisecond(at).ok()),
-            said: cookie(headers, SAID).and_then(|text| decoded(&text)),
+            said: cookie_of(headers, SAID).and_then(|text| decoded(&text)),
             up: way_up(uri.path()),
             uri,
             is_part: headers.contains_key(&PART),
@@ -96,21 +96,10 @@ impl FromRequestParts<Api> for Visit {
     }
 }
 
-/// Which zone times are shown in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ZoneChoice {
-    Mine,
-    Utc,
-    /// That of the cron, where there is one.
-    OfCron,
-    /// That of a link that somebody was sent.
-    Named(TimeZone),
-}
-
 fn zone(headers: &HeaderMap, uri: &Uri) -> ZoneChoice {
     let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let named = query.filter(|(name, _)| name == "zone").last().map(|(_, zone)| zone.into_owned());
-    match named.or_else(|| cookie(headers, ZONE)).as_deref() {
+    match named.or_else(|| cookie_of(headers, ZONE)).as_deref() {
         Some("utc") => ZoneChoice::Utc,
         Some("cron") => ZoneChoice::OfCron,
         Some("mine") | None => ZoneChoice::Mine,
@@ -119,15 +108,8 @@ fn zone(headers: &HeaderMap, uri: &Uri) -> ZoneChoice {
 }
 
 fn zone_of_reader(headers: &HeaderMap) -> TimeZone {
-    let named = cookie(headers, MINE).and_then(|name| zone_named(&name).ok());
+    let named = cookie_of(headers, MINE).and_then(|name| zone_named(&name).ok());
     named.unwrap_or_else(TimeZone::system)
-}
-
-/// Returns the value of this cookie (RFC 6265 §4.2).
-pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -203,14 +185,9 @@ impl Visit {
         found.first().copied().filter(|_| found.len() == 1)
     }
 
-    /// Returns a page that says what went wrong.
-    pub(super) fn failed(&self, error: ErrorResponse) -> Response {
-        frame::failed(self, &error)
-    }
-
     /// Returns the path of this page below the folder of all pages, with its query.
     pub(super) fn here(&self) -> String {
-        let path = super::below(self.uri.path()).unwrap_or_default().trim_start_matches('/');
+        let path = below(self.uri.path()).unwrap_or_default().trim_start_matches('/');
         let query = self.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         format!("{path}{query}")
     }

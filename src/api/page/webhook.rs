@@ -24,7 +24,7 @@ use crate::webhook::{is_of, redacted};
 const BODY: &str = "body";
 
 /// What the page shows.
-struct Told {
+struct WebhookPage {
     details: DeliveryDetails,
     queue: WebhookQueue,
     /// The exact bytes, if they were asked for and are kept.
@@ -70,7 +70,7 @@ async fn raw_body(visit: &Visit, delivery_id: &str, what: &str) -> Result<Vec<u8
     body.ok_or_else(|| ErrorResponse::not_found("the body of this webhook is not kept any more"))
 }
 
-async fn read(visit: &Visit, delivery_id: String) -> Result<Told, ErrorResponse> {
+async fn read(visit: &Visit, delivery_id: String) -> Result<WebhookPage, ErrorResponse> {
     let store = &visit.api.store;
     let state = State(visit.api.clone());
     let details = v1::deliveries::delivery(visit.viewer, state, PathParameter(delivery_id)).await?.0;
@@ -80,10 +80,10 @@ async fn read(visit: &Visit, delivery_id: String) -> Result<Told, ErrorResponse>
         Some(delivery_id) => Some(store.read(move |reader| reader.webhook_body(delivery_id)).await?),
         None => None,
     };
-    Ok(Told { details, queue: store.read(Reader::webhook_queue).await?, body })
+    Ok(WebhookPage { details, queue: store.read(Reader::webhook_queue).await?, body })
 }
 
-fn main(visit: &Visit, told: &Told) -> Markup {
+fn main(visit: &Visit, told: &WebhookPage) -> Markup {
     let delivery = &told.details.delivery;
     html! {
         h1 {
@@ -103,7 +103,7 @@ fn main(visit: &Visit, told: &Told) -> Markup {
 }
 
 /// Says why it has its state, and what becomes of it next.
-fn why(visit: &Visit, told: &Told) -> Markup {
+fn why(visit: &Visit, told: &WebhookPage) -> Markup {
     let delivery = &told.details.delivery;
     let away = told.queue.receivers_away.iter().find(|outage| is_of(&delivery.url, &outage.subject));
     html! {
@@ -118,7 +118,7 @@ fn why(visit: &Visit, told: &Told) -> Markup {
     }
 }
 
-fn acts(visit: &Visit, told: &Told) -> Markup {
+fn acts(visit: &Visit, told: &WebhookPage) -> Markup {
     let (delivery, here) = (&told.details.delivery, visit.here());
     let doctor = delivery.cron_name.as_ref().filter(|_| delivery.status.0 != DeliveryStatus::Delivered);
     let is_suspended = told.queue.suspended.iter().any(|one| redacted(&one.url) == delivery.url);
@@ -134,7 +134,7 @@ fn acts(visit: &Visit, told: &Told) -> Markup {
     }
 }
 
-fn body(visit: &Visit, told: &Told) -> Markup {
+fn body(visit: &Visit, told: &WebhookPage) -> Markup {
     let raw = format!("{}webhooks/{}/{BODY}", visit.up, told.details.delivery.delivery_id);
     html! {
         section #values {

@@ -28,7 +28,7 @@ const SAVED: [(&str, &str); 4] = [
 ];
 
 /// What the page shows.
-struct Told {
+struct WebhooksPage {
     page: Page<Delivery>,
     queue: WebhookQueue,
     receivers: std::sync::Arc<Receivers>,
@@ -40,7 +40,9 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
         // A filter that is mistaken is corrected where it is.
         Err(error) if error.status.is_client_error() => {
             let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await
+            let mut response = visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await;
+            *response.status_mut() = error.status;
+            response
         }
         Ok(told) => {
             let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -59,14 +61,14 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
     }
 }
 
-async fn read(visit: &Visit) -> Result<Told, ErrorResponse> {
+async fn read(visit: &Visit) -> Result<WebhooksPage, ErrorResponse> {
     let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
     let (rows, times) = (rows.to_string(), visit.instants(&["since", "until"])?);
     let times = times.iter().map(|(name, at)| (*name, at.as_str()));
     let query = visit.query_with(&times.chain([("limit", rows.as_str())]).collect::<Vec<_>>())?;
     let api = &visit.api;
     let page = v1::deliveries::deliveries(visit.viewer, State(api.clone()), query).await?.0;
-    Ok(Told {
+    Ok(WebhooksPage {
         page,
         queue: api.store.read(Reader::webhook_queue).await?,
         receivers: api.kept.receivers(api).await?,
@@ -74,7 +76,7 @@ async fn read(visit: &Visit) -> Result<Told, ErrorResponse> {
     })
 }
 
-fn main(visit: &Visit, told: &Told) -> Markup {
+fn main(visit: &Visit, told: &WebhooksPage) -> Markup {
     let is_first = visit.parameter("cursor").is_none();
     html! {
         h1 { "Webhooks" }
@@ -90,7 +92,7 @@ fn main(visit: &Visit, told: &Told) -> Markup {
 }
 
 /// Says whether webhooks are sent at all, with what can be done about that.
-fn flow(visit: &Visit, told: &Told) -> Markup {
+fn flow(visit: &Visit, told: &WebhooksPage) -> Markup {
     let (queue, here) = (&told.queue, visit.here());
     let waiting = told.status.deliveries_waiting;
     html! {
@@ -148,7 +150,7 @@ fn filters(visit: &Visit) -> Markup {
     }
 }
 
-fn list(visit: &Visit, told: &Told) -> Markup {
+fn list(visit: &Visit, told: &WebhooksPage) -> Markup {
     let is_filtered = visit.uri.query().is_some_and(|query| !query.is_empty());
     html! {
         @if told.page.items.is_empty() {

@@ -31,13 +31,11 @@ pub(super) async fn make(
     if api.access.now().page == PageAccess::Off {
         return Err(ErrorResponse::conflict("the web page is off (http.page)"));
     }
-    let lasts = lasts_seconds.map_or(LINK_LASTS, Duration::from_secs);
+    let lasts = lasts_seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let lasts = lasts.unwrap_or(LINK_LASTS);
     if !(Duration::from_secs(1)..=LINK_LASTS_MAX).contains(&lasts) {
         let most = LINK_LASTS_MAX.as_secs();
-        return Err(ErrorResponse::invalid(format!(
-            "lasts_seconds: {} is not between 1 and {most}",
-            lasts.as_secs()
-        )));
+        return Err(ErrorResponse::invalid(format!("lasts_seconds: expected a number from 1 to {most}")));
     }
     let code = api.sessions.new_link(uid, lasts)?;
     let listen = api.sessions.address();

@@ -78,7 +78,7 @@ pub(in crate::api) fn api_over(folder: &Path, store: Store, clock: Clock) -> Api
         to_finish: Default::default(),
         feeds: crate::api::Feeds::until(Default::default()),
         sessions,
-        kept: crate::api::Kept::default(),
+        kept: Default::default(),
         held_bodies: Default::default(),
     }
 }

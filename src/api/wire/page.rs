@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub struct PageLinkRequest {
     /// For how many seconds it is to work unless somebody uses it before; by default 60.
     #[schema(minimum = 1, maximum = 600)]
-    pub lasts_seconds: Option<u64>,
+    pub lasts_seconds: Option<f64>,
 }
 
 /// A link that works once.

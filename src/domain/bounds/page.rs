@@ -46,7 +46,7 @@ pub const PAGE_ROWS_MAX: u32 = 200;
 /// How long pages share what costs much to find out, such as the state of ten thousand crons.
 pub const PAGE_KEPT_FOR: Duration = Duration::from_secs(1);
 
-/// Crons of which it is counted what is to come: their definitions stay parsed, and are as many as fit there without pushing out those
+/// Crons of which what is scheduled is counted: their definitions stay parsed, and are as many as fit there without pushing out those
 /// of runs.
 pub const COMING_CRONS_MAX: usize = 1_000;
 

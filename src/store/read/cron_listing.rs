@@ -6,12 +6,12 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::Reader;
-use super::crons::{IS_PRESENT, state_now};
 use super::positions::InvalidCursor;
 use crate::domain::cron::CronSource;
-use crate::domain::cron_state::{CronState, CronStatus, ListedState};
+use crate::domain::cron_state::{CronState, CronStatus, ListedState, Pause};
 use crate::domain::ids::CronId;
 use crate::domain::words::words;
+use crate::store::cron_entries::state_from_row;
 use crate::store::rows::parsed;
 use crate::store::sql::{Row, Transaction, Value};
 use crate::store::{StoreError, pauses_of_all};
@@ -58,6 +58,7 @@ pub struct CronCursor {
     name: String,
 }
 
+pub(super) const IS_PRESENT: &str = "removed_at IS NULL";
 const SELECT: &str = "SELECT cron_id, name, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, \
      failures, failing_since, recovered_at";
 
@@ -98,6 +99,16 @@ pub(super) fn listed(
         }
     }
     Ok(found)
+}
+
+/// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
+pub(super) fn state_now(
+    row: &Row<'_>,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Result<CronState, StoreError> {
+    let state = state_from_row(row)?.at(now);
+    Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
 }
 
 impl CronListing {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::acts::acts_of_cron;
-use super::cron_listing::{CronCursor, CronListing, listed};
+use super::cron_listing::{CronCursor, CronListing, IS_PRESENT, listed, state_now};
 use super::recent::{Failures, Recent, Version, failures, recent, versions};
 use super::{Reader, RunRow, row_columns, run_row};
 use crate::config::CronIdentity;
@@ -80,7 +80,6 @@ const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, c
      body, enabled, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, failing_since, recovered_at, \
      crons.created_at AS created_at, updated_at, removed_at \
      FROM crons JOIN definitions USING (definition_id) WHERE ";
-pub(super) const IS_PRESENT: &str = "removed_at IS NULL";
 
 impl Reader {
     /// Returns every cron that is not removed, by name.
@@ -209,16 +208,6 @@ fn head(row: &Row<'_>) -> Result<CronHead, StoreError> {
 
 fn status(row: &Row<'_>) -> Result<CronStatus, StoreError> {
     Ok(CronStatus::of(row.get("enabled")?, row.value("paused_at")? != ValueRef::Null))
-}
-
-/// Returns the state in a row as it is now, with the pause of all crons if there is one and none of its own.
-pub(super) fn state_now(
-    row: &Row<'_>,
-    pause_of_all: Option<&Pause>,
-    now: Timestamp,
-) -> Result<CronState, StoreError> {
-    let state = state_from_row(row)?.at(now);
-    Ok(CronState { paused: state.paused.or_else(|| pause_of_all.cloned()), ..state })
 }
 
 fn cron_row(tx: &Transaction<'_>, row: &Row<'_>, state: CronState) -> Result<CronRow, StoreError> {

@@ -6,7 +6,7 @@ use super::Reader;
 use crate::store::rows::{millis, time};
 use crate::store::{StoreError, pauses_of_all};
 
-/// An occurrence that is to come.
+/// An occurrence that is scheduled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpcomingRow {
     pub at: Timestamp,

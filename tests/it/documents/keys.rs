@@ -36,6 +36,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("http", "api_keys", r#"["short"]"#),
     ("http", "allow_origins", r#"["https://app.example.com/"]"#),
     ("http", "client_crons", r#""yes""#),
+    ("http", "page", r#""yes""#),
     ("http", "socket", r#""""#),
     ("http", "open_probes", r#""no""#),
     ("http", "disable_webhooks", r#""yes""#),

@@ -6,7 +6,8 @@ use axum::extract::State;
 use maud::{Markup, html};
 
 use super::fields::Fields;
-use super::perform::{backfill_request, replay_request};
+use super::question::{NAMED, Question, kept, note, until};
+use super::requests::{backfill_request, replay_request};
 use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
@@ -15,25 +16,7 @@ use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
 use crate::domain::act::PageAct;
-use crate::domain::bounds::NOTE_CHARS_MAX;
 use crate::present::counted;
-
-/// Crons, instants and webhooks that are named before something is done to many.
-pub(super) const NAMED: usize = 20;
-
-/// What is asked about an act.
-pub(super) struct Question {
-    pub(super) title: String,
-    /// What will happen.
-    pub(super) consequence: Markup,
-    /// What else somebody may say.
-    pub(super) more: Markup,
-    /// The command that does the same.
-    pub(super) command: String,
-    pub(super) button: &'static str,
-    /// Whether something is left to do.
-    pub(super) is_possible: bool,
-}
 
 /// Returns the title and the form.
 pub(super) async fn question(
@@ -75,20 +58,6 @@ fn form(visit: &Visit, act: PageAct, fields: &Fields, question: &Question) -> Ma
             }
         }
     }
-}
-
-pub(super) fn kept(name: &str, value: &str) -> Markup {
-    html! { input type="hidden" name=(name) value=(value); }
-}
-
-pub(super) fn note() -> Markup {
-    html! {
-        label { "Why (others will see it)" input name="note" maxlength=(NOTE_CHARS_MAX) autocomplete="off"; }
-    }
-}
-
-pub(super) fn until() -> Markup {
-    html! { label { "Until (empty: until somebody resumes)" input type="datetime-local" name="until"; } }
 }
 
 async fn cron(visit: &Visit, name: &str) -> Result<CronDetails, ErrorResponse> {

@@ -1,19 +1,15 @@
 //! What each act calls, and what is said of it afterwards.
 
 use axum::extract::State;
-use jiff::tz::TimeZone;
 
 use super::fields::Fields;
+use super::requests::{backfill_request, named, pause_request, replay_request, short};
 use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
-use crate::api::page::local;
 use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, pauses, runs, webhooks};
-use crate::api::wire::{
-    BackfillRequest, EmptyRequest, HoldRequest, PauseRequest, ReleaseRequest, ReplayRequest, ResumeRequest,
-    RunRequest,
-};
+use crate::api::wire::{EmptyRequest, HoldRequest, ReleaseRequest, ResumeRequest, RunRequest};
 use crate::domain::act::PageAct;
 use crate::present::counted;
 
@@ -74,54 +70,4 @@ pub(super) async fn perform(visit: &Visit, act: PageAct, fields: &Fields) -> Res
             Ok(format!("{} gets webhooks again", resumed.join(", ")))
         }
     }
-}
-
-/// Returns a request to backfill from and to the times in the form.
-pub(super) fn backfill_request(
-    visit: &Visit,
-    fields: &Fields,
-    dry_run: bool,
-) -> Result<BackfillRequest, ErrorResponse> {
-    let zone = visit.clock.zone();
-    let instant = |name| fields.get(name).map(|text| local_time(name, text, &zone)).transpose();
-    Ok(BackfillRequest {
-        from: instant("from")?,
-        to: instant("to")?.unwrap_or_else(|| visit.now.to_string()),
-        before_beginning: fields.get("before_beginning").is_some(),
-        dry_run,
-        limit: fields.number("limit")?,
-    })
-}
-
-/// Returns a request to replay the webhooks in the form.
-pub(super) fn replay_request(fields: &Fields, dry_run: bool) -> Result<ReplayRequest, ErrorResponse> {
-    Ok(ReplayRequest {
-        ids: fields.all("id").map(str::to_owned).collect(),
-        status: fields.all("status").flat_map(|words| words.split(',')).map(str::to_owned).collect(),
-        since: fields.owned("since"),
-        until: fields.owned("until"),
-        cron: fields.owned("cron"),
-        run_id: fields.owned("run"),
-        url: fields.owned("url"),
-        limit: fields.number("limit")?,
-        dry_run,
-    })
-}
-
-pub(super) fn pause_request(visit: &Visit, fields: &Fields) -> Result<PauseRequest, ErrorResponse> {
-    let zone = visit.clock.zone();
-    let until = fields.get("until").map(|text| local_time("until", text, &zone)).transpose()?;
-    Ok(PauseRequest { note: fields.owned("note"), until })
-}
-
-fn local_time(name: &str, text: &str, zone: &TimeZone) -> Result<String, ErrorResponse> {
-    local::instant(name, text, zone).map(|instant| instant.to_string())
-}
-
-pub(super) fn named(cron: &str) -> PathParameter {
-    PathParameter(cron.to_owned())
-}
-
-pub(super) fn short(run_id: &str) -> &str {
-    run_id.get(..crate::present::ID_CHARS_SHOWN).unwrap_or(run_id)
 }

@@ -5,9 +5,9 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::ask::{NAMED, Question, kept, note, until};
 use super::fields::Fields;
-use super::perform::{named, pause_request, short};
+use super::question::{NAMED, Question, kept, note, until};
+use super::requests::{named, pause_request, short};
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::JsonBody;
 use crate::api::page::shown::{quoted, text};
@@ -180,7 +180,7 @@ fn fate(visit: &Visit, act: PageAct, name: &str, head: Option<&CronHead>) -> Fat
             None => Err("is not paused by itself".to_owned()),
         },
         PageAct::SkipNext => match (is_disabled, head.state.skip_next) {
-            (true, _) => Err("is disabled: nothing is to come".to_owned()),
+            (true, _) => Err("is disabled: nothing is scheduled".to_owned()),
             (false, true) => Err("its next occurrence will be skipped already".to_owned()),
             (false, false) => Ok(next(visit, head, "will be skipped")),
         },

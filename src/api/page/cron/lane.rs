@@ -77,7 +77,7 @@ fn of(visit: &Visit, view: &View) -> Lane {
             .filter(|mark| reaches(mark, window.from))
             .map(|found| mark(found, zone))
             .collect(),
-        coming: coming.iter().map(|next| to_come(next, view)).collect(),
+        coming: coming.iter().map(|next| to_come(next, zone)).collect(),
         away: view.outages.iter().map(|outage| span(outage, visit.now)).collect(),
         changes: changes(view),
         ticks: window.ticks(zone),
@@ -124,23 +124,9 @@ fn mark(mark: &RunMark, zone: &TimeZone) -> LaneMark {
     }
 }
 
-fn to_come(next: &UpcomingOccurrence, view: &View) -> LaneComing {
-    let pause = view.details.cron.paused.as_ref();
-    let is_paused = pause.is_some_and(|pause| pause.until.is_none_or(|until| next.at < until.0));
-    let is_first = view.details.upcoming.first().is_some_and(|first| first.at.0 == next.at);
-    let skipped = if is_paused {
-        Some("paused: will be skipped".to_owned())
-    } else if is_first && view.details.cron.skip_next {
-        Some("will be skipped, as asked for".to_owned())
-    } else {
-        next.note.clone().filter(|_| view.facts.is_excluded(next.at))
-    };
-    let said = skipped.clone().or_else(|| next.note.clone()).unwrap_or_else(|| "to come".to_owned());
-    LaneComing {
-        at: next.at,
-        will_fire: skipped.is_none(),
-        title: format!("{} {said}", moment(next.at, &view.zone)),
-    }
+fn to_come(next: &UpcomingOccurrence, zone: &TimeZone) -> LaneComing {
+    let said = next.note.as_deref().unwrap_or("to come");
+    LaneComing { at: next.at, will_fire: next.will_fire, title: format!("{} {said}", moment(next.at, zone)) }
 }
 
 fn span(outage: &Outage, now: Timestamp) -> LaneSpan {
@@ -204,9 +190,9 @@ fn answer(visit: &Visit, view: &View, explanation: &Explanation) -> Markup {
     html! {
         div.answer role="status" {
             p {
-                b { (moment(explanation.at.0, &view.zone)) } ": "
+                b { (moment(explanation.at.0, &view.zone)) } " – "
                 strong.(tone_class(explanation.verdict.0.tone())) { (explanation.verdict.0.as_str().replace('-', " ")) }
-                ". " (text(&with_short_ids(&explanation.detail)))
+                ": " (text(&with_short_ids(&explanation.detail)))
             }
             p.dim {
                 "On its schedule, "

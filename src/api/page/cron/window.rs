@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use crate::api::error_response::ErrorResponse;
 use crate::api::page::visit::Visit;
 use crate::domain::bounds::{LANE_OCCURRENCES_WANTED, LANE_SPAN_MAX};
+use crate::present::times;
 
-/// The spans around now that are offered: in the address, for people, and how long they are.
+/// The spans around now that are offered: in the address, as readers see them, and how long they are.
 pub(super) const SPANS: [(&str, &str, SignedDuration); 7] = [
     ("15m", "15 min", SignedDuration::from_mins(15)),
     ("1h", "1 h", SignedDuration::from_hours(1)),
@@ -130,11 +131,13 @@ impl Wanted {
 
 /// Returns the instant of a text such as `2026-11-26T09:00`, as a browser sends local times.
 fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, ErrorResponse> {
-    if let Ok(instant) = text.replace(' ', "+").parse() {
-        return Ok(instant);
-    }
-    let local = text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
-    local.ok_or_else(|| ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00")))
+    // In a query, `+` means a space.
+    let instant = text.replace(' ', "+").parse::<Timestamp>();
+    let local = || text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
+    let Some(at) = instant.ok().or_else(local) else {
+        return Err(ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00")));
+    };
+    times::asked(at, text).map_err(|error| ErrorResponse::invalid(format!("{name}: {error}")))
 }
 
 fn day_of_utc(text: &str) -> Result<(Timestamp, Timestamp), ErrorResponse> {
@@ -290,6 +293,7 @@ mod tests {
             ("2026-11-27T09:00:00Z", Some("2026-11-27T09:00:00Z")),
             ("2026-11-27T09:00:00 01:00", Some("2026-11-27T08:00:00Z")),
             ("yesterday", None),
+            ("9000-01-01T00:00", None),
         ] {
             let found = instant("at", text, &zone).ok().map(|at| at.to_string());
             assert_eq!(found.as_deref(), expected, "{text}");

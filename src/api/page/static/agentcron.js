@@ -323,4 +323,10 @@ seen = Date.now();
 if (main()?.dataset.topics) tell();
 setInterval(tick, 1000);
 select();
+// A lane may be wider than its box: what is asked about, or now, is seen first.
+const middle = document.querySelector(".lane .asked") ?? document.querySelector(".lane .now");
+if (middle) {
+  const box = middle.closest(".wide");
+  box.scrollLeft += middle.getBoundingClientRect().left - box.getBoundingClientRect().left - box.clientWidth * 0.7;
+}
 follow();

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::lane::WIDTH;
-use super::shapes::{Outcome, n};
+use super::shapes::{Outcome, WIDTH, n};
 use crate::present::times;
 
 /// Room above the dots for the label, and below them.

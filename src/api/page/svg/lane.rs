@@ -7,10 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::dots::{Dot, Line, track};
-use super::shapes::{Outcome, n};
+use super::shapes::{Outcome, WIDTH, n};
 use crate::present::counted;
 
-pub(super) const WIDTH: f64 = 1200.0;
 /// Where the runs are, and the axis below them.
 const TOP: f64 = 8.0;
 const BAR: f64 = 22.0;
@@ -18,6 +17,8 @@ const SIGN: f64 = 34.0;
 const SIGN_SIZE: f64 = 7.0;
 const LANE: f64 = 50.0;
 const AXIS: f64 = 18.0;
+/// Room for the label of a line of the axis.
+const LABEL: f64 = 70.0;
 /// The height of each drawing below, with its label.
 const TRACK: f64 = 66.0;
 /// A run that is shorter on paper would not be seen.
@@ -93,7 +94,8 @@ pub(in crate::api::page) fn lane(lane: &Lane, slot: impl Fn(Timestamp) -> String
             @if let Some(since) = lane.drawn_since { path.unknown d=(lane.band(lane.from, since, LANE)) {} }
             path.line d=(lane.ticks.iter().map(|(at, _)| format!("M{} 0V{}", n(lane.x(*at)), n(height))).collect::<String>()) {}
             path.axis d={ "M0 " (LANE) "H" (WIDTH) } {}
-            @for (at, label) in &lane.ticks {
+            // What would not fit beside its line is left out.
+            @for (at, label) in lane.ticks.iter().filter(|(at, _)| lane.x(*at) < WIDTH - LABEL) {
                 text x=(n(lane.x(*at) + 4.0)) y=(LANE + 13.0) aria-hidden="true" { (label) }
             }
             @for (at, title) in &lane.changes {

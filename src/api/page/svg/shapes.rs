@@ -2,6 +2,9 @@
 
 use crate::domain::run::{Phase, Status};
 
+/// How wide a drawing along an axis of time is; the style sheet fits it into the page.
+pub(super) const WIDTH: f64 = 1200.0;
+
 /// How an outcome is drawn beside its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::api::page) enum Outcome {

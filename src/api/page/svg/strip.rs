@@ -1,4 +1,4 @@
-//! The strip: a day back and a day ahead, by hour. What has ended is stacked by outcome, and what is to come is outlined.
+//! The strip: a day back and a day ahead, by hour. What has ended is stacked by outcome, and what is scheduled is outlined.
 
 use maud::{Markup, html};
 

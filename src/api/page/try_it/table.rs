@@ -12,7 +12,7 @@ use crate::domain::plan::Decided;
 use crate::domain::printable::blanked;
 use crate::present::{counted, occurrences, pitfalls};
 
-/// What stands in the field at first.
+/// What is in the field at first.
 pub(super) const EXAMPLE: &str = "[cron.daily-digest]\nassistant_id = \"agent\"\nschedule = \"30 2 * * *\"\ntimezone = \"Europe/Berlin\"\ninput = { messages = [] }\n";
 /// Occurrences of each cron that are shown.
 const SHOWN: usize = 5;

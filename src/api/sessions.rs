@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::api::AccessRules;
+use super::admission::AccessRules;
 use crate::clock::Clock;
 use crate::config::Live;
 use crate::domain::access::{Caller, Intent, Subject};
@@ -78,12 +79,12 @@ impl Sessions {
     }
 
     /// Returns where the daemon listens.
-    pub(in crate::api) fn address(&self) -> Option<SocketAddr> {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
     /// Returns the code of a new link, by which this user comes in once within this time.
-    pub(in crate::api) fn new_link(&self, uid: Option<u32>, lasts: Duration) -> Result<String, StoreError> {
+    pub(super) fn new_link(&self, uid: Option<u32>, lasts: Duration) -> Result<String, StoreError> {
         let token = new_token()?;
         let mut links = lock(&self.links);
         while links.len() >= LINKS_MAX {
@@ -187,9 +188,16 @@ fn hex(digest: &[u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns the value of this cookie (RFC 6265 §4.2).
+pub(super) fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+}
+
 /// Returns the token in the cookies of a request, if it may be one of ours.
 fn token_of(headers: &HeaderMap) -> Option<String> {
-    let token = super::visit::cookie(headers, COOKIE_NAME)?;
+    let token = cookie_of(headers, COOKIE_NAME)?;
     (URL_SAFE_NO_PAD.decode(&token).ok()?.len() == TOKEN_BYTES).then_some(token)
 }
 
