@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcron::clock::Clock;
 use agentcron::domain::calendar::Calendar;
-use agentcron::domain::ids::InstallationId;
+use agentcron::domain::ids::{CronId, InstallationId};
 use agentcron::domain::tally::TookBucket;
 use agentcron::store::{Execution, Store};
 use anyhow::Result;
@@ -63,7 +63,7 @@ fn crons(connection: &Connection, shape: &Shape) -> Result<()> {
     connection.execute("INSERT INTO zone_rules VALUES ('UTC', ?1)", [Calendar::rules_of_zone("UTC")])?;
     let now = now().as_millisecond();
     for number in 0..shape.crons {
-        let (cron_id, definition_id) = (id("cron", number), id("definition", number));
+        let (cron_id, definition_id) = (cron_id(number), id("definition", number));
         let fields =
             format!(r#"{{"schedule":"{} * * * *","timezone":"UTC","assistant_id":"agent"}}"#, number % 60);
         definition.execute((&definition_id, &cron_id, fields))?;
@@ -100,7 +100,7 @@ fn runs(connection: &Connection, shape: &Shape) -> Result<()> {
         let ended_at = due_at + 5_000 + i64::from(number % 60_000);
         run.execute(named_params! {
             ":run_id": run_id,
-            ":cron_id": id("cron", cron),
+            ":cron_id": cron_id(cron),
             ":cron_name": name_of(cron),
             ":definition_id": id("definition", cron),
             ":trigger": fate.trigger,
@@ -157,6 +157,11 @@ fn roll_up(connection: &Connection) -> Result<()> {
         connection.execute(&sql, [])?;
     }
     Ok(())
+}
+
+/// Returns the id under which a daemon knows the cron if a file defines it.
+fn cron_id(number: u32) -> String {
+    CronId::of_name(InstallationId::default(), &name_of(number)).to_string()
 }
 
 fn name_of(cron: u32) -> String {

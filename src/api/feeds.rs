@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,10 +50,16 @@ impl Feeds {
         let found = match looks.as_ref() {
             Some(sender) => sender.subscribe(),
             None => {
+                // Before the position, so that what is committed after it is told.
+                let commits = store.commits();
                 let (position, _) = store.read(|reader| reader.news(None)).await?;
                 let (sender, found) = broadcast::channel(FEED_LOOKS_KEPT);
                 *looks = Some(sender.clone());
+<<<<<<< HEAD
                 self.looking.spawn(self.clone().look_again_and_again(store.clone(), position, sender));
+=======
+                tokio::spawn(self.clone().look_again_and_again(store.clone(), commits, position, sender));
+>>>>>>> page-tests
                 found
             }
         };
@@ -67,10 +73,11 @@ impl Feeds {
     async fn look_again_and_again(
         self,
         store: Store,
+        mut commits: watch::Receiver<()>,
         mut position: FeedPosition,
         sender: broadcast::Sender<Look>,
     ) {
-        let (mut commits, mut interval) = (store.commits(), FEED_INTERVAL);
+        let mut interval = FEED_INTERVAL;
         loop {
             let is_due = async {
                 let committed = commits.changed().await;

@@ -57,6 +57,9 @@ async fn post(visitor: &mut Visitor, headers: &[(&str, &str)], body: &str) -> (u
     (response.status, response.text())
 }
 
+/// Who tries it, with which headers, and the status of the answer.
+type Try<'t> = (&'t str, &'t mut Visitor, &'t [(&'t str, &'t str)], u16);
+
 #[tokio::test]
 async fn an_act_is_done_for_those_who_may_and_for_nobody_else() {
     let site = Site::start(KEYS).await;
@@ -72,7 +75,7 @@ async fn an_act_is_done_for_those_who_may_and_for_nobody_else() {
     over.set_cookie("agentcron_session", &token);
     for act in PageAct::ALL.iter().copied() {
         let (before, body) = (state(&site), form(&site, act));
-        let refused: [(&str, &mut Visitor, &[(&str, &str)], u16); 13] = [
+        let refused: [Try<'_>; 13] = [
             ("a stranger", &mut site.stranger().await, &[("origin", &own)], 303),
             ("a forged session", &mut forged, &[("origin", &own)], 303),
             ("a session that is over", &mut over, &[("origin", &own)], 303),

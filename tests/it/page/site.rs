@@ -29,7 +29,6 @@ pub(crate) struct Site {
     receivers: LoopbackServer,
     pub(crate) daemon: Daemon,
     pub(crate) address: SocketAddr,
-    http: String,
 }
 
 impl Site {
@@ -63,7 +62,7 @@ impl Site {
         let receivers = LoopbackServer::start(0, |listener| serve_router(listener, receivers));
         let address = free_address();
         let daemon = Daemon::start(&configuration(&server.url(), &receivers, address, http));
-        Self { server, receivers, daemon, address, http: http.to_owned() }
+        Self { server, receivers, daemon, address }
     }
 
     /// Replaces the lines in `[http]`; the crons stay.
@@ -100,10 +99,6 @@ impl Site {
         let shown = visitor.log_in_with(key).await;
         assert_eq!(shown.status, 200, "{key}: {}", shown.text);
         visitor
-    }
-
-    pub(crate) fn has_keys(&self) -> bool {
-        self.http.contains("[http.keys")
     }
 }
 

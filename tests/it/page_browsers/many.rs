@@ -66,7 +66,7 @@ async fn ten_thousand_crons_are_listed_found_and_paused() {
     driver.until("document.querySelectorAll('main a[href^=\"crons/job-\"]').length === 1").await;
     assert_eq!(driver.complaints().await, [] as [&str; 0]);
     // As many at once as may be.
-    let mut fields = vec![("act", "pause".to_owned()), ("note", "all of them".to_owned())];
+    let mut fields = vec![("act", "pause".to_owned()), ("count", AT_ONCE.to_string())];
     fields.extend((0..AT_ONCE).map(|number| ("cron", name(number))));
     let question = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields[..22]).finish();
     let asked = visitor.open_path(&format!("act?{question}")).await;

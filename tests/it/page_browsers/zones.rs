@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{log_in, root};
 use crate::page::site::Site;
+use crate::support::configuration::Cron;
 use crate::support::driver::Driver;
 use crate::support::span::now;
 
@@ -32,52 +33,56 @@ fn assert_shown_in(times: &Value, zone: &str, what: &str) {
     }
 }
 
-const TIMES: &str =
-    "[...document.querySelectorAll('main .lines time')].map((time) => [time.dateTime, time.textContent])";
+/// The occurrences to come on the page, each with what is shown of it. What is not of the cron is in the reader's zone.
+const TIMES: &str = "[...document.querySelectorAll('main time')].filter((time) => Date.parse(time.dateTime) > Date.now() \
+    + 3600e3).map((time) => [time.dateTime, time.textContent])";
+
+/// Waits until the page shows its times in this zone, and checks all of them.
+async fn check_times(driver: &Driver, zone: &str, what: &str) {
+    let first = driver.until(&format!("{TIMES}[0]")).await;
+    let expected = first[0].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let expected = expected.to_zoned_datetime(TimeZone::get(zone).unwrap()).strftime("%H:%M").to_string();
+    driver.until(&format!("{TIMES}[0][1].includes({expected:?})")).await;
+    assert_shown_in(&driver.run(&format!("return {TIMES}")).await, zone, what);
+}
+
+/// Adds crons that fire before, in and after the hour that there is twice, or not at all.
+async fn add_crons(site: &Site) {
+    let mut text = std::fs::read_to_string(site.daemon.config_path()).unwrap();
+    for (number, day) in changes().into_iter().enumerate() {
+        let schedule = format!("*/30 1-3 {} {} *", day.day(), day.month());
+        let cron = Cron::bare(&format!("change-{number}")).with(&format!("schedule = \"{schedule}\""));
+        text.push_str(&cron.with(&format!("timezone = \"{CRON}\"")).to_string());
+    }
+    site.daemon.write_config(&text);
+    site.daemon.wait_for_stderr("configuration reloaded").await;
+}
 
 #[tokio::test]
 #[ignore = "needs Chromium; tests/system/browsers installs it and runs this"]
 async fn times_are_right_in_every_zone_over_both_changes_of_the_clock() {
     let site = Site::start("").await;
+    add_crons(&site).await;
     let driver = Driver::start(READER).await;
     log_in(&driver, &site).await;
-    driver.until("document.body.dataset.mine !== undefined").await;
-    for day in changes() {
-        // Before, in and after the hour that there is twice, or not at all.
-        let schedule = format!("*/30 1-3 {} {} *", day.day(), day.month());
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("schedule", &schedule)
-            .append_pair("timezone", CRON)
-            .finish();
-        driver.open(&format!("{}try?{query}", root(&site))).await;
+    for path in ["crons/change-0", "crons/change-1"] {
+        driver.open(&format!("{}{path}", root(&site))).await;
         for (choice, zone) in [("mine", READER), ("utc", "UTC"), ("cron", CRON)] {
             driver.click(&format!("button[name=zone][value={choice}]")).await;
-            let pressed = format!(
-                "document.querySelector('button[value={choice}]').getAttribute('aria-pressed') === 'true'"
-            );
-            driver.until(&pressed).await;
-            let first = driver.until(&format!("{TIMES}[0]")).await;
-            let expected = first[0].as_str().unwrap().parse::<Timestamp>().unwrap();
-            let expected =
-                expected.to_zoned_datetime(TimeZone::get(zone).unwrap()).strftime("%H:%M:%S").to_string();
-            driver.until(&format!("{TIMES}[0][1].includes({expected:?})")).await;
-            let times = driver.run(&format!("return {TIMES}")).await;
-            assert_shown_in(&times, zone, &format!("{schedule} in {zone}"));
-            // It stays so on the next visit, and without scripts.
+            let button = format!("document.querySelector('button[value={choice}]')");
+            driver.until(&format!("{button}.getAttribute('aria-pressed') === 'true'")).await;
+            check_times(&driver, zone, &format!("{path} in {zone}")).await;
+            // It stays so on the next visit.
             driver.reload().await;
-            assert_shown_in(
-                &driver.run(&format!("return {TIMES}")).await,
-                zone,
-                &format!("{schedule} again in {zone}"),
-            );
+            check_times(&driver, zone, &format!("{path} again in {zone}")).await;
         }
     }
     // A link with a zone shows the same to somebody else.
     let other = Driver::start("Asia/Tokyo").await;
-    let link = format!("{}try?schedule=0+9+*+*+*&timezone={CRON}&zone={READER}", root(&site));
+    let link = format!("{}crons/change-0?zone={READER}", root(&site));
     for driver in [&driver, &other] {
         driver.open(&link).await;
-        assert_shown_in(&driver.run(&format!("return {TIMES}")).await, READER, &link);
+        check_times(driver, READER, &link).await;
     }
     assert_eq!(driver.complaints().await, [] as [&str; 0]);
 }

@@ -45,12 +45,18 @@ fn expected(entrance: &str, page: &str, act: &str) -> Vec<String> {
     [[entrance; 5].as_slice(), &[page; 3], &[act; 2]].concat().into_iter().map(str::to_owned).collect()
 }
 
+/// Who it is, the keys, the headers, what is known of the sender, and the statuses of a page and of an act.
+type Row<'h> = (&'h str, &'h [(&'h str, Access)], Headers<'h>, Known, [&'h str; 2]);
+
 #[test]
 fn who_sees_the_page_and_who_acts_there() {
     let nobody = Known::default();
     let keyed = all_keys();
+<<<<<<< HEAD
     // The keys, the header, what is known of the sender, and the statuses of a page and of an act.
     type Row<'a> = (&'a str, &'a [(&'a str, Access)], Headers<'a>, Known, [&'a str; 2]);
+=======
+>>>>>>> page-tests
     let table: [Row<'_>; 13] = [
         ("a stranger where keys are set", &keyed, &[], nobody.clone(), ["303", "303"]),
         ("a wrong key", &keyed, &[("x-api-key", "nobody's")], nobody.clone(), ["303", "303"]),

@@ -174,6 +174,8 @@ const follow = () => {
   feed.addEventListener("lagged", () => { seen = Date.now(); refresh(); });
   feed.addEventListener("error", () => {
     lose();
+    // A page that was read meanwhile does not know what happened between that and the next feed.
+    document.body.dataset.stale = "1";
     // A feed that was refused, and not cut, does not try again by itself.
     if (feed?.readyState === EventSource.CLOSED) { feed = null; setTimeout(follow, 3000); }
   });

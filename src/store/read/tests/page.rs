@@ -110,6 +110,8 @@ fn no_page_scans_the_history() {
         (waiting_webhooks::WAITING.to_owned(), "INDEX deliveries_due"),
         (store_facts::OLDEST_RUN.to_owned(), "INDEX runs_by_time"),
         (store_facts::OLDEST_WEBHOOK.to_owned(), "INDEX deliveries_by_time"),
+        (upcoming::NEXT_OF_SOURCE.to_owned(), "SEARCH crons USING INDEX crons_due (source=? AND next_at>?)"),
+        (strip::ENDED_BY_HOUR.to_owned(), "SEARCH cron_hours USING PRIMARY KEY (hour>? AND hour<?)"),
         (BY_NEXT.to_owned(), "crons USING INDEX crons_due (source=? AND next_at=?)"),
     ];
     for (sql, expected) in cases {
