@@ -55,11 +55,12 @@ impl Feeds {
                 let (position, _) = store.read(|reader| reader.news(None)).await?;
                 let (sender, found) = broadcast::channel(FEED_LOOKS_KEPT);
                 *looks = Some(sender.clone());
-<<<<<<< HEAD
-                self.looking.spawn(self.clone().look_again_and_again(store.clone(), position, sender));
-=======
-                tokio::spawn(self.clone().look_again_and_again(store.clone(), commits, position, sender));
->>>>>>> page-tests
+                self.looking.spawn(self.clone().look_again_and_again(
+                    store.clone(),
+                    commits,
+                    position,
+                    sender,
+                ));
                 found
             }
         };

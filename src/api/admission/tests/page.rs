@@ -52,11 +52,6 @@ type Row<'h> = (&'h str, &'h [(&'h str, Access)], Headers<'h>, Known, [&'h str; 
 fn who_sees_the_page_and_who_acts_there() {
     let nobody = Known::default();
     let keyed = all_keys();
-<<<<<<< HEAD
-    // The keys, the header, what is known of the sender, and the statuses of a page and of an act.
-    type Row<'a> = (&'a str, &'a [(&'a str, Access)], Headers<'a>, Known, [&'a str; 2]);
-=======
->>>>>>> page-tests
     let table: [Row<'_>; 13] = [
         ("a stranger where keys are set", &keyed, &[], nobody.clone(), ["303", "303"]),
         ("a wrong key", &keyed, &[("x-api-key", "nobody's")], nobody.clone(), ["303", "303"]),
