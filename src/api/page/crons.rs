@@ -197,7 +197,7 @@ pub(super) fn state(cron: &Cron) -> Markup {
     html! {
         @if let Some(problem) = &cron.problem { (mark("bad", "!", html! { "cannot be read: " (text(problem)) })) }
         @if cron.failures_in_a_row > 0 {
-            (mark("bad", "✕", html! { "failed " (counted(u64::from(cron.failures_in_a_row), "time")) " in a row" }))
+            (mark("bad", "✕", html! { "failed" @if cron.failures_in_a_row > 1 { " " (cron.failures_in_a_row) " times in a row" } }))
         }
         @if let Some(pause) = &cron.paused { (mark("attention", "‖", paused(pause))) }
         @if cron.enabled == Some(false) { (mark("dim", "–", html! { "disabled" })) }

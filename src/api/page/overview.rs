@@ -114,7 +114,7 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
 
 /// Draws the day before and the day to come.
 fn around(visit: &Visit, overview: &Overview) -> Markup {
-    let Overview { day, this_hour, report, .. } = overview;
+    let Overview { day, this_hour, status, .. } = overview;
     let first = day.hour - HOURS + 1;
     let hours: Vec<StripHour> = (first..day.hour + HOURS)
         .map(|hour| {
@@ -126,7 +126,7 @@ fn around(visit: &Visit, overview: &Overview) -> Markup {
                 title: local.strftime("%a %H:%M").to_string(),
                 ended: ended.map(|(_, status, count)| (*status, *count)).collect(),
                 coming: day.coming.as_ref().and_then(|coming| coming.get(&hour)).copied().unwrap_or(0),
-                is_away: report.outages.iter().any(|outage| {
+                is_away: status.outages.iter().any(|outage| {
                     outage.receiver.is_none()
                         && outage.since.0 < end
                         && outage.until.is_none_or(|until| until.0 > begin)
