@@ -22,7 +22,6 @@ use crate::domain::cron_state::{ListedState, PauseCause};
 use crate::domain::ids::CronId;
 use crate::domain::printable::on_one_line;
 use crate::domain::words::UnknownWord;
-use crate::present::counted;
 use crate::store::{ListedBy, RunMark, Topic};
 
 /// Filters that somebody often wants, as links.
