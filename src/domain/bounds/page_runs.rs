@@ -33,8 +33,8 @@ pub const TRIED_CRONS_MAX: usize = 20;
 /// is counted for a day, and for a year by that.
 pub const TRIED_STEPS_MAX: usize = 5_000;
 
-/// Instants for which it is looked what else fires then.
-pub const TRIED_INSTANTS_MAX: usize = 5;
+/// Instants for which it is looked what else fires then: all that are shown.
+pub const TRIED_INSTANTS_MAX: usize = 12;
 
 /// Crons that are named for each of them.
 pub const TRIED_BESIDE_MAX: u32 = 10;
