@@ -1,15 +1,25 @@
 //! Does a long history slow down whoever reads it? This makes a database with many crons, runs and deliveries, and then
-//! reads the first page of everything that people ask for, through the library, in CPU time.
+//! reads the first page of everything that people ask for, through the library, in CPU time. Then a daemon on that database
+//! serves its web pages.
 //!
 //! `cargo bench --bench history` makes a tenth of the full size; `-- --runs 10000000 --deliveries 1000000` makes all of it,
-//! which takes up to half an hour and 6 GB. With `--database` the file is kept, and is read again the next time.
+//! which takes up to half an hour and 6 GB. With `--database` the file is kept, as the daemon leaves it, and is read again the next time.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
+#[path = "../scale/daemon.rs"]
+mod daemon;
 mod generate;
+#[path = "../shared/home.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
+mod home;
 #[path = "../shared/machine.rs"]
 #[expect(dead_code, reason = "another benchmark uses the rest")]
 mod machine;
+mod pages;
+#[path = "../shared/process.rs"]
+#[expect(dead_code, reason = "another benchmark uses the rest")]
+mod process;
 mod questions;
 mod shape;
 #[path = "../shared/spread.rs"]
@@ -79,7 +89,7 @@ fn main() -> Result<()> {
         over += usize::from(print_row(&database, question)?);
     }
     println!("{over} of {} are over the bar", questions.len());
-    Ok(())
+    pages::measure(&database, shape.crons)
 }
 
 /// Asks a question and prints how long it takes. Returns whether that is over the bar.
