@@ -13,6 +13,7 @@ use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::wire::{Attention, Outage, Report, Run, StatusReport, Time};
+use crate::domain::outage::{self, Away};
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
 use crate::present::{outages, times};
@@ -32,6 +33,8 @@ struct Overview {
     going: Vec<Run>,
     next: Vec<UpcomingRow>,
     day: std::sync::Arc<Day>,
+    /// What was away on that day, whatever period is looked at.
+    away: Vec<outage::Outage>,
     /// How the present hour has gone so far.
     this_hour: Vec<(i64, Status, u64)>,
 }
@@ -80,9 +83,10 @@ async fn read(visit: &Visit) -> Result<Overview, ErrorResponse> {
         })
         .await?;
     let day = api.kept.day(api, now).await?;
+    let away = api.outages_since(TallyUnit::Hour.begin(hour - HOURS + 1)).await?;
     let query = crate::api::extract::StrictQuery::of("status=running,unconfirmed,sending&limit=10")?;
     let going = v1::runs::runs(visit.viewer, State(api.clone()), query).await?.0.items;
-    Ok(Overview { status, report, going, next, day, this_hour })
+    Ok(Overview { status, report, going, next, day, away, this_hour })
 }
 
 fn main(visit: &Visit, overview: &Overview) -> Markup {
@@ -114,7 +118,7 @@ fn main(visit: &Visit, overview: &Overview) -> Markup {
 
 /// Draws the day before and the day to come.
 fn around(visit: &Visit, overview: &Overview) -> Markup {
-    let Overview { day, this_hour, report, .. } = overview;
+    let Overview { day, this_hour, away, .. } = overview;
     let first = day.hour - HOURS + 1;
     let hours: Vec<StripHour> = (first..day.hour + HOURS)
         .map(|hour| {
@@ -126,10 +130,10 @@ fn around(visit: &Visit, overview: &Overview) -> Markup {
                 title: local.strftime("%a %H:%M").to_string(),
                 ended: ended.map(|(_, status, count)| (*status, *count)).collect(),
                 coming: day.coming.as_ref().and_then(|coming| coming.get(&hour)).copied().unwrap_or(0),
-                is_away: report.outages.iter().any(|outage| {
-                    outage.receiver.is_none()
-                        && outage.since.0 < end
-                        && outage.until.is_none_or(|until| until.0 > begin)
+                is_away: away.iter().any(|outage| {
+                    outage.what != Away::Receiver
+                        && outage.since < end
+                        && outage.until.is_none_or(|until| until > begin)
                         && begin <= visit.now
                 }),
                 link: (hour <= day.hour).then(|| format!("runs?since={begin}&until={end}")),
@@ -158,15 +162,16 @@ pub(super) fn welcome(up: &str) -> Markup {
 }
 
 fn happened(visit: &Visit, report: &Report) -> Markup {
-    let (_, is_since_seen) = since(visit);
+    let (begin, is_since_seen) = since(visit);
     let total = &report.total;
     let chosen = visit.parameter("period");
     html! {
         section.happened {
             h2 {
-                @if is_since_seen { "Since you last looked, " } @else { "Since " }
-                (visit.clock.time_and_relative(report.since, None))
+                @if is_since_seen { "Since you last looked, " (visit.clock.time_and_relative(Time(begin), None)) }
+                @else { "Since " (visit.clock.time_and_relative(report.since, None)) }
             }
+            @if is_since_seen { p.dim { "Counted by the hour, or by the day if it is long ago: from " (visit.clock.time(report.since, None)) " on." } }
             nav.saved aria-label="Period" {
                 @for (name, label, _) in PERIODS {
                     a href={ "?period=" (name) } aria-current=[(chosen.as_deref() == Some(name)).then_some("true")] { (label) }

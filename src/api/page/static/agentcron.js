@@ -23,6 +23,7 @@ const chooseZone = (zone) => {
   for (const button of document.querySelectorAll(".choice button")) {
     button.setAttribute("aria-pressed", String(button.value === zone));
   }
+  document.querySelector(".choice .of-link")?.remove();
   const there = new URL(location.href);
   if (there.searchParams.has("zone")) {
     there.searchParams.delete("zone");
