@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
 use super::overview;
-use super::shown::{quoted, segment, status, text, took};
+use super::shown::{prose, quoted, segment, status, text, took};
 use super::svg::shapes::Outcome;
 use super::svg::spark::{Bar, SPARK_RUNS, spark};
 use super::visit::Visit;
@@ -49,17 +49,23 @@ struct Listing {
 pub(super) async fn crons(visit: Visit) -> Response {
     match list(&visit).await {
         Ok(listing) => {
-            let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
                 tab: Tab::Crons,
                 title: "Crons".to_owned(),
                 topics: &[Topic::Cron, Topic::Run],
                 cron: None,
-                json: Some(format!("crons{query}")),
+                json: Some(format!("crons{}", visit.query_of_api())),
                 command: Some(command(&visit)),
                 main: main(&visit, &listing),
             };
             visit.page(content).await
+        }
+        // A filter that is mistaken is corrected where it is.
+        Err(error) if error.status.is_client_error() => {
+            let main = html! { h1 { "Crons" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
+            let mut response = visit.page(Content::still(Tab::Crons, "Crons", main)).await;
+            *response.status_mut() = error.status;
+            response
         }
         Err(error) => visit.failed(error),
     }
@@ -82,11 +88,7 @@ fn main(visit: &Visit, listing: &Listing) -> Markup {
     let here = visit.here();
     html! {
         h1 { "Crons" }
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
-            }
-        }
+        (saved(visit))
         (filters(visit))
         @if listing.page.items.is_empty() { (nothing(visit, listing)) }
         @else {
@@ -98,6 +100,17 @@ fn main(visit: &Visit, listing: &Listing) -> Markup {
             @if visit.may_act && listing.page.items.len() > 1 { (all_that_match(visit, &here)) }
         }
         (visit.older(listing.page.next_cursor.as_deref(), "First"))
+    }
+}
+
+fn saved(visit: &Visit) -> Markup {
+    let here = visit.here();
+    html! {
+        nav.saved aria-label="Filters" {
+            @for (label, path) in SAVED {
+                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
+            }
+        }
     }
 }
 

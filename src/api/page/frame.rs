@@ -64,7 +64,7 @@ impl Visit {
     pub(super) fn failed(&self, error: ErrorResponse) -> Response {
         let main = html! {
             main #main tabindex="-1" data-title=(error.status) {
-                h1 { (error.status.canonical_reason().unwrap_or("Error")) }
+                h1 { (called(error.status)) }
                 p { (text(&error.detail)) }
             }
         };
@@ -203,6 +203,7 @@ impl Visit {
                         button type="submit" name="zone" value=(value) aria-pressed=(if self.clock.choice == choice { "true" } else { "false" })
                             title="Show times in this zone (z)" { (label) }
                     }
+                    @if let ZoneChoice::Named(zone) = &self.clock.choice { b.of-link title="The zone of this link" { (times::zone_name(zone)) } }
                 }
                 @let (theme, mark) = match self.theme { None => ("dark", "◐"), Some(Theme::Dark) => ("light", "●"), Some(Theme::Light) => ("system", "○") };
                 button type="submit" name="theme" value=(theme) aria-label="Dark, light, or as the system (d)"
@@ -247,6 +248,14 @@ impl Theme {
             Theme::Light => "light",
             Theme::Dark => "dark",
         }
+    }
+}
+
+/// Returns what a page calls an error.
+pub(super) fn called(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNPROCESSABLE_ENTITY => "Not understood",
+        status => status.canonical_reason().unwrap_or("Error"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What costs much to find out, kept for a moment for all who look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -10,14 +11,22 @@ use crate::api::Api;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::viewer::Viewer;
-use crate::api::wire::StatusReport;
-use crate::domain::bounds::{PAGE_HOURS_KEPT_FOR, PAGE_KEPT_FOR, PAGE_RECEIVERS_KEPT_FOR};
+use crate::api::wire::{Report, StatusReport};
+use crate::domain::bounds::{
+    PAGE_HOURS_KEPT_FOR, PAGE_KEPT_AT_MOST, PAGE_KEPT_FOR, PAGE_KEPT_TIMES, PAGE_RECEIVERS_KEPT_FOR,
+};
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
-use crate::store::{ComingByHour, Receivers, StoreError};
+use crate::store::{ComingByHour, Receivers};
 
-/// What was found out, and when.
-type Place<T> = Mutex<Option<(Instant, Arc<T>)>>;
+/// What was found out, for which key, and until when that counts.
+struct Found<K, T> {
+    key: K,
+    until: Instant,
+    value: Arc<T>,
+}
+
+type Place<K, T> = Mutex<Option<Found<K, T>>>;
 
 /// What pages share. It is cheap to clone.
 #[derive(Clone, Default)]
@@ -26,9 +35,10 @@ pub struct Kept(Arc<Places>);
 #[derive(Default)]
 struct Places {
     /// The state of the daemon as it was within the last second, by what its viewer may see.
-    status: [Place<StatusReport>; 2],
-    day: Place<Day>,
-    receivers: Place<Receivers>,
+    status: [Place<(), StatusReport>; 2],
+    report: Place<(TallyUnit, i64), Report>,
+    day: Place<i64, Day>,
+    receivers: Place<(), Receivers>,
 }
 
 /// How the hours of the day before have ended, and what is scheduled in those of the next one.
@@ -45,51 +55,68 @@ pub(super) struct Day {
 pub(super) const HOURS: i64 = 24;
 
 impl Kept {
-    /// Returns the state. Whoever asks meanwhile waits for the same answer.
+    /// Returns the state, as it was within the last second.
     pub(super) async fn status(&self, api: &Api, viewer: Viewer) -> Result<Arc<StatusReport>, ErrorResponse> {
         let place = match viewer {
             Viewer::OfEverything => 0,
             Viewer::OfStates => 1,
         };
-        let mut kept = self.0.status[place].lock().await;
-        if let Some((at, status)) = kept.as_ref()
-            && at.elapsed() < PAGE_KEPT_FOR
-        {
-            return Ok(Arc::clone(status));
-        }
-        let status = Arc::new(v1::status::report(api, viewer).await?);
-        *kept = Some((Instant::now(), Arc::clone(&status)));
-        Ok(status)
+        let find = async |()| v1::status::report(api, viewer).await;
+        kept(&self.0.status[place], (), PAGE_KEPT_FOR, find).await
+    }
+
+    /// Returns what happened since then. It names nothing that needs somebody, since that depends on who looks.
+    pub(super) async fn report(
+        &self,
+        api: &Api,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Arc<Report>, ErrorResponse> {
+        let unit = TallyUnit::since(since, now);
+        let find = async |_| {
+            Ok(api.store.read(move |reader| Report::read(reader, Vec::new(), since, false, now)).await?)
+        };
+        // It counts from the beginning of an hour or a day.
+        kept(&self.0.report, (unit, unit.number(since)), PAGE_KEPT_FOR, find).await
     }
 
     /// Returns the receivers of webhooks, as they were within the last seconds.
     pub(super) async fn receivers(&self, api: &Api) -> Result<Arc<Receivers>, ErrorResponse> {
-        let mut kept = self.0.receivers.lock().await;
-        if let Some((at, receivers)) = kept.as_ref()
-            && at.elapsed() < PAGE_RECEIVERS_KEPT_FOR
-        {
-            return Ok(Arc::clone(receivers));
-        }
         let now = api.clock.now();
-        let receivers = Arc::new(api.store.read(move |reader| reader.receivers(now)).await?);
-        *kept = Some((Instant::now(), Arc::clone(&receivers)));
-        Ok(receivers)
+        let find = async |()| Ok(api.store.read(move |reader| reader.receivers(now)).await?);
+        kept(&self.0.receivers, (), PAGE_RECEIVERS_KEPT_FOR, find).await
     }
 
     /// Returns the hours around now.
-    pub(super) async fn day(&self, api: &Api, now: Timestamp) -> Result<Arc<Day>, StoreError> {
-        let hour = TallyUnit::Hour.number(now);
-        let mut kept = self.0.day.lock().await;
-        if let Some((at, day)) = kept.as_ref()
-            && at.elapsed() < PAGE_HOURS_KEPT_FOR
-            && day.hour == hour
-        {
-            return Ok(Arc::clone(day));
-        }
-        let ended = api.store.read(move |reader| reader.ended_by_hour(hour - HOURS + 1, hour - 1)).await?;
-        let coming = api.store.coming_by_hour(now, HOURS).await?;
-        let day = Arc::new(Day { hour, ended, coming });
-        *kept = Some((Instant::now(), Arc::clone(&day)));
-        Ok(day)
+    pub(super) async fn day(&self, api: &Api, now: Timestamp) -> Result<Arc<Day>, ErrorResponse> {
+        let find = async |hour| {
+            let ended =
+                api.store.read(move |reader| reader.ended_by_hour(hour - HOURS + 1, hour - 1)).await?;
+            let coming = api.store.coming_by_hour(now, HOURS).await?;
+            Ok(Day { hour, ended, coming })
+        };
+        kept(&self.0.day, TallyUnit::Hour.number(now), PAGE_HOURS_KEPT_FOR, find).await
     }
+}
+
+/// Returns what was found out for this key lately, or finds it out. Whoever asks meanwhile waits for the same answer. It is kept for
+/// `least`, or longer if it took long, so that it costs a small share of a core however many look.
+async fn kept<K: Clone + PartialEq, T>(
+    place: &Place<K, T>,
+    key: K,
+    least: Duration,
+    find: impl AsyncFnOnce(K) -> Result<T, ErrorResponse>,
+) -> Result<Arc<T>, ErrorResponse> {
+    let mut place = place.lock().await;
+    if let Some(found) = place.as_ref()
+        && found.key == key
+        && Instant::now() < found.until
+    {
+        return Ok(Arc::clone(&found.value));
+    }
+    let began = Instant::now();
+    let value = Arc::new(find(key.clone()).await?);
+    let lasts = least.max((began.elapsed() * PAGE_KEPT_TIMES).min(PAGE_KEPT_AT_MOST));
+    *place = Some(Found { key, until: Instant::now() + lasts, value: Arc::clone(&value) });
+    Ok(value)
 }

@@ -29,6 +29,14 @@ impl Visit {
         given.map(|(name, text)| Ok((name, instant(name, &text, &zone)?.to_string()))).collect()
     }
 
+    /// Returns a parameter as a command or a program takes it, which do not know the zone of the page.
+    pub(super) fn parameter_elsewhere(&self, name: &str) -> Option<String> {
+        let text = self.parameter(name)?;
+        let is_time = ["since", "until"].contains(&name);
+        let at = is_time.then(|| instant(name, &text, &self.clock.zone()).ok()).flatten();
+        Some(at.map_or(text, |at| at.to_string()))
+    }
+
     /// Returns a field for a time in the zone of the page.
     pub(super) fn time_field(&self, name: &str, label: &str) -> Markup {
         let given = self.parameter(name).unwrap_or_default();

@@ -77,7 +77,7 @@ fn form_of(next: &str, is_open: bool, problem: Option<&str>) -> Markup {
             input type="hidden" name="next" value=(next);
             // Whoever keeps passwords wants a name to keep it under.
             input type="text" name="user" value="agentcron" autocomplete="username" hidden;
-            label for="secret" { "Or enter a key of " code { "[http]" } ", or the code at the end of that link" }
+            label for="secret" { span { "Or enter a key of " code { "[http]" } ", or the code at the end of that link" } }
             input #secret type="password" name="secret" required autocomplete="current-password" autofocus;
             button type="submit" { "Log in" }
         }

@@ -7,12 +7,15 @@ use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
 use super::kept::{Day, HOURS};
-use super::shown::{act_link, prose, status, text};
+use super::shown::{act_link, prose, reason_words, segment, status, text};
 use super::svg::strip::{StripHour, strip};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
-use crate::api::wire::{Attention, Outage, Report, Run, StatusReport, Time};
+use crate::api::wire::{
+    Attention, Counted, CronReport, Outage, ReasonCount, Report, Run, StatusReport, Time,
+};
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
 use crate::present::{outages, times};
@@ -20,6 +23,9 @@ use crate::store::{Topic, UpcomingRow};
 
 /// Crons, runs and occurrences that are named.
 const NAMED: usize = 10;
+/// Reasons that are named of one cron.
+const REASONS_OF_CRON: usize = 2;
+const FAILED: &[Status] = &[Status::Error, Status::Timeout];
 /// What somebody may look back over, beside the time since they looked last.
 const PERIODS: [(&str, &str, i64); 4] =
     [("1h", "1 h", 1), ("12h", "12 h", 12), ("24h", "24 h", 24), ("7d", "7 d", 168)];
@@ -28,7 +34,7 @@ const PERIOD: i64 = 12;
 /// What the page shows.
 struct Overview {
     status: std::sync::Arc<StatusReport>,
-    report: Report,
+    report: std::sync::Arc<Report>,
     going: Vec<Run>,
     next: Vec<UpcomingRow>,
     day: std::sync::Arc<Day>,
@@ -70,14 +76,11 @@ fn since(visit: &Visit) -> (Timestamp, bool) {
 async fn read(visit: &Visit) -> Result<Overview, ErrorResponse> {
     let (api, now) = (&visit.api, visit.now);
     let status = api.kept.status(api, visit.viewer).await?;
-    let (attention, (since, _)) = (status.attention.clone(), since(visit));
+    let report = api.kept.report(api, since(visit).0, now).await?;
     let hour = TallyUnit::Hour.number(now);
-    let (report, next, this_hour) = api
+    let (next, this_hour) = api
         .store
-        .read(move |reader| {
-            let report = Report::read(reader, attention, since, false, now)?;
-            Ok((report, reader.next_of_all(now, NAMED as u32)?, reader.ended_by_hour(hour, hour)?))
-        })
+        .read(move |reader| Ok((reader.next_of_all(now, NAMED as u32)?, reader.ended_by_hour(hour, hour)?)))
         .await?;
     let day = api.kept.day(api, now).await?;
     let query = crate::api::extract::StrictQuery::of("status=running,unconfirmed,sending&limit=10")?;
@@ -158,15 +161,16 @@ pub(super) fn welcome(up: &str) -> Markup {
 }
 
 fn happened(visit: &Visit, report: &Report) -> Markup {
-    let (_, is_since_seen) = since(visit);
+    let (begin, is_since_seen) = since(visit);
     let total = &report.total;
     let chosen = visit.parameter("period");
     html! {
         section.happened {
             h2 {
-                @if is_since_seen { "Since you last looked, " } @else { "Since " }
-                (visit.clock.time_and_relative(report.since, None))
+                @if is_since_seen { "Since you last looked, " (visit.clock.time_and_relative(Time(begin), None)) }
+                @else { "Since " (visit.clock.time_and_relative(report.since, None)) }
             }
+            @if is_since_seen { p.dim { "Counted by the hour, or by the day if it is long ago: from " (visit.clock.time(report.since, None)) " on." } }
             nav.saved aria-label="Period" {
                 @for (name, label, _) in PERIODS {
                     a href={ "?period=" (name) } aria-current=[(chosen.as_deref() == Some(name)).then_some("true")] { (label) }
@@ -185,7 +189,42 @@ fn happened(visit: &Visit, report: &Report) -> Markup {
                 }
                 @if total.late > 0 { li { b { (total.late) } " over a minute late" } }
             }
+            (because(report, None, total, NAMED))
             @if !report.crons.is_empty() { (crons(visit, report)) }
+        }
+    }
+}
+
+/// Returns how many occurrences of a cron ended with one of these statuses, as a link to their runs; nothing if none did.
+fn ended_as(report: &Report, cron: &CronReport, statuses: &[Status]) -> Markup {
+    let count: u64 = statuses.iter().map(|status| cron.counted.ended(*status)).sum();
+    let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    let link =
+        format!("runs?cron={}&status={}&since={}", segment(&cron.cron_name), words.join(","), report.since.0);
+    html! { @if count > 0 { a href=(link) { (count) } } }
+}
+
+/// Returns why occurrences did not go well, the most frequent reasons first, each as a link to their runs.
+fn because(report: &Report, cron: Option<&str>, counted: &Counted, most: usize) -> Markup {
+    let is_told = |reason: &&ReasonCount| {
+        reason.status.0 != Status::Success
+            && reason.reason_code.is_some_and(|code| code.0 != ReasonCode::GraphError)
+    };
+    let of_cron = cron.map(|name| format!("&cron={}", segment(name))).unwrap_or_default();
+    let told: Vec<_> = counted.reasons.iter().filter(is_told).take(most).collect();
+    html! {
+        @if !told.is_empty() {
+            span.because {
+                @if cron.is_none() { "Because of: " }
+                @for (place, reason) in told.iter().enumerate() {
+                    @if let Some(code) = &reason.reason_code {
+                        @if place > 0 { ", " }
+                        a href={ "runs?reason=" (code.0) "&status=" (reason.status.0) "&since=" (report.since.0) (of_cron) } {
+                            (reason.occurrences) " " (reason.status.0) " (" (reason_words(code.0)) ")"
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -201,7 +240,8 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
         .filter(|cron| {
             cron.failures_in_a_row > 0
                 || cron.recovered_at.is_some()
-                || [Status::Error, Status::Timeout, Status::Missed, Status::Skipped]
+                || [FAILED, &[Status::Missed], &[Status::Skipped], &[Status::Interrupted]]
+                    .concat()
                     .iter()
                     .any(|status| cron.counted.ended(*status) > 0)
         })
@@ -213,15 +253,16 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
                 tbody { @for cron in bad.iter().take(NAMED) { tr {
                     td data-label="Cron" { (visit.cron_link(&cron.cron_name)) }
                     td.n data-label="OK" { (cron.counted.ended(Status::Success)) }
-                    td.n data-label="Failed" { (cron.counted.ended(Status::Error) + cron.counted.ended(Status::Timeout)) }
-                    td.n data-label="Missed" { (cron.counted.ended(Status::Missed)) }
-                    td.n data-label="Skipped" { (cron.counted.ended(Status::Skipped)) }
+                    td.n data-label="Failed" { (ended_as(report, cron, FAILED)) }
+                    td.n data-label="Missed" { (ended_as(report, cron, &[Status::Missed])) }
+                    td.n data-label="Skipped" { (ended_as(report, cron, &[Status::Skipped])) }
                     td.n data-label="p50" { (cron.counted.p50_ms.map(ms).unwrap_or_default()) }
                     td.n data-label="p95" { (cron.counted.p95_ms.map(ms).unwrap_or_default()) }
                     td data-label="State" {
                         @if let Some(since) = cron.failing_since { span.bad { "failing since " (visit.clock.time(since, None)) } }
                         @else if let Some(at) = cron.recovered_at { span.good { "well again since " (visit.clock.time(at, None)) } }
                         @else if cron.paused { span.attention { "paused" } }
+                        (because(report, Some(&cron.cron_name), &cron.counted, REASONS_OF_CRON))
                     }
                 } } }
             } }
@@ -286,7 +327,13 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
                 ul.lines { @for outage in found.iter().take(NAMED) {
                     li { (visit.clock.time(outage.since, None))
                         @match outage.until { Some(until) => { "–" (visit.clock.time(until, None)) " (" (times::took(until.0.duration_since(outage.since.0))) ")" }, None => { " until now" } }
-                        ": " (text(&outages::began(&outage.outage()))) }
+                        ": " (text(&outages::began(&outage.outage()))) " "
+                        @if outage.receiver.is_none() {
+                            a href={ "runs?since=" (outage.since.0) @if let Some(until) = outage.until { "&until=" (until.0) } } { "what was scheduled then" }
+                        } @else {
+                            a href={ "webhooks?since=" (outage.since.0) @if let Some(until) = outage.until { "&until=" (until.0) } } { "webhooks recorded then" }
+                        }
+                    }
                 } }
             }
         }

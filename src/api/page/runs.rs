@@ -34,13 +34,12 @@ pub(super) async fn runs(visit: Visit) -> Response {
             response
         }
         Ok(page) => {
-            let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
                 tab: Tab::Runs,
                 title: "Runs".to_owned(),
                 topics: &[Topic::Run, Topic::Delivery],
                 cron: visit.parameter("cron"),
-                json: Some(format!("runs{query}")),
+                json: Some(format!("runs{}", visit.query_of_api())),
                 command: Some(command(&visit)),
                 main: main(&visit, &page),
             };
@@ -122,7 +121,7 @@ fn command(visit: &Visit) -> String {
         ("since", "--since"),
         ("until", "--until"),
     ] {
-        if let Some(value) = visit.parameter(name) {
+        if let Some(value) = visit.parameter_elsewhere(name) {
             command.push_str(&format!(" {option} {}", super::shown::quoted(&value)));
         }
     }

@@ -8,6 +8,7 @@ use super::visit::Visit;
 use crate::api::wire::{Run, RunWebhook};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::printable::{is_unprintable, on_one_line};
+use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::present::{ID_CHARS_SHOWN, Tone, runs, times, webhooks};
 
@@ -39,6 +40,11 @@ pub(super) fn took(milliseconds: i64) -> String {
 pub(super) fn status(word: &str) -> Markup {
     let (mark, class) = mark_of(word);
     html! { span class={ "state " (class) } { span.mark aria-hidden="true" { (mark) } (word) } }
+}
+
+/// Returns a reason in words.
+pub(super) fn reason_words(code: ReasonCode) -> String {
+    code.as_str().replace('_', " ").replace("backend", "agent server")
 }
 
 /// Returns the mark and the class of a status or phase of a run.

@@ -128,6 +128,20 @@ impl Visit {
         &self,
         given: &[(&str, &str)],
     ) -> Result<StrictQuery<T>, ErrorResponse> {
+        StrictQuery::of(&self.query_text(given))
+    }
+
+    /// Returns the query of `/v1` that asks for the same, from its `?` on; nothing if it asks for nothing.
+    pub(super) fn query_of_api(&self) -> String {
+        let times = self.instants(&["since", "until"]).unwrap_or_default();
+        let times: Vec<_> = times.iter().map(|(name, at)| (*name, at.as_str())).collect();
+        match self.query_text(&times) {
+            query if query.is_empty() => query,
+            query => format!("?{query}"),
+        }
+    }
+
+    fn query_text(&self, given: &[(&str, &str)]) -> String {
         let query = self.uri.query().unwrap_or_default();
         let is_given = |name: &str| given.iter().any(|(given, _)| *given == name);
         let pairs = url::form_urlencoded::parse(query.as_bytes())
@@ -136,8 +150,7 @@ impl Visit {
                 name != "zone" && name != "around" && !value.is_empty() && !is_given(name)
             });
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let query = query.extend_pairs(pairs).extend_pairs(given).finish();
-        StrictQuery::of(&query)
+        query.extend_pairs(pairs).extend_pairs(given).finish()
     }
 
     /// Returns the value of a parameter of the query; `None` if it is empty.

@@ -45,13 +45,12 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
             response
         }
         Ok(told) => {
-            let query = visit.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let content = Content {
                 tab: Tab::Webhooks,
                 title: "Webhooks".to_owned(),
                 topics: &[Topic::Delivery],
                 cron: visit.parameter("cron"),
-                json: Some(format!("deliveries{query}")),
+                json: Some(format!("deliveries{}", visit.query_of_api())),
                 command: Some(command(&visit)),
                 main: main(&visit, &told),
             };
@@ -112,7 +111,7 @@ fn flow(visit: &Visit, told: &WebhooksPage) -> Markup {
                 }
                 (None, DeliveryMode::Free) => strong.state.good { span.mark aria-hidden="true" { "✓" } "sent as they fall due" },
             }
-            span { (match waiting { 0 => "none waits".to_owned(), 1 => "1 waits".to_owned(), waiting => format!("{waiting} wait") }) }
+            span { (match waiting { 0 => "none waiting".to_owned(), waiting => format!("{waiting} waiting") }) }
             @if queue.suppressed > 0 { a href="webhooks?status=suppressed" { (queue.suppressed) " suppressed" } }
             @if visit.may_act {
                 span.acts {
@@ -191,7 +190,7 @@ fn row(visit: &Visit, webhook: &Delivery) -> Markup {
 fn command(visit: &Visit) -> String {
     let mut command = "agentcron webhook list".to_owned();
     for name in ["cron", "status", "url", "run", "since", "until"] {
-        if let Some(value) = visit.parameter(name) {
+        if let Some(value) = visit.parameter_elsewhere(name) {
             command.push_str(&format!(" --{name} {}", quoted(&value)));
         }
     }

@@ -46,6 +46,12 @@ pub const PAGE_ROWS_MAX: u32 = 200;
 /// How long pages share what costs much to find out, such as the state of ten thousand crons.
 pub const PAGE_KEPT_FOR: Duration = Duration::from_secs(1);
 
+/// How many times as long as it took to find out it is kept at least: so it costs a twentieth of a core.
+pub const PAGE_KEPT_TIMES: u32 = 20;
+
+/// It is kept no longer for that: whoever looks at a slow machine still sees news.
+pub const PAGE_KEPT_AT_MOST: Duration = Duration::from_secs(5);
+
 /// Crons of which what is scheduled is counted: their definitions stay parsed, and are as many as fit there without pushing out those
 /// of runs.
 pub const COMING_CRONS_MAX: usize = 1_000;

@@ -28,8 +28,9 @@ pub(super) fn failures(visit: &Visit, view: &View) -> Markup {
                 @if failures.count > 1 {
                     b { (failures.count) " times" } ", " (visit.clock.time(failures.since, zone)) " to " (visit.clock.time(until, zone))
                 } @else { (visit.clock.time(until, zone)) }
-                ": " (text(&with_short_ids(&last.why()))) " "
-                a href={ (visit.up) "runs/" (last.run_id) } { "last one" }
+                @if failures.count > 1 { "; the last one: " } @else { ": " }
+                (text(&with_short_ids(&last.why()))) " "
+                a href={ (visit.up) "runs/" (last.run_id) } { "its run" }
             }
         }
     };

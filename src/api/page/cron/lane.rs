@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::window::{SPANS, Window};
 use super::{Facts, View};
-use crate::api::page::shown::{segment, text, tone_class};
+use crate::api::page::shown::{reason_words, segment, text, tone_class};
 use crate::api::page::svg::lane::{Lane, LaneComing, LaneMark, LaneSpan, lane};
 use crate::api::page::svg::shapes::Outcome;
 use crate::api::page::visit::Visit;
@@ -112,7 +112,7 @@ fn mark(mark: &RunMark, zone: &TimeZone) -> LaneMark {
         (mark.occurrences > 1).then(|| format!("{} occurrences", mark.occurrences)),
         mark.took().map(|took| format!("took {}", times::took(took))),
         late.map(|late| format!("{} late", times::took(late))),
-        mark.reason_code.map(|code| code.as_str().replace('_', " ")),
+        mark.reason_code.map(reason_words),
     ];
     LaneMark {
         at: mark.scheduled_for,

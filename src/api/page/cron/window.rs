@@ -1,7 +1,7 @@
 //! Which time the lane of a cron shows, and how its axis is labelled.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::api::error_response::ErrorResponse;
@@ -133,11 +133,23 @@ impl Wanted {
 fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, ErrorResponse> {
     // In a query, `+` means a space.
     let instant = text.replace(' ', "+").parse::<Timestamp>();
-    let local = || text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
+    let local = || text.parse::<DateTime>().ok().and_then(|local| of_local(local, zone));
     let Some(at) = instant.ok().or_else(local) else {
         return Err(ErrorResponse::invalid(format!("{name}: expected a time such as 2026-11-26T09:00")));
     };
     times::asked(at, text).map_err(|error| ErrorResponse::invalid(format!("{name}: {error}")))
+}
+
+/// Returns the instant of a local time; of one that a clock change skips, the first after it, when a cron of that time fires.
+fn of_local(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let found = zone.to_ambiguous_timestamp(local);
+    match found.offset() {
+        AmbiguousOffset::Gap { after, .. } => {
+            let before_it = after.to_timestamp(local).ok()?;
+            zone.following(before_it).next().map(|change| change.timestamp())
+        }
+        _ => found.compatible().ok(),
+    }
 }
 
 fn day_of_utc(text: &str) -> Result<(Timestamp, Timestamp), ErrorResponse> {
@@ -292,6 +304,9 @@ mod tests {
             ("2026-11-27T09:00:05", Some("2026-11-27T08:00:05Z")),
             ("2026-11-27T09:00:00Z", Some("2026-11-27T09:00:00Z")),
             ("2026-11-27T09:00:00 01:00", Some("2026-11-27T08:00:00Z")),
+            // The clock goes from 02:00 to 03:00.
+            ("2026-03-29T02:30", Some("2026-03-29T01:00:00Z")),
+            ("2026-10-25T02:30", Some("2026-10-25T00:30:00Z")),
             ("yesterday", None),
             ("9000-01-01T00:00", None),
         ] {

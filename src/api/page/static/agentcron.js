@@ -23,6 +23,7 @@ const chooseZone = (zone) => {
   for (const button of document.querySelectorAll(".choice button")) {
     button.setAttribute("aria-pressed", String(button.value === zone));
   }
+  document.querySelector(".choice .of-link")?.remove();
   const there = new URL(location.href);
   if (there.searchParams.has("zone")) {
     there.searchParams.delete("zone");
@@ -158,6 +159,15 @@ const refresh = (isForced = false) => {
   return refreshing;
 };
 
+// What the daemon keeps for a moment for all pages may be older than the change that brought us here: it is read again when it cannot.
+let later = [];
+const SETTLED = [1100, 6000];
+const refreshUntilSettled = () => {
+  refresh();
+  later.forEach(clearTimeout);
+  later = SETTLED.map((after) => setTimeout(() => refresh(), after));
+};
+
 const lose = () => { isLost = true; tell(); };
 
 const concerns = (changed) => {
@@ -170,8 +180,8 @@ const follow = () => {
   if (feed || isPaused || document.hidden || !main()?.dataset.topics) return;
   feed = new EventSource(at("events"));
   feed.addEventListener("open", () => { if (isLost || document.body.dataset.stale) { delete document.body.dataset.stale; refresh(); } isLost = false; seen = Date.now(); tell(); });
-  feed.addEventListener("changed", (event) => { seen = Date.now(); tell(); if (concerns(JSON.parse(event.data))) refresh(); });
-  feed.addEventListener("lagged", () => { seen = Date.now(); refresh(); });
+  feed.addEventListener("changed", (event) => { seen = Date.now(); tell(); if (concerns(JSON.parse(event.data))) refreshUntilSettled(); });
+  feed.addEventListener("lagged", () => { seen = Date.now(); refreshUntilSettled(); });
   feed.addEventListener("error", () => {
     lose();
     // A page that was read meanwhile does not know what happened between that and the next feed.
@@ -181,7 +191,7 @@ const follow = () => {
   });
 };
 
-const leave = () => { feed?.close(); feed = null; document.body.dataset.stale = "1"; };
+const leave = () => { later.forEach(clearTimeout); feed?.close(); feed = null; document.body.dataset.stale = "1"; };
 
 // A hidden page holds no connection: browsers have six for one server.
 document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use maud::{Markup, html};
 
 use crate::domain::run::Status;
+use crate::present::counted;
 
 /// From one square to the next, and how large the largest one is.
 const STEP: i32 = 13;
@@ -115,9 +116,9 @@ impl YearDay {
 fn described(days: &[YearDay]) -> String {
     let count = |worst| days.iter().filter(|day| day.worst() == worst).count();
     format!(
-        "A year by day, in UTC: {} days on which all went well, {} with errors, {} with missed occurrences, {} with others that did \
+        "A year by day, in UTC: {} on which all went well, {} with errors, {} with missed occurrences, {} with others that did \
          not run to their end",
-        count(Worst::Good),
+        counted(count(Worst::Good) as u64, "day"),
         count(Worst::Bad),
         count(Worst::Missed),
         count(Worst::Attention),
@@ -149,7 +150,7 @@ mod tests {
             "{drawn}"
         );
         assert!(drawn.contains("href=\"?day=2026-11-27\""), "{drawn}");
-        assert!(drawn.contains("1 days on which all went well, 1 with errors, 0 with missed"), "{drawn}");
+        assert!(drawn.contains("1 day on which all went well, 1 with errors, 0 with missed"), "{drawn}");
         let shapes: std::collections::BTreeSet<String> =
             [Worst::Good, Worst::Attention, Worst::Missed, Worst::Bad]
                 .map(|worst| worst.shape((0, 0)))
