@@ -12,7 +12,9 @@ use super::svg::strip::{StripHour, strip};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
-use crate::api::wire::{Attention, Counted, CronReport, Outage, ReasonCount, Report, Run, StatusReport, Time};
+use crate::api::wire::{
+    Attention, Counted, CronReport, Outage, ReasonCount, Report, Run, StatusReport, Time,
+};
 use crate::domain::outage::{self, Away};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::Status;
@@ -190,7 +192,7 @@ fn happened(visit: &Visit, report: &Report) -> Markup {
                     }
                 }
                 @if let (Some(p50), Some(p95)) = (total.p50_ms, total.p95_ms) {
-                    li.dim { "took " (ms(p50)) " (half), " (ms(p95)) " (95 %)" }
+                    li.dim { "half took up to " (ms(p50)) ", 95 % up to " (ms(p95)) }
                 }
                 @if total.late > 0 { li { b { (total.late) } " over a minute late" } }
             }
@@ -204,12 +206,8 @@ fn happened(visit: &Visit, report: &Report) -> Markup {
 fn ended_as(report: &Report, cron: &CronReport, statuses: &[Status]) -> Markup {
     let count: u64 = statuses.iter().map(|status| cron.counted.ended(*status)).sum();
     let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
-    let link = format!(
-        "runs?cron={}&status={}&since={}",
-        segment(&cron.cron_name),
-        words.join(","),
-        report.since.0
-    );
+    let link =
+        format!("runs?cron={}&status={}&since={}", segment(&cron.cron_name), words.join(","), report.since.0);
     html! { @if count > 0 { a href=(link) { (count) } } }
 }
 
@@ -267,11 +265,11 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
                     td.n data-label="Skipped" { (ended_as(report, cron, &[Status::Skipped])) }
                     td.n data-label="p50" { (cron.counted.p50_ms.map(ms).unwrap_or_default()) }
                     td.n data-label="p95" { (cron.counted.p95_ms.map(ms).unwrap_or_default()) }
-                    td data-label="State" {
+                    td data-label="State" { div {
                         @if let Some(since) = cron.failing_since { span.bad { "failing since " (visit.clock.time(since, None)) } }
                         @else if let Some(at) = cron.recovered_at { span.good { "well again since " (visit.clock.time(at, None)) } }
                         @else if cron.paused { span.attention { "paused" } }
-                        (because(report, Some(&cron.cron_name), &cron.counted, REASONS_OF_CRON))
+                        (because(report, Some(&cron.cron_name), &cron.counted, REASONS_OF_CRON)) }
                     }
                 } } }
             } }

@@ -78,7 +78,11 @@ const tick = () => {
 const live = document.getElementById("live");
 let feed = null, seen = null, isLost = false, isPaused = false, refreshing = null, again = false, waiting = null;
 
-const clockText = () => new Date(seen).toLocaleTimeString("en-GB");
+// In the zone of all other times of the page.
+const zoneShown = () =>
+  document.querySelector(".choice .of-link")?.textContent ??
+  (document.querySelector('.choice [aria-pressed="true"]')?.value === "utc" ? "UTC" : mine);
+const clockText = () => new Date(seen).toLocaleTimeString("en-GB", { timeZone: zoneShown() });
 const tell = () => {
   if (!live) return;
   live.classList.toggle("bad", isLost);
@@ -324,8 +328,8 @@ seen = Date.now();
 if (main()?.dataset.topics) tell();
 setInterval(tick, 1000);
 select();
-// A lane may be wider than its box: what is asked about, or now, is seen first.
-const middle = document.querySelector(".lane .asked") ?? document.querySelector(".lane .now");
+// A lane or strip may be wider than its box: what is asked about, or now, is seen first.
+const middle = document.querySelector(".lane .asked") ?? document.querySelector(".lane .now, .strip .now");
 if (middle) {
   const box = middle.closest(".wide");
   box.scrollLeft += middle.getBoundingClientRect().left - box.getBoundingClientRect().left - box.clientWidth * 0.7;
