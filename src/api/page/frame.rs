@@ -255,6 +255,7 @@ impl Theme {
 pub(super) fn called(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNPROCESSABLE_ENTITY => "Not understood",
+        StatusCode::CONFLICT => "Not possible",
         status => status.canonical_reason().unwrap_or("Error"),
     }
 }
