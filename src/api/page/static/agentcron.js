@@ -126,7 +126,8 @@ const KEEP = {
   callbacks: {
     beforeAttributeUpdated: (name, node) =>
       !(name === "open" && node.tagName === "DETAILS") && !(name === "value" && node === document.activeElement),
-    beforeNodeMorphed: (old) => !(old.tagName === "INPUT" && old.type === "checkbox" && old.checked),
+    // What an act came to is read by people, and the next change may come at once.
+    beforeNodeMorphed: (old) => old.id !== "said" && !(old.tagName === "INPUT" && old.type === "checkbox" && old.checked),
   },
 };
 
@@ -146,6 +147,8 @@ const load = async (isForced) => {
   if (response.type === "opaqueredirect") { location.reload(); return; }
   const part = parse(await response.text()).getElementById("main");
   if (!part) return;
+  // The login has ended or changed: the header says who somebody is.
+  if (part.dataset.who !== undefined && part.dataset.who !== main().dataset.who) { location.reload(); return; }
   if (isForced) { document.title = part.dataset.title; Idiomorph.morph(main(), part, KEEP); tick(); } else show(part);
   seen = Date.now();
   isLost = false;
