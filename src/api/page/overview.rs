@@ -197,6 +197,14 @@ fn happened(visit: &Visit, report: &Report) -> Markup {
                 @if total.late > 0 { li { b { (total.late) } " over a minute late" } }
             }
             (because(report, None, total, NAMED))
+            @if !report.receivers.is_empty() {
+                span.because { "Webhooks: "
+                    @for (place, one) in report.receivers.iter().take(NAMED).enumerate() {
+                        @if place > 0 { "; " }
+                        a href={ "webhooks?url=" (segment(&one.receiver)) "&since=" (report.since.0) } { (text(&one.receiver)) } " " (one.webhooks.to_string())
+                    }
+                }
+            }
             @if !report.crons.is_empty() { (crons(visit, report)) }
         }
     }
@@ -342,6 +350,7 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
                         }
                     }
                 } }
+                @if found.len() > NAMED { p.dim { "and " (found.len() - NAMED) " before: " a href="status#outages" { "outages of the last seven days" } } }
             }
         }
     }

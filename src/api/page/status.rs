@@ -260,7 +260,7 @@ fn limits() -> Markup {
 
 fn away(visit: &Visit, found: &[Outage]) -> Markup {
     html! {
-        section {
+        section #outages {
             h2 { "Outages of the last seven days" }
             @if found.is_empty() { p.empty.good { "None." } }
             @else {
