@@ -227,7 +227,7 @@ fn head(visit: &Visit, view: &View) -> Markup {
             }
             @if recent.runs > 0 { li { b { (recent.ok) } " of the last " (recent.runs) " worked" } }
             @if let (Some(p50), Some(p95)) = (recent.p50_ms, recent.p95_ms) {
-                li { "half took " b { (took(p50)) } ", 95 % " b { (took(p95)) } }
+                li { "half took up to " b { (took(p50)) } ", 95 % up to " b { (took(p95)) } }
             }
         }
         @if visit.may_act && view.facts.removed_at.is_none() { (acts(visit, view)) }

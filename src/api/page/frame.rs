@@ -128,7 +128,7 @@ impl Visit {
         let topics: Vec<&str> = content.topics.iter().map(|topic| topic.as_str()).collect();
         html! {
             main #main tabindex="-1" data-title=(title) data-topics=(topics.join(" "))
-                data-cron=[content.cron.as_deref()] {
+                data-cron=[content.cron.as_deref()] data-who=(self.actor()) {
                 div #said.said role="status" { @if let Some(said) = &self.said { (text(said)) } }
                 @if !matches!(content.tab, Tab::Overview | Tab::Status) { (self.alarm(status)) }
                 (content.main)
@@ -255,6 +255,7 @@ impl Theme {
 pub(super) fn called(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNPROCESSABLE_ENTITY => "Not understood",
+        StatusCode::CONFLICT => "Not possible",
         status => status.canonical_reason().unwrap_or("Error"),
     }
 }

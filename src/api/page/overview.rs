@@ -185,11 +185,19 @@ fn happened(visit: &Visit, report: &Report) -> Markup {
                     }
                 }
                 @if let (Some(p50), Some(p95)) = (total.p50_ms, total.p95_ms) {
-                    li.dim { "took " (ms(p50)) " (half), " (ms(p95)) " (95 %)" }
+                    li.dim { "half took up to " (ms(p50)) ", 95 % up to " (ms(p95)) }
                 }
                 @if total.late > 0 { li { b { (total.late) } " over a minute late" } }
             }
             (because(report, None, total, NAMED))
+            @if !report.receivers.is_empty() {
+                span.because { "Webhooks: "
+                    @for (place, one) in report.receivers.iter().take(NAMED).enumerate() {
+                        @if place > 0 { "; " }
+                        a href={ "webhooks?url=" (segment(&one.receiver)) "&since=" (report.since.0) } { (text(&one.receiver)) } " " (one.webhooks.to_string())
+                    }
+                }
+            }
             @if !report.crons.is_empty() { (crons(visit, report)) }
         }
     }
@@ -258,11 +266,11 @@ fn crons(visit: &Visit, report: &Report) -> Markup {
                     td.n data-label="Skipped" { (ended_as(report, cron, &[Status::Skipped])) }
                     td.n data-label="p50" { (cron.counted.p50_ms.map(ms).unwrap_or_default()) }
                     td.n data-label="p95" { (cron.counted.p95_ms.map(ms).unwrap_or_default()) }
-                    td data-label="State" {
+                    td data-label="State" { div {
                         @if let Some(since) = cron.failing_since { span.bad { "failing since " (visit.clock.time(since, None)) } }
                         @else if let Some(at) = cron.recovered_at { span.good { "well again since " (visit.clock.time(at, None)) } }
                         @else if cron.paused { span.attention { "paused" } }
-                        (because(report, Some(&cron.cron_name), &cron.counted, REASONS_OF_CRON))
+                        (because(report, Some(&cron.cron_name), &cron.counted, REASONS_OF_CRON)) }
                     }
                 } } }
             } }
@@ -335,6 +343,7 @@ fn away(visit: &Visit, found: &[Outage]) -> Markup {
                         }
                     }
                 } }
+                @if found.len() > NAMED { p.dim { "and " (found.len() - NAMED) " before: " a href="status#outages" { "outages of the last seven days" } } }
             }
         }
     }

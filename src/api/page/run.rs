@@ -158,7 +158,7 @@ fn main(visit: &Visit, told: &RunPage) -> Markup {
         @if let Some(drawing) = drawing::drawing(visit, details, beside) { (drawing) }
         (timeline::timeline(visit, details, zone))
         (values(visit, told))
-        @if let Some(good) = &beside.last_good { (difference::difference(visit, run, good, outputs)) }
+        @if let Some(good) = beside.last_good.as_ref().filter(|_| run.started_at.is_some()) { (difference::difference(visit, run, good, outputs)) }
         (others(visit, details, zone))
         (then(visit, run, &told.meanwhile))
         (facts(visit, told))
@@ -177,7 +177,7 @@ fn head(visit: &Visit, run: &Run, zone: Option<&str>) -> Markup {
             " · " span.dim { (visit.clock.relative(run.scheduled_for)) }
             @if run.trigger.0.as_str() != "schedule" { " · " (run.trigger.0) }
             @if run.retry > 0 { " · retry " (run.retry) }
-            @if let Some(last) = run.last_scheduled_for { " · " (counted(run.occurrences, "occurrence")) ", until " (visit.clock.time(last, zone)) }
+            @if let Some(last) = run.last_scheduled_for.filter(|_| run.occurrences > 1) { " · " (counted(run.occurrences, "occurrence")) ", until " (visit.clock.time(last, zone)) }
             @if let Some(late) = run.lateness() { " · late by " (times::took(late)) }
             @if let Some(took) = run.duration() { " · took " strong { (times::took(took)) } }
         }
@@ -317,7 +317,7 @@ fn facts(visit: &Visit, told: &RunPage) -> Markup {
             h2 { "Ids" }
             dl.facts {
                 dt { "Run" } dd { (copyable(&run.run_id)) }
-                @if let Some(thread) = &run.thread_id { dt { "Thread" } dd { (copyable(thread)) @if beside.definition.as_ref().is_some_and(|definition| !definition.keeps_thread) { " " span.dim { "deleted when the run has ended" } } } }
+                @if let Some(thread) = &run.thread_id { dt { "Thread" } dd { (copyable(thread)) @if beside.definition.as_ref().is_some_and(|definition| !definition.keeps_thread) { " " span.dim { "deleted after the run" } } } }
                 @if let Some(backend_run) = &run.backend_run_id { dt { "Agent server’s run" } dd { (copyable(backend_run)) } }
                 @if let Some(definition) = &details.definition_id { dt { "Definition" } dd { (copyable(definition)) @if beside.definition.as_ref().is_some_and(|definition| definition.has_own_input) { " " span.dim { "with an input of its own" } } } }
                 @for delivery in &details.deliveries { dt { "Webhook" } dd { a href={ (visit.up) "webhooks/" (delivery.delivery_id) } { (super::shown::delivery_status(delivery.status.0)) } " to " (text(&delivery.url)) } }

@@ -155,7 +155,7 @@ fn configuration(visit: &Visit, status: &StatusReport) -> Markup {
                 }
                 @if let Some(notice) = notice { dt { "Since" } dd { (visit.clock.time_and_relative(notice.at, None)) } }
                 @let read = visit.api.health.reloads.last();
-                dt { "Understood" } dd {
+                dt { "Last good reload" } dd {
                     @match read.succeeded_at { Some(at) => (visit.clock.time_and_relative(Time(at), None)), None => "not since the daemon started" }
                     @if !read.succeeded { "; the last reading had mistakes" }
                 }
@@ -260,7 +260,7 @@ fn limits() -> Markup {
 
 fn away(visit: &Visit, found: &[Outage]) -> Markup {
     html! {
-        section {
+        section #outages {
             h2 { "Outages of the last seven days" }
             @if found.is_empty() { p.empty.good { "None." } }
             @else {

@@ -202,7 +202,8 @@ impl Visit {
     pub(super) fn here(&self) -> String {
         let path = below(self.uri.path()).unwrap_or_default().trim_start_matches('/');
         let query = self.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        format!("{path}{query}")
+        // What an act that was refused came to is no page to come back to.
+        if path == "act" && query.is_empty() { String::new() } else { format!("{path}{query}") }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::store::StatusSnapshot;
 /// The keys of a definition that graphs read.
 const PAYLOAD: [&str; 4] = ["input", "config", "context", "metadata"];
 /// In the place of a text that is hidden.
-const HIDDEN: &str = "(shown to holders of a key only)";
+const HIDDEN: &str = "(shown only with a login or a key)";
 
 /// Removes what graphs are given from the definition of a cron.
 pub(in crate::api) fn hide_values_of_definition(definition: &mut Map<String, Value>) {

@@ -16,7 +16,7 @@ use crate::api::page::visit::Visit;
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
 use crate::domain::act::PageAct;
-use crate::present::counted;
+use crate::present::{counted, times};
 
 /// Returns the title and the form.
 pub(super) async fn question(
@@ -69,6 +69,9 @@ async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorRespo
     let name = fields.demand("cron")?;
     let value = |name: &str| fields.get(name).unwrap_or_default();
     let request = backfill_request(visit, fields, true)?;
+    let to = fields.get("to").map(|_| format!(" --to {}", request.to)).unwrap_or_default();
+    let limit = fields.get("limit").map(|limit| format!(" --limit {}", quoted(limit))).unwrap_or_default();
+    let zone = times::zone_name(&visit.clock.zone());
     let dry = cron_actions::backfill(
         State(visit.api.clone()),
         visit.actor(),
@@ -94,12 +97,12 @@ async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorRespo
             }
         },
         more: html! {
-            label { "From (empty: as far back as it is known)" input type="datetime-local" name="from" value=(value("from")); }
-            label { "To (empty: now)" input type="datetime-local" name="to" value=(value("to")); }
+            label { "From, in " (zone) " (empty: as far back as it is known)" input type="datetime-local" name="from" value=(value("from")); }
+            label { "To, in " (zone) " (empty: now)" input type="datetime-local" name="to" value=(value("to")); }
             label { "At most" input type="number" name="limit" min="1" max="10000" value=(value("limit")) placeholder="100"; }
             p { button type="submit" formmethod="get" formaction={ (visit.up) "act" } formnovalidate { "Look again with these times" } }
         },
-        command: format!("agentcron backfill {} --from {}", quoted(name), dry.from.0),
+        command: format!("agentcron backfill {} --from {}{to}{limit}", quoted(name), dry.from.0),
         button: "Run them",
         is_possible: dry.runs > 0,
     })

@@ -90,7 +90,13 @@ fn of_run(details: &RunDetails, beside: &RunBeside, now: Timestamp) -> Vec<Bar> 
     let Some(started) = started else { return bars };
     let (_, class) = mark_of(&run.status);
     let usual = beside.usual.took(50).and_then(|took| started.checked_add(took).ok());
-    bars.push(Bar { usual, ..bar(if run.ended_at.is_some() { "ran" } else { "runs" }, started, end, class) });
+    let label = match (run.ended_at, run.duration()) {
+        (None, _) => "runs",
+        (Some(_), Some(_)) => "ran",
+        // It was lost, and nobody knows when it ended.
+        (Some(_), None) => "not known",
+    };
+    bars.push(Bar { usual, ..bar(label, started, end, class) });
     if let Some(learnt) = beside.learnt_at.filter(|at| at.duration_since(end) > LEARNT_LATE) {
         bars.push(bar("end not known yet", end, learnt, "attention"));
     }

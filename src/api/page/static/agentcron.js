@@ -78,7 +78,11 @@ const tick = () => {
 const live = document.getElementById("live");
 let feed = null, seen = null, isLost = false, isPaused = false, refreshing = null, again = false, waiting = null;
 
-const clockText = () => new Date(seen).toLocaleTimeString("en-GB");
+// In the zone of all other times of the page.
+const zoneShown = () =>
+  document.querySelector(".choice .of-link")?.textContent ??
+  (document.querySelector('.choice [aria-pressed="true"]')?.value === "utc" ? "UTC" : mine);
+const clockText = () => new Date(seen).toLocaleTimeString("en-GB", { timeZone: zoneShown() });
 const tell = () => {
   if (!live) return;
   live.classList.toggle("bad", isLost);
@@ -122,7 +126,8 @@ const KEEP = {
   callbacks: {
     beforeAttributeUpdated: (name, node) =>
       !(name === "open" && node.tagName === "DETAILS") && !(name === "value" && node === document.activeElement),
-    beforeNodeMorphed: (old) => !(old.tagName === "INPUT" && old.type === "checkbox" && old.checked),
+    // What an act came to is read by people, and the next change may come at once.
+    beforeNodeMorphed: (old) => old.id !== "said" && !(old.tagName === "INPUT" && old.type === "checkbox" && old.checked),
   },
 };
 
@@ -142,6 +147,8 @@ const load = async (isForced) => {
   if (response.type === "opaqueredirect") { location.reload(); return; }
   const part = parse(await response.text()).getElementById("main");
   if (!part) return;
+  // The login has ended or changed: the header says who somebody is.
+  if (part.dataset.who !== undefined && part.dataset.who !== main().dataset.who) { location.reload(); return; }
   if (isForced) { document.title = part.dataset.title; Idiomorph.morph(main(), part, KEEP); tick(); } else show(part);
   seen = Date.now();
   isLost = false;
@@ -333,8 +340,8 @@ seen = Date.now();
 if (main()?.dataset.topics) tell();
 setInterval(tick, 1000);
 select();
-// A lane may be wider than its box: what is asked about, or now, is seen first.
-const middle = document.querySelector(".lane .asked") ?? document.querySelector(".lane .now");
+// A lane or strip may be wider than its box: what is asked about, or now, is seen first.
+const middle = document.querySelector(".lane .asked") ?? document.querySelector(".lane .now, .strip .now");
 if (middle) {
   const box = middle.closest(".wide");
   box.scrollLeft += middle.getBoundingClientRect().left - box.getBoundingClientRect().left - box.clientWidth * 0.7;
