@@ -93,7 +93,7 @@ fn of_run(details: &RunDetails, beside: &RunBeside, now: Timestamp) -> Vec<Bar> 
     let label = match (run.ended_at, run.duration()) {
         (None, _) => "runs",
         (Some(_), Some(_)) => "ran",
-        // It was lost, and nobody knows when it ended.
+        // It was lost: when it ended is unknown.
         (Some(_), None) => "not known",
     };
     bars.push(Bar { usual, ..bar(label, started, end, class) });
