@@ -15,12 +15,18 @@ use axum::response::Response;
 use super::frame::{Content, Tab};
 use super::visit::{Visit, said};
 use crate::api::error_response::ErrorResponse;
+use crate::domain::act::PageAct;
 use fields::Fields;
+use requests::asks_for_more_than_shown;
 
 /// Shows what an act would do, and asks whether it is to be done.
 pub(super) async fn confirm(visit: Visit) -> Response {
     let fields = Fields::parse(visit.uri.query().unwrap_or_default().as_bytes());
-    match question(&visit, &fields).await {
+    show_question(visit, &fields).await
+}
+
+async fn show_question(visit: Visit, fields: &Fields) -> Response {
+    match question(&visit, fields).await {
         Ok((title, main)) => visit.page(Content::still(Tab::Other, title, main)).await,
         Err(error) => visit.failed(error),
     }
@@ -38,6 +44,9 @@ async fn question(visit: &Visit, fields: &Fields) -> Result<(String, maud::Marku
 pub(super) async fn act(visit: Visit, uri: Uri, body: Bytes) -> Response {
     let fields = Fields::parse(&body);
     let performed = match fields.act() {
+        Ok(PageAct::Backfill) if asks_for_more_than_shown(&fields) => {
+            return show_question(visit, &fields).await;
+        }
         // Whether somebody may act was judged when the request came in (`api/admission/`).
         Ok(act) => perform::perform(&visit, act, &fields).await,
         Err(error) => Err(error),

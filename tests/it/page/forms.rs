@@ -77,6 +77,12 @@ async fn every_act_of_a_cron_and_of_a_run_is_done_by_links_and_forms() {
     act_on(&mut visitor, steady, PageAct::SkipNext, &[], "steady").await;
     act_on(&mut visitor, steady, PageAct::Trigger, &[("input", "{\"messages\": []}")], "of steady started")
         .await;
+    // Other times than those that were looked at are looked at first.
+    let question = visitor.open_path("act?act=backfill&cron=steady").await;
+    let before = site.daemon.json(&["acts"]).len();
+    let again = answer(&mut visitor, &question, &[("limit", "200")]).await;
+    assert!(again.shown_text().contains("Nothing was done yet"), "{}", again.shown_text());
+    assert_eq!(site.daemon.json(&["acts"]).len(), before);
     act_on(&mut visitor, steady, PageAct::Backfill, &[], "will run").await;
     let run = format!("runs/{}", site.run_of("goes").run_id);
     act_on(&mut visitor, &run, PageAct::Cancel, &[], "cancel").await;

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::fields::Fields;
 use super::question::{NAMED, Question, kept, note, until};
-use super::requests::{backfill_request, replay_request};
+use super::requests::{asks_for_more_than_shown, backfill_request, replay_request, typed_times};
 use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
@@ -85,6 +85,8 @@ async fn backfill(visit: &Visit, fields: &Fields) -> Result<Question, ErrorRespo
         title: format!("Backfill {name}"),
         consequence: html! {
             (kept("cron", name))
+            (kept("shown", &typed_times(fields)))
+            @if asks_for_more_than_shown(fields) { p.attention role="alert" { "You have changed the times. Nothing was done yet; this is what they mean:" } }
             @if dry.runs == 0 { p { "Nothing to run between these times: what is there has run, or was skipped for good." } }
             @else {
                 p {

@@ -26,6 +26,16 @@ pub(super) fn backfill_request(
     })
 }
 
+/// Returns what a form to backfill asks for, as it was typed.
+pub(super) fn typed_times(fields: &Fields) -> String {
+    ["from", "to", "limit"].map(|name| format!("{name}={}", fields.get(name).unwrap_or_default())).join("&")
+}
+
+/// Returns whether a form asks for other times than those that somebody was shown.
+pub(super) fn asks_for_more_than_shown(fields: &Fields) -> bool {
+    fields.get("shown").is_some_and(|shown| shown != typed_times(fields))
+}
+
 /// Returns a request to replay the webhooks in the form.
 pub(super) fn replay_request(fields: &Fields, dry_run: bool) -> Result<ReplayRequest, ErrorResponse> {
     Ok(ReplayRequest {
