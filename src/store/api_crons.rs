@@ -260,6 +260,9 @@ fn replace(
         true => Accounted { cursor: entry.cursor, former: entry.former, occurrences: 0, unaccounted: None },
         false => account_until(tx, cache, &entry, new, OCCURRENCES_PER_PASS, now)?,
     };
+    if new_id != old_id {
+        definitions::came_into_force(tx, new_id, now)?;
+    }
     tx.execute(
         "UPDATE crons SET request = :request, definition_id = :definition_id, enabled = :enabled, cursor = :cursor, \
          former_definition_id = :former, next_at = 0, updated_at = :now WHERE cron_id = :cron_id",

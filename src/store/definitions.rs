@@ -160,3 +160,14 @@ pub(super) fn insert_as(
     )?;
     Ok(())
 }
+
+/// Notes that a definition holds from now on, which it may have done before.
+pub(super) fn came_into_force(
+    tx: &Transaction<'_>,
+    definition_id: DefinitionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE definitions SET created_at = ?2 WHERE definition_id = ?1";
+    tx.execute(sql, (definition_id.to_string(), millis(now)))?;
+    Ok(())
+}

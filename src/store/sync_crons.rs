@@ -249,6 +249,9 @@ fn sync_one(
             ":now": millis(now),
         },
     )?;
+    if change != Change::None {
+        definitions::came_into_force(tx, definition_id, now)?;
+    }
     if change != Change::None && has_spans {
         inactive_spans::record(tx, cron_id, inactive_spans::cause_of(definition.enabled), now)?;
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::*;
 use crate::config::CronDefinition;
 use crate::domain::act::Actor;
@@ -71,6 +73,40 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
     assert!(
         webhooks.contains(&Some("https://example.com/new".to_owned())) && webhooks.len() == 2,
         "{webhooks:?}"
+    );
+}
+
+/// A definition may hold again after another one. Each is compared with the one that held before it.
+#[tokio::test]
+async fn what_was_changed_is_told_although_somebody_went_back_in_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_store(folder.path(), Execution::Inline);
+    for (hour, timeout) in ["5m", "6m", "5m", "7m"].into_iter().enumerate() {
+        let crons = vec![definition("digest", &format!(r#","timeout":"{timeout}""#))];
+        store.sync_file_crons(at(&format!("2026-03-02T0{hour}:30:00Z")), crons).await.unwrap();
+    }
+    let details = store
+        .read(|reader| reader.cron_details("digest", at("2026-03-02T09:00:00Z")))
+        .await
+        .unwrap()
+        .unwrap();
+    let told: Vec<String> = details
+        .versions
+        .iter()
+        .map(|version| {
+            let value = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+            let changes =
+                version.changes.iter().map(|one| format!(" {}->{}", value(&one.old), value(&one.new)));
+            format!("{}{}", version.since, changes.collect::<String>())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "2026-03-02T03:30:00Z \"5m\"->\"7m\"",
+            "2026-03-02T02:30:00Z \"6m\"->\"5m\"",
+            "2026-03-02T01:30:00Z",
+        ]
     );
 }
 

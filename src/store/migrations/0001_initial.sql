@@ -64,6 +64,7 @@ CREATE TABLE definitions (
     definition_id TEXT PRIMARY KEY,
     cron_id       TEXT NOT NULL,
     body          TEXT NOT NULL CHECK (json_valid(body)),
+    -- When it was added; if it came into force since, the last time that it did.
     created_at    INTEGER NOT NULL,
     -- The foreign keys refer to this pair: every row that refers to a definition also names its cron, so that
     -- housekeeping can find those rows by an index on the cron before it deletes a definition.
