@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets::ASSETS;
 use super::clock::ZoneChoice;
-use super::shown::text;
+use super::shown::{prose, text};
 use super::visit::{Theme, Visit};
 use crate::api::error_response::ErrorResponse;
 use crate::api::wire::{Attention, StatusReport};
@@ -65,7 +65,7 @@ impl Visit {
         let main = html! {
             main #main tabindex="-1" data-title=(error.status) {
                 h1 { (called(error.status)) }
-                p { (text(&error.detail)) }
+                p { (prose(&error.detail)) }
             }
         };
         let content = Content::still(Tab::Other, "Error", PreEscaped(String::new()));

@@ -64,7 +64,7 @@ pub(super) fn to_login(uri: &Uri) -> Response {
 /// Returns an error as a page. `path` is that of the request.
 pub(super) fn refused(error: ErrorResponse, path: &str) -> Response {
     let title = frame::called(error.status);
-    let said = maud::html! { p { (shown::text(&error.detail)) } };
+    let said = maud::html! { p { (shown::prose(&error.detail)) } };
     with_headers(frame::alone(error.status, &way_up(path), title, said))
 }
 
