@@ -97,7 +97,7 @@ async fn connections_without_a_key_keep_out_nobody_with_one() {
     let address = free_address();
     let span = Span::soon(1, 8);
     let keys = format!("api_keys = [\"{KEY}\"]");
-    let cron = Cron::new("tick", &span).with("overlap = \"allow\"");
+    let cron = Cron::new("tick", &span).with("overlap = \"allow\"\ncatchup = \"all\"");
     let (mut daemon, _backend) = daemon(address, &keys, vec![cron]).await;
     let memory = Memory::of(&daemon);
     let ask = async || Client::new(address).with("x-api-key", KEY).get("/healthz").await.status;
