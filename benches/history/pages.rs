@@ -1,4 +1,4 @@
-//! What the pages cost on this database: the CPU time of a daemon that is asked for them over its socket.
+//! What the pages and a scrape of the metrics cost on this database: the CPU time of a daemon that is asked for them over its socket.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -18,6 +18,7 @@ use super::spread::Spread;
 const BYTES: usize = 120_000;
 const ELEMENTS: usize = 3_000;
 const CPU: Duration = Duration::from_millis(20);
+const PAGES: &str = "/agentcron/";
 const REPEAT: u32 = 30;
 /// What it does at its start is no page's.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -41,14 +42,15 @@ pub(super) fn measure(database: &Path, crons: u32) -> Result<()> {
     println!("The pages: bytes, elements, and the daemon's CPU time for each of {REPEAT} in a row.");
     println!("The bars are {BYTES} bytes, {ELEMENTS} elements and {CPU:?}.");
     println!("{:<44} {:>8} {:>8} {:>9} {:>20}", "", "bytes", "elements", "CPU", "answered p50 / max");
-    for page in pages(&home)? {
+    for path in paths(&home)? {
         home.ensure_alive(&mut daemon)?;
-        print_row(&home, &daemon, &page)?;
+        print_row(&home, &daemon, &path)?;
     }
     Ok(())
 }
 
-fn pages(home: &Home) -> Result<Vec<String>> {
+/// Returns the paths that are asked for.
+fn paths(home: &Home) -> Result<Vec<String>> {
     let run = first(home, "/v1/runs?status=error&limit=1", "run_id")?;
     let webhook = first(home, "/v1/deliveries?limit=1", "delivery_id")?;
     let fixed = [
@@ -69,7 +71,8 @@ fn pages(home: &Home) -> Result<Vec<String>> {
         "act?act=pause&cron=cron-00042",
     ];
     let fixed = fixed.into_iter().map(str::to_owned);
-    Ok(fixed.chain([format!("runs/{run}"), format!("webhooks/{webhook}")]).collect())
+    let pages = fixed.chain([format!("runs/{run}"), format!("webhooks/{webhook}")]);
+    Ok(pages.map(|page| format!("{PAGES}{page}")).chain(["/metrics".to_owned()]).collect())
 }
 
 /// Returns the id of the first item of a listing.
@@ -78,9 +81,8 @@ fn first(home: &Home, path: &str, id: &str) -> Result<String> {
     Ok(answer["items"][0][id].as_str().context("the listing is empty")?.to_owned())
 }
 
-fn print_row(home: &Home, daemon: &ChildProcess, page: &str) -> Result<()> {
-    let path = format!("/agentcron/{page}");
-    let html = get(home, &path)?;
+fn print_row(home: &Home, daemon: &ChildProcess, path: &str) -> Result<()> {
+    let html = get(home, path)?;
     let elements = html
         .match_indices('<')
         .filter(|(at, _)| html[at + 1..].starts_with(|char: char| char.is_ascii_alphabetic()))
@@ -88,15 +90,15 @@ fn print_row(home: &Home, daemon: &ChildProcess, page: &str) -> Result<()> {
     let (before, mut times) = (daemon.cpu_time()?, Vec::new());
     for _ in 0..REPEAT {
         let begun = now();
-        get(home, &path)?;
+        get(home, path)?;
         times.push(now().duration_since(begun).unsigned_abs());
     }
     let cpu = daemon.cpu_time()?.since(&before) / REPEAT;
     let spread = Spread::of(times);
-    let is_over = html.len() > BYTES || elements > ELEMENTS || cpu > CPU;
+    let is_over = path.starts_with(PAGES) && (html.len() > BYTES || elements > ELEMENTS || cpu > CPU);
     println!(
         "{:<44} {:>8} {elements:>8} {:>6.1} ms {:>7.1} / {:>5.1} ms{}",
-        if page.is_empty() { "the overview" } else { page },
+        path,
         html.len(),
         millis(cpu),
         millis(spread.p50),

@@ -355,26 +355,6 @@ async fn outages_and_readings_of_the_files_are_counted() {
     assert_eq!(succeeded_at, seconds_since_1970(now));
 }
 
-/// Run it with `--ignored --nocapture`: it prints what ten thousand crons cost.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn a_scrape_of_ten_thousand_crons() {
-    let folder = tempfile::tempdir().unwrap();
-    let api = api(folder.path());
-    let names: Vec<String> = (0..10_000).map(|number| format!("customer-{number:05}-digest")).collect();
-    let definitions = names.iter().map(|name| definition(name)).chain([definition("digest")]);
-    api.store.sync_file_crons(api.clock.now(), definitions.collect()).await.unwrap();
-    for counts in api.store.counts().by_cron().values() {
-        counts.lateness.observe(Duration::from_millis(5));
-        counts.run_time.observe(Duration::from_secs(5));
-    }
-    for _ in 0..3 {
-        let began = tokio::time::Instant::now();
-        let text = render(&api, api.clock.now(), api.clock.now()).await;
-        println!("{} bytes, {} lines, {:?}", text.len(), text.lines().count(), began.elapsed());
-    }
-}
-
 #[test]
 fn names_of_crons_are_escaped() {
     let mut text = Exposition::default();

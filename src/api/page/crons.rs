@@ -9,14 +9,13 @@ use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
 use super::overview;
-use super::shown::{prose, quoted, segment, status, text, took};
+use super::shown::{quoted, segment, status, text, took};
 use super::svg::shapes::Outcome;
 use super::svg::spark::{Bar, SPARK_RUNS, spark};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::wire::{Cron, Page, Pause};
-use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{ListedState, PauseCause};
 use crate::domain::ids::CronId;
@@ -60,20 +59,15 @@ pub(super) async fn crons(visit: Visit) -> Response {
             };
             visit.page(content).await
         }
-        // A filter that is mistaken is corrected where it is.
-        Err(error) if error.status.is_client_error() => {
-            let main = html! { h1 { "Crons" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            let mut response = visit.page(Content::still(Tab::Crons, "Crons", main)).await;
-            *response.status_mut() = error.status;
-            response
+        Err(error) => {
+            let form = html! { (visit.saved(SAVED)) (filters(&visit)) };
+            visit.no_list(Tab::Crons, "Crons", form, error).await
         }
-        Err(error) => visit.failed(error),
     }
 }
 
 async fn list(visit: &Visit) -> Result<Listing, ErrorResponse> {
-    let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
-    let query = visit.query_with(&[("limit", &rows.to_string())])?;
+    let query = visit.query_of_list()?;
     let page = v1::crons::crons(visit.viewer, State(visit.api.clone()), query).await?.0;
     let ids: Vec<CronId> = page.items.iter().filter_map(|cron| cron.cron_id.parse().ok()).collect();
     let marks = visit.api.store.read(move |reader| reader.last_marks(&ids, SPARK_RUNS)).await?;
@@ -88,7 +82,7 @@ fn main(visit: &Visit, listing: &Listing) -> Markup {
     let here = visit.here();
     html! {
         h1 { "Crons" }
-        (saved(visit))
+        (visit.saved(SAVED))
         (filters(visit))
         @if listing.page.items.is_empty() { (nothing(visit, listing)) }
         @else {
@@ -100,17 +94,6 @@ fn main(visit: &Visit, listing: &Listing) -> Markup {
             @if visit.may_act && listing.page.items.len() > 1 { (all_that_match(visit, &here)) }
         }
         (visit.older(listing.page.next_cursor.as_deref(), "First"))
-    }
-}
-
-fn saved(visit: &Visit) -> Markup {
-    let here = visit.here();
-    html! {
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
-            }
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod cron;
 mod crons;
 mod frame;
 mod kept;
+mod listing;
 mod local;
 mod login;
 mod overview;

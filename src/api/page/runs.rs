@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{choice, prose};
+use super::shown::choice;
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::wire::{Page, Run};
-use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::store::Topic;
 
@@ -26,13 +25,6 @@ const SAVED: [(&str, &str); 5] = [
 
 pub(super) async fn runs(visit: Visit) -> Response {
     match list(&visit).await {
-        // A filter that is mistaken is corrected where it is.
-        Err(error) if error.status.is_client_error() => {
-            let main = html! { h1 { "Runs" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            let mut response = visit.page(Content::still(Tab::Runs, "Runs", main)).await;
-            *response.status_mut() = error.status;
-            response
-        }
         Ok(page) => {
             let content = Content {
                 tab: Tab::Runs,
@@ -45,15 +37,15 @@ pub(super) async fn runs(visit: Visit) -> Response {
             };
             visit.page(content).await
         }
-        Err(error) => visit.failed(error),
+        Err(error) => {
+            let form = html! { (saved(&visit)) (filters(&visit)) };
+            visit.no_list(Tab::Runs, "Runs", form, error).await
+        }
     }
 }
 
 async fn list(visit: &Visit) -> Result<Page<Run>, ErrorResponse> {
-    let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
-    let (rows, times) = (rows.to_string(), visit.instants(&["since", "until"])?);
-    let times = times.iter().map(|(name, at)| (*name, at.as_str()));
-    let query = visit.query_with(&times.chain([("limit", rows.as_str())]).collect::<Vec<_>>())?;
+    let query = visit.query_of_list()?;
     v1::runs::runs(visit.viewer, State(visit.api.clone()), query).await.map(|page| page.0)
 }
 
@@ -75,16 +67,8 @@ fn main(visit: &Visit, page: &Page<Run>) -> Markup {
 }
 
 fn saved(visit: &Visit) -> Markup {
-    let here = visit.here();
-    html! {
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
-            }
-            @let today = format!("runs?failed=true&since={}", start_of_day(visit));
-            a href=(today) aria-current=[(here == today).then_some("true")] { "Went wrong today" }
-        }
-    }
+    let today = format!("runs?failed=true&since={}", start_of_day(visit));
+    visit.saved(SAVED.into_iter().chain([("Went wrong today", today.as_str())]))
 }
 
 /// Returns when the day began where the reader is.

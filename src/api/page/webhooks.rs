@@ -7,12 +7,11 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{Content, Tab};
-use super::shown::{act_link, choice, delivery_status, prose, quoted, text};
+use super::shown::{act_link, choice, delivery_status, quoted, text};
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
 use crate::api::wire::{Delivery, Page, StatusReport, Time};
-use crate::domain::bounds::{PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::domain::printable::on_one_line;
@@ -37,13 +36,6 @@ struct WebhooksPage {
 
 pub(super) async fn webhooks(visit: Visit) -> Response {
     match read(&visit).await {
-        // A filter that is mistaken is corrected where it is.
-        Err(error) if error.status.is_client_error() => {
-            let main = html! { h1 { "Webhooks" } (saved(&visit)) (filters(&visit)) p.alarm.bad role="alert" { (prose(&error.detail)) } };
-            let mut response = visit.page(Content::still(Tab::Webhooks, "Webhooks", main)).await;
-            *response.status_mut() = error.status;
-            response
-        }
         Ok(told) => {
             let content = Content {
                 tab: Tab::Webhooks,
@@ -56,15 +48,15 @@ pub(super) async fn webhooks(visit: Visit) -> Response {
             };
             visit.page(content).await
         }
-        Err(error) => visit.failed(error),
+        Err(error) => {
+            let form = html! { (visit.saved(SAVED)) (filters(&visit)) };
+            visit.no_list(Tab::Webhooks, "Webhooks", form, error).await
+        }
     }
 }
 
 async fn read(visit: &Visit) -> Result<WebhooksPage, ErrorResponse> {
-    let rows = visit.rows(PAGE_ROWS, PAGE_ROWS_MAX)?;
-    let (rows, times) = (rows.to_string(), visit.instants(&["since", "until"])?);
-    let times = times.iter().map(|(name, at)| (*name, at.as_str()));
-    let query = visit.query_with(&times.chain([("limit", rows.as_str())]).collect::<Vec<_>>())?;
+    let query = visit.query_of_list()?;
     let api = &visit.api;
     let page = v1::deliveries::deliveries(visit.viewer, State(api.clone()), query).await?.0;
     Ok(WebhooksPage {
@@ -82,7 +74,7 @@ fn main(visit: &Visit, told: &WebhooksPage) -> Markup {
         @if is_first { (flow(visit, told)) (receivers::receivers(visit, &told.receivers, &told.queue)) }
         section {
             h2 { "Each of them" }
-            (saved(visit))
+            (visit.saved(SAVED))
             (filters(visit))
             (list(visit, told))
             (visit.older(told.page.next_cursor.as_deref(), "Newest"))
@@ -119,17 +111,6 @@ fn flow(visit: &Visit, told: &WebhooksPage) -> Markup {
                     @else { (act_link(&visit.up, "release", &[("next", &here)], "Release")) }
                     (act_link(&visit.up, "replay", &[("status", &did_not_arrive()), ("next", &here)], "Replay what did not arrive"))
                 }
-            }
-        }
-    }
-}
-
-fn saved(visit: &Visit) -> Markup {
-    let here = visit.here();
-    html! {
-        nav.saved aria-label="Filters" {
-            @for (label, path) in SAVED {
-                a href={ (visit.up) (path) } aria-current=[(here == path).then_some("true")] { (label) }
             }
         }
     }
