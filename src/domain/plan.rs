@@ -19,10 +19,9 @@ use super::reason::{Reason, ReasonCode};
 use super::run::Trigger;
 
 use due::Due;
-pub(super) use instants::names;
 use ranges::{drop_one, miss, pause};
 
-pub use instants::{Decided, just_before, next_within};
+pub use instants::{Decided, just_before, names, next_within};
 
 /// What a record says of the run in its way, and what it says once it is known that nobody could see that run.
 pub const STILL_RUNNING: &str = "was still running";

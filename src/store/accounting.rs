@@ -124,17 +124,18 @@ pub(super) fn plan_cron(
     Ok((PlannedCron { cursor: now, next_wake, ..planned }, unaccounted))
 }
 
-/// Plans a cron up to `now` as far as one pass goes, and returns whether everything until then is decided.
+/// Plans a cron up to `now` as far as one pass goes, and returns whether everything until then is decided, and a former definition
+/// that cannot be read.
 pub(super) fn plan_until(
     tx: &Tx<'_>,
     cache: &Definitions,
     entry: &CronEntry,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<(bool, Option<Unaccounted>), StoreError> {
     let mut room = Room::none();
     let mut pass = Pass::begin(tx, entry.cursor, &mut room, now)?;
-    let (planned, _) = plan_cron(&mut pass, tx, cache, entry)?;
-    Ok(planned.next_wake.is_none_or(|next| next > now))
+    let (planned, unaccounted) = plan_cron(&mut pass, tx, cache, entry)?;
+    Ok((planned.next_wake.is_none_or(|next| next > now), unaccounted))
 }
 
 /// Returns the definition that was in force after the cursor of a cron, or that it cannot be read back.

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use super::coming::firing;
 use super::rows::millis;
 use super::sql::Transaction;
-use super::{Store, StoreError};
+use super::{Store, StoreError, pauses_of_all};
 use crate::domain::bounds::TRIED_BESIDE_MAX;
 use crate::domain::cron::Cron;
-use crate::domain::plan::{is_excluded, next_within};
+use crate::domain::plan::{is_excluded, names};
 
 /// The crons that fire at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,20 +25,16 @@ impl Store {
     pub async fn also_at(&self, instants: Vec<Timestamp>, now: Timestamp) -> Result<Vec<AlsoAt>, StoreError> {
         let definitions = self.definitions.clone();
         self.read_at_one_moment(move |tx| {
-            let Some(crons) = firing(tx, now)? else {
-                return instants.iter().map(|at| next_at(tx, *at)).collect();
+            let Some(crons) = firing(tx, &definitions, now)? else {
+                let pause = pauses_of_all::now(tx, now)?;
+                let is_paused = |at| pause.as_ref().is_some_and(|pause| pause.covers(at));
+                return instants.iter().map(|at| next_at(tx, *at, is_paused(*at))).collect();
             };
             let mut found = vec![AlsoAt::default(); instants.len()];
-            for (definition_id, name) in crons {
-                let cron = match definitions.get(tx, definition_id, &name) {
-                    Ok(cron) => cron,
-                    // It does not fire, and the status says so.
-                    Err(StoreError::BadRow(_)) => continue,
-                    Err(error) => return Err(error),
-                };
+            for (cron, from) in &crons {
                 for (at, also) in instants.iter().zip(&mut found) {
-                    if fires_at(&cron, *at) {
-                        also.add(name.clone());
+                    if at > from && fires_at(cron, *at) {
+                        also.add(cron.name.clone());
                     }
                 }
             }
@@ -58,16 +54,18 @@ impl AlsoAt {
 }
 
 fn fires_at(cron: &Cron, at: Timestamp) -> bool {
-    let just_before = at.checked_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(at);
-    next_within(cron, just_before) == Some(at) && !is_excluded(cron, at)
+    names(cron, at) && !is_excluded(cron, at)
 }
 
 /// The crons by the time at which they are due next, in each of both halves of the index.
 pub(super) const BY_NEXT: &str = "SELECT name FROM crons INDEXED BY crons_due WHERE source IN ('file', 'api') AND next_at IS NOT NULL \
-     AND next_at = ?1 AND enabled = 1 AND removed_at IS NULL ORDER BY name";
+     AND next_at = ?1 AND enabled = 1 AND removed_at IS NULL AND (paused_at IS NULL OR pause_ended = 1) ORDER BY name";
 
-fn next_at(tx: &Transaction<'_>, at: Timestamp) -> Result<AlsoAt, StoreError> {
+fn next_at(tx: &Transaction<'_>, at: Timestamp, is_paused: bool) -> Result<AlsoAt, StoreError> {
     let mut also = AlsoAt { is_of_next_only: true, ..AlsoAt::default() };
+    if is_paused {
+        return Ok(also);
+    }
     for name in tx.query(BY_NEXT, [millis(at)], |row| row.get::<String>("name"))? {
         also.add(name);
     }

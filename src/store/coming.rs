@@ -1,10 +1,12 @@
 //! How many occurrences of all crons are to come, by hour.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::read::heads;
+use super::definitions::Definitions;
+use super::read::{fires_from, heads};
 use super::sql::Transaction;
 use super::{Store, StoreError, pauses_of_all};
 use crate::domain::bounds::{COMING_CRONS_MAX, COMING_STEPS_MAX};
@@ -26,55 +28,55 @@ impl Store {
     ) -> Result<Option<ComingByHour>, StoreError> {
         let definitions = self.definitions.clone();
         self.read_at_one_moment(move |tx| {
-            let Some(crons) = firing(tx, now)? else { return Ok(None) };
             let last = TallyUnit::Hour.number(now) + hours - 1;
             let mut coming = ComingByHour::new();
-            for (definition_id, name) in crons {
-                match definitions.get(tx, definition_id, &name) {
-                    Ok(cron) => count(&cron, now, last, &mut coming),
-                    // It does not fire, and the status says so.
-                    Err(StoreError::BadRow(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let Some(crons) = firing(tx, &definitions, now)? else { return Ok(None) };
+            crons.iter().for_each(|(cron, from)| count(cron, *from, last, &mut coming));
             Ok(Some(coming))
         })
         .await
     }
 }
 
-/// Returns the crons that fire.
+/// Returns the crons that fire, each with the instant after which it does: now, or when it is not paused any more. Returns `None` if
+/// there are too many.
 pub(super) fn firing(
     tx: &Transaction<'_>,
+    definitions: &Definitions,
     now: Timestamp,
-) -> Result<Option<Vec<(crate::domain::ids::DefinitionId, String)>>, StoreError> {
-    if pauses_of_all::now(tx, now)?.is_some() {
-        return Ok(Some(Vec::new()));
-    }
+) -> Result<Option<Vec<(Arc<Cron>, Timestamp)>>, StoreError> {
     // All of ten thousand would be read to be counted otherwise.
     let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM crons WHERE removed_at IS NULL LIMIT ?1) AS some";
     let most = u32::try_from(COMING_CRONS_MAX).unwrap_or(u32::MAX);
     if tx.query_count(sql, [most.saturating_add(1)])? > u64::from(most) {
         return Ok(None);
     }
-    let crons = heads(tx)?;
-    let firing = crons.into_iter().filter(|cron| {
-        cron.status.as_ref().is_ok_and(|status| *status != CronStatus::Disabled)
-            && cron.state.pause(now).is_none()
-    });
-    Ok(Some(firing.map(|cron| (cron.definition_id, cron.name)).collect()))
+    let pause_of_all = pauses_of_all::now(tx, now)?;
+    let mut firing = Vec::new();
+    for cron in heads(tx)? {
+        let from = fires_from(cron.state.pause(now), pause_of_all.as_ref(), now);
+        let Some(from) = from.filter(|_| cron.status != Ok(CronStatus::Disabled)) else { continue };
+        match definitions.get(tx, cron.definition_id, &cron.name) {
+            Ok(cron) => firing.push((cron, from)),
+            // It does not fire, and the status says so.
+            Err(StoreError::BadRow(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(firing))
 }
 
-fn count(cron: &Cron, now: Timestamp, last: i64, coming: &mut ComingByHour) {
+/// Counts what it starts after `from`, until the end of the last hour.
+fn count(cron: &Cron, from: Timestamp, last: i64, coming: &mut ComingByHour) {
     let hour = |at| TallyUnit::Hour.number(at);
-    let (mut at, mut steps) = (now, 0_u64);
+    let (mut at, mut steps) = (from, 0_u64);
     let decided = Decided::default();
     while let Some(next) = decided.next_within(cron, at).filter(|next| hour(*next) <= last) {
         at = next;
         *coming.entry(hour(at)).or_default() += u64::from(!is_excluded(cron, at));
         steps += 1;
         if steps == COMING_STEPS_MAX {
-            return go_on(at, now, last, coming);
+            return go_on(at, from, last, coming);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::accounting::plan_until;
+use super::accounting::{Unaccounted, plan_until};
 use super::counts::Tx;
 use super::cron_entries::{self, CronEntry, save_state};
 use super::definitions::Definitions;
@@ -73,6 +73,8 @@ impl Store {
             let cache = self.definitions.clone();
             let (by, name, change) = (by.clone(), name.clone(), change.clone());
             let attempt = self.write(move |tx| change_state(tx, &cache, now, &by, &name, &change)).await?;
+            let (attempt, unaccounted) = attempt;
+            unaccounted.iter().for_each(Unaccounted::log);
             if let ControlFlow::Break(changed) = attempt {
                 return Ok(changed);
             }
@@ -81,7 +83,7 @@ impl Store {
 }
 
 /// Changes a cron's state, once all that was due until now is decided by the state that it had until now. Goes on in another
-/// transaction if one may not plan that much of the cron.
+/// transaction if one may not plan that much of the cron. Returns a former definition that cannot be read as well.
 fn change_state(
     tx: &Tx<'_>,
     cache: &Definitions,
@@ -89,14 +91,15 @@ fn change_state(
     by: &Actor,
     name: &str,
     change: &CronStateChange,
-) -> Result<ControlFlow<Option<ChangedCronState>>, StoreError> {
-    let Some(entry) = cron_entries::named(tx, name)? else { return Ok(ControlFlow::Break(None)) };
-    if !plan_until(tx, cache, &entry, now)? {
-        return Ok(ControlFlow::Continue(()));
+) -> Result<(ControlFlow<Option<ChangedCronState>>, Option<Unaccounted>), StoreError> {
+    let Some(entry) = cron_entries::named(tx, name)? else { return Ok((ControlFlow::Break(None), None)) };
+    let (is_planned, unaccounted) = plan_until(tx, cache, &entry, now)?;
+    if !is_planned {
+        return Ok((ControlFlow::Continue(()), unaccounted));
     }
     let before = entry.state.at(now);
     let Some(CronEntry { state: planned, .. }) = cron_entries::by_id(tx, entry.cron_id)? else {
-        return Ok(ControlFlow::Break(None));
+        return Ok((ControlFlow::Break(None), unaccounted));
     };
     let planned = planned.at(now);
     let mut after = planned.clone();
@@ -122,7 +125,7 @@ fn change_state(
     let skipped = revise_waiting(tx, cache, entry.cron_id, now)?;
     let paused = after.paused.or(pauses_of_all::now(tx, now)?);
     let after = CronState { paused, ..after };
-    Ok(ControlFlow::Break(Some(ChangedCronState { before, after, skipped })))
+    Ok((ControlFlow::Break(Some(ChangedCronState { before, after, skipped })), unaccounted))
 }
 
 #[cfg(test)]

@@ -98,37 +98,31 @@ impl Store {
         discard: Discard,
         per_second: Option<u32>,
     ) -> Result<(DeliveryModeChange, usize), StoreError> {
-        let mut discarded = 0;
-        loop {
-            let (discard, by, is_first) = (discard.clone(), by.clone(), discarded == 0);
-            let step = move |tx: &Tx<'_>| {
-                let suppressed = discard_some(tx, now, &by, &discard, is_first)?;
-                let is_last = suppressed < SUPPRESSED_PER_COMMIT;
-                let released = is_last.then(|| release(tx, now, &by, per_second)).transpose()?;
-                Ok((suppressed, released))
-            };
-            let (suppressed, released) = self.write(step).await?;
-            discarded += suppressed;
-            if let Some(released) = released {
-                return Ok((released, discarded));
-            }
-        }
+        let actor = by.clone();
+        self.discard(now, by, discard, move |tx| release(tx, now, &actor, per_second)).await
     }
 
-    /// Suppresses every waiting delivery that is discarded, and returns how many those were.
-    pub async fn discard_webhooks(
+    /// Suppresses every waiting delivery that is discarded, does `last` in the transaction that suppresses the last of them, and
+    /// returns what that returns, and how many were suppressed.
+    async fn discard<T: Send + 'static>(
         &self,
         now: Timestamp,
         by: Actor,
         discard: Discard,
-    ) -> Result<usize, StoreError> {
+        last: impl Fn(&Tx<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
+    ) -> Result<(T, usize), StoreError> {
         let mut discarded = 0;
         loop {
-            let (discard, by, is_first) = (discard.clone(), by.clone(), discarded == 0);
-            let suppressed = self.write(move |tx| discard_some(tx, now, &by, &discard, is_first)).await?;
+            let (discard, by, last, is_first) = (discard.clone(), by.clone(), last.clone(), discarded == 0);
+            let step = move |tx: &Tx<'_>| {
+                let suppressed = discard_some(tx, now, &by, &discard, is_first)?;
+                let is_last = suppressed < SUPPRESSED_PER_COMMIT;
+                Ok((suppressed, is_last.then(|| last(tx)).transpose()?))
+            };
+            let (suppressed, done) = self.write(step).await?;
             discarded += suppressed;
-            if suppressed < SUPPRESSED_PER_COMMIT {
-                return Ok(discarded);
+            if let Some(done) = done {
+                return Ok((done, discarded));
             }
         }
     }
@@ -145,7 +139,9 @@ impl Store {
         })
         .await?;
         let reason = Reason::new(DeliveryReasonCode::Disabled, DISABLED);
-        self.discard_webhooks(now, Actor::AGENTCRON, Discard { before: Timestamp::MAX, reason }).await
+        let all = Discard { before: Timestamp::MAX, reason };
+        let ((), discarded) = self.discard(now, Actor::AGENTCRON, all, |_| Ok(())).await?;
+        Ok(discarded)
     }
 
     /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks

@@ -66,6 +66,7 @@ pub use receivers::{LastAnswer, ReceiverNow, Receivers};
 pub use recent::{Failures, KeyChange, Recent, Version};
 pub use records::CronRecord;
 pub use report::{ReceiverTally, ReportSnapshot};
+pub(super) use status::fires_from;
 pub use status::{
     BackendContact, FailingWebhooks, LostWebhooks, QueuedWebhooks, STATUS_PERIOD, StatusSnapshot, Unstarted,
 };

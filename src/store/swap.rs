@@ -82,7 +82,7 @@ pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
 }
 
 /// Returns the path with another ending.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(in crate::store) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

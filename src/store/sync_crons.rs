@@ -208,7 +208,8 @@ fn sync_one(
         RowState::Absent => None,
         RowState::Different | RowState::Same => cron_entries::by_id(tx, cron_id)?,
     };
-    let has_spans = entry.is_some() || !definition.enabled;
+    let was_there = entry.is_some();
+    let has_spans = was_there || !definition.enabled;
     match &entry {
         Some(entry) if !entry.removed && entry.definition_id == definition_id => {}
         Some(entry) if !entry.removed => synced.report.changed += 1,
@@ -249,7 +250,8 @@ fn sync_one(
             ":now": millis(now),
         },
     )?;
-    if change != Change::None {
+    // A definition that was inserted just now has come into force with that.
+    if change == Change::Edited || (change == Change::New && was_there) {
         definitions::came_into_force(tx, definition_id, now)?;
     }
     if change != Change::None && has_spans {

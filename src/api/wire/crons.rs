@@ -83,7 +83,7 @@ pub struct Failures {
 pub struct Version {
     #[schema(format = Uuid)]
     pub definition_id: String,
-    /// When the cron got it; for a former one, when the cron got it first.
+    /// When the cron got it last.
     pub since: Time,
     /// The keys in which it differs from the version before it; empty for the first one.
     pub changed: Vec<String>,

@@ -26,7 +26,7 @@ pub fn next_within(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
 }
 
 /// Returns whether the cron has an occurrence at exactly this instant.
-pub(in crate::domain) fn names(cron: &Cron, at: Timestamp) -> bool {
+pub fn names(cron: &Cron, at: Timestamp) -> bool {
     next_within(cron, just_before(at)) == Some(at)
 }
 

@@ -232,7 +232,8 @@ async fn discarded_and_disabled_deliveries_are_suppressed_for_a_reason() {
     fixture.add(2, A, 50);
     let reason = Reason::new(DeliveryReasonCode::Discarded, "older than 50s");
     let discard = Discard { before: at(50), reason };
-    let discarded = fixture.store.discard_webhooks(at(100), Actor::AGENTCRON, discard).await.unwrap();
+    let ((), discarded) =
+        fixture.store.discard(at(100), Actor::AGENTCRON, discard, |_| Ok(())).await.unwrap();
     assert_eq!(discarded, 1);
     assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
     assert_eq!(fixture.store.enable_webhooks().await.unwrap(), None, "they were not disabled");

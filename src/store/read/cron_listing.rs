@@ -70,7 +70,10 @@ impl Reader {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
-        let listed = self.at_one_moment(|tx| listed(tx, filter, None, limit, now))?;
+        let listed = self.at_one_moment(|tx| {
+            let pause_of_all = pauses_of_all::now(tx, now)?;
+            listed(tx, filter, None, limit, pause_of_all.as_ref(), now)
+        })?;
         Ok(listed.into_iter().map(|cron| cron.name).collect())
     }
 }
@@ -81,16 +84,16 @@ pub(super) fn listed(
     filter: &CronListing,
     cursor: Option<&CronCursor>,
     limit: u32,
+    pause_of_all: Option<&Pause>,
     now: Timestamp,
 ) -> Result<Vec<CronCursor>, StoreError> {
-    let pause_of_all = pauses_of_all::now(tx, now)?;
     let (sql, values) = filter.query(cursor, pause_of_all.is_some(), limit);
     let (mut found, mut prepared) = (Vec::new(), tx.prepare(&sql)?);
     let mut rows = prepared.query(values.as_slice())?;
     while found.len() < limit as usize
         && let Some(row) = &rows.next()?
     {
-        if !filter.depends_on_time() || filter.lists(row, &state_now(row, pause_of_all.as_ref(), now)?)? {
+        if !filter.depends_on_time() || filter.lists(row, &state_now(row, pause_of_all, now)?)? {
             found.push(CronCursor {
                 key: row.get("key")?,
                 cron_id: parsed(row, "cron_id")?,

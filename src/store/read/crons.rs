@@ -84,8 +84,11 @@ const SELECT: &str = "SELECT crons.cron_id AS cron_id, name, source, location, c
 impl Reader {
     /// Returns every cron that is not removed, by name.
     pub fn crons(&self, now: Timestamp) -> Result<Vec<CronRow>, StoreError> {
-        let crons = self.crons_after(&CronListing::default(), None, u32::MAX, now)?;
-        Ok(crons.into_iter().map(|(_, row)| row).collect())
+        let sql = format!("{SELECT}{IS_PRESENT} ORDER BY name, crons.cron_id");
+        self.at_one_moment(|tx| {
+            let pause_of_all = pauses_of_all::now(tx, now)?;
+            tx.query(&sql, (), |row| cron_row(tx, row, state_now(row, pause_of_all.as_ref(), now)?))
+        })
     }
 
     /// Does the same, but parses no definition and reads no run.
@@ -123,7 +126,7 @@ impl Reader {
                 })?;
                 Ok((cursor, row))
             };
-            listed(tx, filter, cursor, limit, now)?.into_iter().map(read).collect()
+            listed(tx, filter, cursor, limit, pause_of_all.as_ref(), now)?.into_iter().map(read).collect()
         })
     }
 

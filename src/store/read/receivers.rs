@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Reader;
+use super::recent::percentile;
 use super::report::receivers;
 use super::status::STATUS_PERIOD;
 use crate::domain::bounds::{ATTEMPTS_LOOKED_THROUGH, PAGE_RECEIVERS_MAX};
@@ -56,8 +57,7 @@ impl ReceiverNow {
     /// Returns the time within which so many of a hundred attempts were answered; `None` if too few are known for that.
     pub fn took(&self, percent: usize) -> Option<Duration> {
         const LEAST: usize = 5;
-        let rank = (self.took.len() * percent).div_ceil(100);
-        self.took.get(rank.saturating_sub(1)).copied().filter(|_| self.took.len() >= LEAST)
+        percentile(&self.took, percent).filter(|_| self.took.len() >= LEAST)
     }
 
     fn recorded(&self) -> u64 {

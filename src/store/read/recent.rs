@@ -26,9 +26,14 @@ pub struct Recent {
 impl Recent {
     /// Returns the time within which so many of a hundred runs ended, or `None` if the agent server had none of them.
     pub fn took(&self, percent: usize) -> Option<SignedDuration> {
-        let rank = (self.took.len() * percent).div_ceil(100);
-        self.took.get(rank.saturating_sub(1)).copied()
+        percentile(&self.took, percent)
     }
+}
+
+/// Returns the value that so many of a hundred do not exceed.
+pub(super) fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 /// Failures of a cron that are alike.
@@ -45,7 +50,7 @@ pub struct Failures {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     pub definition_id: DefinitionId,
-    /// When the cron got it; for a former one, when the cron got it first.
+    /// When the cron got it last.
     pub since: Timestamp,
     /// How it differs from the version before it; empty for the first one.
     pub changes: Vec<KeyChange>,

@@ -210,7 +210,7 @@ fn crons_and_next(
         let cron = &mut crons[cron];
         let planned = planned_at(cron).map(|at| (at, &cron.name));
         let is_later = || planned > next.as_ref().map(|(at, name)| (*at, name));
-        let from = fires_from(cron, pause_of_all, now);
+        let from = fires_from(cron.state.paused.as_ref(), pause_of_all, now);
         let is_never = from.is_none() || cron.status == Ok(CronStatus::Disabled);
         if planned.is_some() && (is_never || next.is_some() && is_later()) {
             continue;
@@ -228,8 +228,12 @@ fn crons_and_next(
 }
 
 /// Returns the instant after which an occurrence of the cron fires, unless it is paused for good.
-fn fires_from(cron: &CronHead, pause_of_all: Option<&Pause>, now: Timestamp) -> Option<Timestamp> {
-    let pauses = cron.state.paused.iter().chain(pause_of_all);
+pub(in crate::store) fn fires_from(
+    own: Option<&Pause>,
+    pause_of_all: Option<&Pause>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let pauses = own.into_iter().chain(pause_of_all);
     pauses.map(|pause| pause.until.map(just_before)).try_fold(now, |from, until| Some(from.max(until?)))
 }
 

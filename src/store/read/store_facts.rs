@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::disk_space::disk_space;
 use crate::store::panic_trace::{PanicTrace, last_panic};
 use crate::store::rows::time_option;
+use crate::store::swap::beside;
 
 /// The store itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,13 +35,11 @@ impl Reader {
     /// Returns what there is to know of the store itself.
     pub fn store_facts(&self) -> Result<StoreFacts, StoreError> {
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-        let mut log = self.path.as_os_str().to_owned();
-        log.push("-wal");
         self.at_one_moment(|tx| {
             let oldest = |sql: &str| tx.query_one(sql, (), |row| time_option(row, "at"));
             Ok(StoreFacts {
                 database_bytes: bytes(&self.path),
-                wal_bytes: bytes(Path::new(&log)),
+                wal_bytes: bytes(&beside(&self.path, "-wal")),
                 oldest_run: oldest(OLDEST_RUN)?,
                 oldest_webhook: oldest(OLDEST_WEBHOOK)?,
                 disk: disk_space(&self.path),

@@ -472,3 +472,11 @@ fn no_first_page_scans_or_sorts_the_history() {
     let plan: String = store.reader.connection.query_row(by_prefix, [], |row| row.get("detail")).unwrap();
     assert!(plan.contains("(run_id>? AND run_id<?)"), "{plan}");
 }
+
+/// Returns how SQLite finds what this query returns.
+fn plan(store: &Fixture, sql: &str) -> Vec<String> {
+    let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values = vec![Value::Integer(1); statement.parameter_count()];
+    let plan = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
+    plan.unwrap().map(Result::unwrap).collect()
+}

@@ -101,10 +101,11 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     assert_eq!(waits(Scope::Url, first).await.unwrap(), []);
     fixture
         .store
-        .discard_webhooks(
+        .discard(
             at(30),
             Actor::AGENTCRON,
             Discard { before: Timestamp::MAX, reason: Reason::new(DeliveryReasonCode::Discarded, "") },
+            |_| Ok(()),
         )
         .await
         .unwrap();

@@ -5,14 +5,6 @@ use crate::domain::cron_state::ListedState;
 use crate::domain::ids::DefinitionId;
 use crate::store::outages::LASTING_BETWEEN;
 
-/// Returns how SQLite finds what this query returns.
-fn plan(store: &Fixture, sql: &str) -> Vec<String> {
-    let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let values = vec![Value::Integer(1); statement.parameter_count()];
-    let plan = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
-    plan.unwrap().map(Result::unwrap).collect()
-}
-
 #[test]
 fn drawings_read_by_an_index() {
     let store = Fixture::new();

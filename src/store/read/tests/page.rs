@@ -115,11 +115,7 @@ fn no_page_scans_the_history() {
         (BY_NEXT.to_owned(), "crons USING INDEX crons_due (source=? AND next_at=?)"),
     ];
     for (sql, expected) in cases {
-        let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let values = vec![Value::Integer(1); statement.parameter_count()];
-        let plan =
-            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
-        let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
+        let plan = plan(&store, &sql);
         assert!(plan.iter().any(|line| line.contains(expected)), "{sql}: {plan:#?}");
         let scans = plan.iter().find(|line| {
             line.starts_with("SCAN runs") && !line.contains("USING")
