@@ -16,8 +16,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(10);
 /// Print a link into the web page, which works once, within a minute
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Whoever opens the link is logged in as you, for as long as they use the page, and 12
-hours more. It is printed and not opened, so that it is in no list of processes.
+Whoever opens the link is logged in as you, until about 12 hours after the page was
+used last. It is printed and not opened, so that it is in no list of processes.
 
 Examples:
   agentcron open

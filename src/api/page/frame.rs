@@ -139,8 +139,7 @@ impl Visit {
 
     /// Returns the worst of what is wrong, if somebody is needed.
     fn alarm(&self, status: &StatusReport) -> Markup {
-        let worst =
-            status.attention.first().filter(|one| one.needs_person || one.what.0.is_of_all_webhooks());
+        let worst = status.attention.iter().find(|one| one.needs_person || one.what.0.is_of_all_webhooks());
         let more = status.attention.iter().filter(|one| one.needs_person).count().saturating_sub(1);
         html! {
             @if let Some(worst) = worst {

@@ -13,7 +13,8 @@ use crate::api::v1;
 use crate::api::viewer::Viewer;
 use crate::api::wire::{Report, StatusReport};
 use crate::domain::bounds::{
-    PAGE_HOURS_KEPT_FOR, PAGE_KEPT_AT_MOST, PAGE_KEPT_FOR, PAGE_KEPT_TIMES, PAGE_RECEIVERS_KEPT_FOR,
+    PAGE_HOURS_KEPT_FOR, PAGE_KEPT_AT_MOST, PAGE_KEPT_FOR, PAGE_KEPT_TIMES, PAGE_KEYS_KEPT,
+    PAGE_RECEIVERS_KEPT_FOR,
 };
 use crate::domain::run::Status;
 use crate::domain::tally::TallyUnit;
@@ -26,7 +27,7 @@ struct Found<K, T> {
     value: Arc<T>,
 }
 
-type Place<K, T> = Mutex<Option<Found<K, T>>>;
+type Place<K, T> = Mutex<Vec<Found<K, T>>>;
 
 /// What pages share. It is cheap to clone.
 #[derive(Clone, Default)]
@@ -108,15 +109,14 @@ async fn kept<K: Clone + PartialEq, T>(
     find: impl AsyncFnOnce(K) -> Result<T, ErrorResponse>,
 ) -> Result<Arc<T>, ErrorResponse> {
     let mut place = place.lock().await;
-    if let Some(found) = place.as_ref()
-        && found.key == key
-        && Instant::now() < found.until
-    {
+    place.retain(|found| Instant::now() < found.until);
+    if let Some(found) = place.iter().find(|found| found.key == key) {
         return Ok(Arc::clone(&found.value));
     }
     let began = Instant::now();
     let value = Arc::new(find(key.clone()).await?);
     let lasts = least.max((began.elapsed() * PAGE_KEPT_TIMES).min(PAGE_KEPT_AT_MOST));
-    *place = Some(Found { key, until: Instant::now() + lasts, value: Arc::clone(&value) });
+    place.truncate(PAGE_KEYS_KEPT - 1);
+    place.push(Found { key, until: Instant::now() + lasts, value: Arc::clone(&value) });
     Ok(value)
 }

@@ -311,7 +311,7 @@ fn going(visit: &Visit, runs: &[Run], status_report: &StatusReport) -> Markup {
     html! {
         @if runs.is_empty() { p.empty { "Nothing is going on." } }
         @else {
-            ul.lines { @for run in runs { li {
+            ul.lines data-list="going" { @for run in runs { li id={ "going-" (run.run_id) } {
                 a href={ "runs/" (run.run_id) } { (status(&run.status)) } " "
                 @match &run.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { "client" } }
                 @if let Some(started) = run.started_at { " " span.dim { "began " (visit.clock.relative(started)) } }
@@ -324,7 +324,7 @@ fn going(visit: &Visit, runs: &[Run], status_report: &StatusReport) -> Markup {
 fn coming(visit: &Visit, next: &[UpcomingRow]) -> Markup {
     html! {
         @if next.is_empty() { p.empty { "Nothing is scheduled." } }
-        @else { ul.lines { @for row in next { li { (visit.clock.time_and_relative(Time(row.at), None)) " " (visit.cron_link(&row.cron_name)) @if row.is_paused { " " span.attention { "paused: will be skipped" } } } } } }
+        @else { ul.lines data-list="next" { @for row in next { li id={ "next-" (segment(&row.cron_name)) } { (visit.clock.time_and_relative(Time(row.at), None)) " " (visit.cron_link(&row.cron_name)) @if row.is_paused { " " span.attention { "paused: will be skipped" } } } } } }
     }
 }
 

@@ -17,6 +17,7 @@ use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::StrictQuery;
 use crate::api::v1;
+use crate::api::v1::parse::find;
 use crate::api::wire::{Run, RunDetails, Time};
 use crate::domain::ids::RunId;
 use crate::domain::printable::on_lines;
@@ -82,8 +83,7 @@ pub(super) async fn raw(visit: Visit, Path((run_id, what)): Path<(String, String
 
 async fn raw_values(visit: &Visit, run_id: &str, what: &str) -> Result<String, ErrorResponse> {
     visit.demand_values()?;
-    let run_id =
-        visit.id_of_run(run_id).await.ok_or_else(|| ErrorResponse::not_found("there is no such run"))?;
+    let run_id = find(&visit.api, "run", run_id, Reader::runs_with_prefix).await?;
     let found = match asked(visit, run_id, what).await? {
         Some(RunValues::Input(input)) => input.map(|given| values::indented(given.input.to_string())),
         Some(RunValues::Output(output)) => output,

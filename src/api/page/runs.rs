@@ -10,9 +10,10 @@ use super::shown::choice;
 use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::v1;
+use crate::api::v1::parse::find as find_id;
 use crate::api::wire::{Page, Run};
 use crate::domain::run::{Phase, Status, Trigger};
-use crate::store::Topic;
+use crate::store::{Reader, Topic};
 
 /// Filters that somebody often wants, as links.
 const SAVED: [(&str, &str); 5] = [
@@ -120,10 +121,13 @@ pub(super) async fn find(visit: Visit) -> Response {
     let wanted = visit.parameter("q").unwrap_or_default();
     let wanted = wanted.trim();
     let to = |path: &str| super::visit::to_page(&visit.uri, path).into_response();
-    if let Some(run_id) = visit.id_of_run(wanted).await {
+    let api = &visit.api;
+    if let Ok(run_id) = find_id(api, "run", wanted, Reader::runs_with_prefix).await {
         return to(&format!("runs/{run_id}"));
     }
-    if let Some(delivery_id) = visit.id_of_webhook(wanted).await {
+    // A receiver sees its `webhook-id`.
+    let of_webhook = wanted.strip_prefix("msg_").unwrap_or(wanted);
+    if let Ok(delivery_id) = find_id(api, "delivery", of_webhook, Reader::webhooks_with_prefix).await {
         return to(&format!("webhooks/{delivery_id}"));
     }
     to(&format!("crons?name={}", super::shown::segment(wanted)))

@@ -119,25 +119,34 @@ impl Visit {
 
     /// Returns the rows of runs, the newest first. `of_cron` is their cron's zone if they are of one cron.
     pub(super) fn run_rows(&self, runs: &[Run], of_cron: Option<&str>) -> Markup {
+        self.rows_of_runs(runs, of_cron, true)
+    }
+
+    /// Returns the same for a second list on a page, whose rows have no names of their own and do not change.
+    pub(super) fn more_run_rows(&self, runs: &[Run], of_cron: Option<&str>) -> Markup {
+        self.rows_of_runs(runs, of_cron, false)
+    }
+
+    fn rows_of_runs(&self, runs: &[Run], of_cron: Option<&str>, is_list: bool) -> Markup {
         let is_of_one = of_cron.is_some();
         html! {
-            table.rows data-list="runs" {
+            table.rows data-list=[is_list.then_some("runs")] {
                 thead {
                     tr {
                         th { "Status" } @if !is_of_one { th { "Cron" } } th { "Scheduled for" } th.n { "Late" }
                         th.n { "Took" } th { "Webhook" } th { "Why" }
                     }
                 }
-                tbody { @for run in runs { (self.run_row(run, of_cron)) } }
+                tbody { @for run in runs { (self.run_row(run, of_cron, is_list)) } }
             }
         }
     }
 
-    fn run_row(&self, run: &Run, of_cron: Option<&str>) -> Markup {
+    fn run_row(&self, run: &Run, of_cron: Option<&str>, is_list: bool) -> Markup {
         let late = run.lateness().map(times::took).unwrap_or_default();
         let why = run.why();
         html! {
-            tr id={ "run-" (run.run_id) } {
+            tr id=[is_list.then(|| format!("run-{}", run.run_id))] {
                 td data-label="Status" { a href={ (self.up) "runs/" (run.run_id) } { (status(&run.status)) } }
                 @if of_cron.is_none() {
                     td data-label="Cron" {

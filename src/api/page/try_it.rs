@@ -47,7 +47,9 @@ struct Tried {
 pub(super) async fn try_it(visit: Visit) -> Response {
     let shown = match visit.parameter("table") {
         Some(pasted) if pasted.len() > TRIED_BYTES_MAX => {
-            Err(ErrorResponse::invalid("table: expected at most 64 KB; `agentcron check` reads whole files"))
+            let most = TRIED_BYTES_MAX >> 10;
+            let message = format!("table: expected at most {most} KiB; `agentcron check` reads whole files");
+            Err(ErrorResponse::invalid(message))
         }
         Some(pasted) => Ok(Content {
             command: Some("agentcron check".to_owned()),

@@ -23,7 +23,6 @@ use crate::api::viewer::Viewer;
 use crate::domain::access::{Caller, Intent, PageAccess, Subject};
 use crate::domain::act::Actor;
 use crate::domain::calendar::zone_named;
-use crate::domain::ids::{DeliveryId, RunId, may_begin_id};
 
 /// Asks for the changing part of a page only.
 const PART: HeaderName = HeaderName::from_static("x-agentcron-part");
@@ -146,9 +145,7 @@ impl Visit {
         let is_given = |name: &str| given.iter().any(|(given, _)| *given == name);
         let pairs = url::form_urlencoded::parse(query.as_bytes())
             // An empty field of a form does not restrict anything.
-            .filter(|(name, value)| {
-                name != "zone" && name != "around" && !value.is_empty() && !is_given(name)
-            });
+            .filter(|(name, value)| name != "zone" && !value.is_empty() && !is_given(name));
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(pairs).extend_pairs(given).finish()
     }
@@ -177,27 +174,6 @@ impl Visit {
         rows.ok_or_else(|| ErrorResponse::invalid(format!("limit: expected a number from 1 to {most}")))
     }
 
-    /// Returns the only run whose id begins so.
-    pub(super) async fn id_of_run(&self, text: &str) -> Option<RunId> {
-        if !may_begin_id(text) {
-            return None;
-        }
-        let prefix = text.to_owned();
-        let found = self.api.store.read(move |reader| reader.runs_with_prefix(&prefix, 2)).await.ok()?;
-        found.first().copied().filter(|_| found.len() == 1)
-    }
-
-    /// Returns the only webhook whose own id, or the `webhook-id` that its receiver sees, begins so.
-    pub(super) async fn id_of_webhook(&self, text: &str) -> Option<DeliveryId> {
-        let text = text.strip_prefix("msg_").unwrap_or(text);
-        if !may_begin_id(text) {
-            return None;
-        }
-        let prefix = text.to_owned();
-        let found = self.api.store.read(move |reader| reader.webhooks_with_prefix(&prefix, 2)).await.ok()?;
-        found.first().copied().filter(|_| found.len() == 1)
-    }
-
     /// Returns the path of this page below the folder of all pages, with its query.
     pub(super) fn here(&self) -> String {
         let path = below(self.uri.path()).unwrap_or_default().trim_start_matches('/');
@@ -209,10 +185,16 @@ impl Visit {
 
 /// Leads to a page below the folder of all pages, wherever that is. `from` is the path of the request.
 pub(super) fn to_page(from: &Uri, next: &str) -> Redirect {
-    // Whatever it begins with, it stays a path below the folder.
-    // What no header may have is no path of ours.
-    let next = if next.contains(char::is_control) { "" } else { next.trim_start_matches(['/', '\\']) };
-    Redirect::to(&format!("./{}{next}", way_up(from.path())))
+    Redirect::to(&format!("./{}{}", way_up(from.path()), within(next)))
+}
+
+/// Returns a path that is below the folder of all pages: that one, unless it leads out of there.
+pub(super) fn within(next: &str) -> &str {
+    let next = next.trim_start_matches(['/', '\\']);
+    let path = next.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    let leads_up = path.split(['/', '\\']).any(|segment| segment == "..");
+    // What no header may have is no path of ours either.
+    if leads_up || next.contains(char::is_control) { "" } else { next }
 }
 
 /// Leads to a page that says what an act came to.

@@ -13,6 +13,7 @@ use super::visit::Visit;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::PathParameter;
 use crate::api::v1;
+use crate::api::v1::parse::find;
 use crate::api::wire::{Delivery, DeliveryDetails, Time};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::DeliveryId;
@@ -64,8 +65,10 @@ pub(super) async fn raw(visit: Visit, Path((delivery_id, what)): Path<(String, S
 
 async fn raw_body(visit: &Visit, delivery_id: &str, what: &str) -> Result<Vec<u8>, ErrorResponse> {
     visit.demand_values()?;
-    let nothing = || ErrorResponse::not_found("there is no such page");
-    let delivery_id = visit.id_of_webhook(delivery_id).await.filter(|_| what == BODY).ok_or_else(nothing)?;
+    if what != BODY {
+        return Err(ErrorResponse::not_found("there is no such page"));
+    }
+    let delivery_id = find(&visit.api, "delivery", delivery_id, Reader::webhooks_with_prefix).await?;
     let body = visit.api.store.read(move |reader| reader.webhook_body(delivery_id)).await?;
     body.ok_or_else(|| ErrorResponse::not_found("the body of this webhook is not kept any more"))
 }

@@ -10,7 +10,7 @@ mod listing;
 mod log;
 pub(super) mod outages;
 mod page_links;
-mod parse;
+pub(super) mod parse;
 pub(super) mod pauses;
 pub(super) mod report;
 pub(super) mod runs;

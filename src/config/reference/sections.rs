@@ -125,7 +125,7 @@ pub(in crate::config) const HTTP: SectionReference = SectionReference {
         client_crons: Word(ClientCrons::WORDS), Toml("\"open\""), Public, "\"service\"";
             "Whether clients may have crons on an agent server that knows users: with `open` they may not, and with `service` their crons run under the credentials of `[backend]`, while the agent server decides who may see and change each."
         page: Word(PageAccess::WORDS), Toml("\"on\""), Public, "\"read-only\"";
-            "The web page at `/agentcron/`: `on`, `read-only` for everybody, or `off`. Without keys it shows states only; whoever comes by `agentcron open` or with a key sees everything and may act."
+            "The web page at `/agentcron/`: `on`, `read-only` for everybody, or `off`. Without keys, strangers see states only. Whoever comes by `agentcron open` has the rights of the socket, and whoever logs in with a key those of the key."
         open_probes: Boolean, Toml("true"), Public, "false";
             "Whether `/healthz` and `/readyz` need no key, so that load balancers and Kubernetes can ask; they say nothing secret."
         socket: Path, Absent("beside the database, with the extension `sock`; under systemd `$RUNTIME_DIRECTORY/agentcron.sock` if the database is at its default"), Public,

@@ -52,6 +52,9 @@ pub const PAGE_KEPT_TIMES: u32 = 20;
 /// It is kept no longer for that: whoever looks at a slow machine still sees news.
 pub const PAGE_KEPT_AT_MOST: Duration = Duration::from_secs(5);
 
+/// Answers of one kind that are kept, such as the reports of several periods.
+pub const PAGE_KEYS_KEPT: usize = 8;
+
 /// Crons of which what is scheduled is counted: their definitions stay parsed, and are as many as fit there without pushing out those
 /// of runs.
 pub const COMING_CRONS_MAX: usize = 1_000;

@@ -23,8 +23,9 @@ pub const PAGE_RECEIVERS_MAX: usize = 40;
 /// How long pages share what is known of receivers: the webhooks of a day are counted for it.
 pub const PAGE_RECEIVERS_KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// Bytes of a table that somebody pastes to try it: a hundred crons.
-pub const TRIED_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a table that somebody pastes to try it: some thirty crons. It is in the address of the page, which is a part of the head
+/// of the request, and up to three times as long there.
+pub const TRIED_BYTES_MAX: usize = 16 << 10;
 
 /// Crons of a pasted table of which the next times are shown.
 pub const TRIED_CRONS_MAX: usize = 20;

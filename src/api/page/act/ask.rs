@@ -12,7 +12,7 @@ use super::several;
 use crate::api::error_response::ErrorResponse;
 use crate::api::extract::{JsonBody, PathParameter};
 use crate::api::page::shown::{delivery_status, quoted, status, text};
-use crate::api::page::visit::Visit;
+use crate::api::page::visit::{Visit, within};
 use crate::api::v1::{cron_actions, crons, runs, webhooks};
 use crate::api::wire::{CronDetails, Time};
 use crate::domain::act::PageAct;
@@ -52,7 +52,7 @@ fn form(visit: &Visit, act: PageAct, fields: &Fields, question: &Question) -> Ma
                 (question.more)
                 p.buttons {
                     @if question.is_possible { button.main type="submit" { (question.button) } }
-                    " " a.cancel href={ "./" (visit.up) (next) } { "Back" }
+                    " " a.cancel href={ "./" (visit.up) (within(next)) } { "Back" }
                 }
                 p.same { "The same: " (visit.command(&question.command)) }
             }

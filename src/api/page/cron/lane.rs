@@ -202,7 +202,7 @@ fn answer(visit: &Visit, view: &View, explanation: &Explanation) -> Markup {
                 @match explanation.after { Some(at) => { "; after: " a href=(ask(at)) { (visit.clock.time(at, zone)) } }, None => "; nothing after" }
                 "."
             }
-            @if !explanation.runs.is_empty() { div.wide { (visit.run_rows(&explanation.runs, Some(zone.unwrap_or("UTC")))) } }
+            @if !explanation.runs.is_empty() { div.wide { (visit.more_run_rows(&explanation.runs, Some(zone.unwrap_or("UTC")))) } }
         }
     }
 }

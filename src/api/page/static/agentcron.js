@@ -76,7 +76,7 @@ const tick = () => {
 // --- Live ---
 
 const live = document.getElementById("live");
-let feed = null, seen = null, isLost = false, isPaused = false, refreshing = null, again = false, waiting = null;
+let feed = null, seen = null, isLost = false, isPaused = false, isGreeted = false, refreshing = null, again = null, waiting = null;
 
 // In the zone of all other times of the page.
 const zoneShown = () =>
@@ -96,7 +96,7 @@ const isBusy = () =>
   document.querySelector("main input[type=checkbox]:checked") !== null ||
   document.querySelector("main tbody tr:hover, main .lines li:hover") !== null;
 
-const rowsOf = (root) => [...root.querySelectorAll("[data-list] tbody tr[id]")].map((row) => row.id);
+const rowsOf = (root) => [...root.querySelectorAll("[data-list] tbody tr[id], ul[data-list] > li[id]")].map((row) => row.id);
 
 const show = (next) => {
   const page = main();
@@ -136,7 +136,7 @@ const announce = (count) => {
   if (!bar) {
     bar = document.createElement("button");
     bar.className = "news";
-    bar.addEventListener("click", () => { bar.remove(); getSelection().removeAllRanges(); refresh(true, true); });
+    bar.addEventListener("click", () => { bar.remove(); getSelection().removeAllRanges(); refresh(true); });
     main().prepend(bar);
   }
   bar.textContent = count > 0 ? `${count} new, show` : "The list has changed, show";
@@ -145,11 +145,13 @@ const announce = (count) => {
 const load = async (isForced) => {
   const response = await fetch(location.href, { headers: { "x-agentcron-part": "main" }, redirect: "manual" });
   if (response.type === "opaqueredirect") { location.reload(); return; }
+  // What the daemon cannot say now does not replace what it said before.
+  if (response.status >= 500) throw new Error(`status ${response.status}`);
   const part = parse(await response.text()).getElementById("main");
   if (!part) return;
   // The login has ended or changed: the header says who somebody is.
   if (part.dataset.who !== undefined && part.dataset.who !== main().dataset.who) { location.reload(); return; }
-  if (isForced) { document.title = part.dataset.title; Idiomorph.morph(main(), part, KEEP); tick(); } else show(part);
+  if (isForced) { document.title = part.dataset.title; Idiomorph.morph(main(), part, KEEP); select(); tick(); } else show(part);
   seen = Date.now();
   isLost = false;
   tell();
@@ -158,10 +160,10 @@ const load = async (isForced) => {
 // One at a time, and at most one a second unless the reader asks.
 const refresh = (isForced = false) => {
   clearTimeout(waiting);
-  if (refreshing) { again = true; return refreshing; }
-  refreshing = load(isForced).catch(() => lose()).finally(() => {
+  if (refreshing) { again = isForced || again === "forced" ? "forced" : "changed"; return refreshing; }
+  refreshing = load(isForced).catch(() => { lose(); again ??= feed && "changed"; }).finally(() => {
     refreshing = null;
-    if (again) { again = false; waiting = setTimeout(refresh, 750); }
+    if (again) { const wasForced = again === "forced"; again = null; waiting = setTimeout(() => refresh(wasForced), isLost ? 3000 : 750); }
   });
   return refreshing;
 };
@@ -186,19 +188,23 @@ const concerns = (changed) => {
 const follow = () => {
   if (feed || isPaused || document.hidden || !main()?.dataset.topics) return;
   feed = new EventSource(at("events"));
-  feed.addEventListener("open", () => { if (isLost || document.body.dataset.stale) { delete document.body.dataset.stale; refresh(); } isLost = false; seen = Date.now(); tell(); });
-  feed.addEventListener("changed", (event) => { seen = Date.now(); tell(); if (concerns(JSON.parse(event.data))) refreshUntilSettled(); });
+  feed.addEventListener("open", () => { isGreeted = false; isLost = false; seen = Date.now(); tell(); });
+  feed.addEventListener("changed", (event) => {
+    seen = Date.now();
+    tell();
+    // The first event says that the feed has begun. What happened before that, since the page was made, it does not tell.
+    if (!isGreeted) { isGreeted = true; refresh(); return; }
+    if (concerns(JSON.parse(event.data))) refreshUntilSettled();
+  });
   feed.addEventListener("lagged", () => { seen = Date.now(); refreshUntilSettled(); });
   feed.addEventListener("error", () => {
     lose();
-    // A page that was read meanwhile does not know what happened between that and the next feed.
-    document.body.dataset.stale = "1";
     // A feed that was refused, and not cut, does not try again by itself.
     if (feed?.readyState === EventSource.CLOSED) { feed = null; setTimeout(follow, 3000); }
   });
 };
 
-const leave = () => { later.forEach(clearTimeout); feed?.close(); feed = null; document.body.dataset.stale = "1"; };
+const leave = () => { later.forEach(clearTimeout); feed?.close(); feed = null; };
 
 // A hidden page holds no connection: browsers have six for one server.
 document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
@@ -305,14 +311,17 @@ addEventListener("keydown", (event) => {
     if (link) { event.preventDefault(); location.href = link.href; }
     return;
   }
-  const zones = ["mine", "utc", "cron"];
   const actions = {
     "/": () => document.getElementById("find")?.focus(),
     g: () => { isGoing = true; setTimeout(() => { isGoing = false; }, 1500); },
     j: () => row(1),
     k: () => row(-1),
     x: () => { const box = document.querySelector("tr.chosen input[type=checkbox]"); if (box) { box.checked = !box.checked; select(); } },
-    z: () => { const chosen = document.querySelector('.choice [aria-pressed="true"]')?.value; chooseZone(zones[(zones.indexOf(chosen) + 1) % 3]); },
+    z: () => {
+      const buttons = [...document.querySelectorAll(".choice button")];
+      const chosen = buttons.findIndex((button) => button.getAttribute("aria-pressed") === "true");
+      chooseZone(buttons[(chosen + 1) % buttons.length].value);
+    },
     d: () => chooseTheme(document.querySelector('.view button[name="theme"]').value),
     ".": () => { isPaused = !isPaused; if (isPaused) leave(); else follow(); tell(); },
     "?": () => say(KEYS),

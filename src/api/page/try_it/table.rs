@@ -7,7 +7,7 @@ use super::{cautions, ways};
 use crate::api::page::shown::{prose, text};
 use crate::api::page::visit::Visit;
 use crate::config::{ConfigError, CronDefinition, Pasted, read_pasted};
-use crate::domain::bounds::TRIED_CRONS_MAX;
+use crate::domain::bounds::{TRIED_BYTES_MAX, TRIED_CRONS_MAX};
 use crate::domain::plan::Decided;
 use crate::domain::printable::blanked;
 use crate::present::{counted, occurrences, pitfalls};
@@ -23,7 +23,7 @@ pub(super) fn main(visit: &Visit, pasted: &str) -> Markup {
         (ways(visit, true))
         form.try-form {
             label { "One or more [cron.NAME] tables, and [defaults] for them"
-                textarea name="table" spellcheck="false" autocomplete="off" autocapitalize="off" { (pasted) } }
+                textarea name="table" maxlength=(TRIED_BYTES_MAX) spellcheck="false" autocomplete="off" autocapitalize="off" { (pasted) } }
             p { button.main type="submit" { "What does it mean?" } " " span.dim { "Nothing is stored. Variables such as " code { "${{ env.X }}" } " are not looked up here." } }
         }
         (mistakes(&found))
