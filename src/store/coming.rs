@@ -98,9 +98,12 @@ fn go_on(at: Timestamp, since: Timestamp, last: i64, coming: &mut ComingByHour) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CronIdentity;
+    use crate::config::{CronDefinition, CronIdentity};
+    use crate::domain::act::Actor;
     use crate::domain::cron::CronSource;
     use crate::domain::ids::{CronId, InstallationId};
+    use crate::store::tests::open_store;
+    use crate::store::{CronStateChange, Execution};
 
     fn counted(schedule: &str) -> Vec<u64> {
         let fields = serde_json::json!({ "assistant_id": "agent", "schedule": schedule, "input": {} });
@@ -119,5 +122,33 @@ mod tests {
         assert_eq!(counted("*/15 * * * *"), [1, 4, 4, 4]);
         // 300 of them are the first five minutes.
         assert_eq!(counted("* * * * * *"), [1800, 3600, 3600, 3600]);
+    }
+
+    /// The daemon also plans a cron when its pause ends, which is no occurrence.
+    #[tokio::test]
+    async fn what_a_pause_ends_before_comes_and_what_it_covers_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_store(folder.path(), Execution::Inline);
+        let body = r#"{"schedule":"0 8,12 * * *","timezone":"UTC","assistant_id":"agent"}"#;
+        let at = |hour: &str| -> Timestamp { format!("2026-11-27T{hour}:00Z").parse().unwrap() };
+        let now = at("07:00");
+        store.sync_file_crons(now, vec![CronDefinition::of_body("digest", body)]).await.unwrap();
+        for (until, is_paused, coming, also) in [
+            (Some("07:30"), false, 2, [1, 1]),
+            (Some("10:00"), true, 1, [0, 1]),
+            (Some("12:00"), true, 1, [0, 1]),
+            (None, true, 0, [0, 0]),
+        ] {
+            let pause = CronStateChange::Pause { note: None, until: until.map(at) };
+            store.change_cron_state(now, Actor::AGENTCRON, "digest".to_owned(), pause).await.unwrap();
+            store.plan_due(now).await.unwrap();
+            let upcoming = store.read(move |reader| reader.next_of_all(now, 9)).await.unwrap();
+            let [row] = upcoming.as_slice() else { panic!("{upcoming:?}") };
+            assert_eq!((row.at, row.is_paused), (at("08:00"), is_paused), "{until:?}");
+            let hours = store.coming_by_hour(now, 8).await.unwrap().unwrap();
+            assert_eq!(hours.into_values().sum::<u64>(), coming, "{until:?}");
+            let found = store.also_at(vec![at("08:00"), at("12:00")], now).await.unwrap();
+            assert_eq!([found[0].count, found[1].count], also, "{until:?}");
+        }
     }
 }

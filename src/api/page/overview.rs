@@ -324,7 +324,7 @@ fn going(visit: &Visit, runs: &[Run], status_report: &StatusReport) -> Markup {
 fn coming(visit: &Visit, next: &[UpcomingRow]) -> Markup {
     html! {
         @if next.is_empty() { p.empty { "Nothing is scheduled." } }
-        @else { ul.lines data-list="next" { @for row in next { li id={ "next-" (segment(&row.cron_name)) } { (visit.clock.time_and_relative(Time(row.at), None)) " " (visit.cron_link(&row.cron_name)) @if row.is_paused { " " span.attention { "paused: will be skipped" } } } } } }
+        @else { ul.lines data-list="next" { @for row in next { li id={ "next-" (row.cron_id) } { (visit.clock.time_and_relative(Time(row.at), None)) " " (visit.cron_link(&row.cron_name)) @if row.is_paused { " " span.attention { "paused: will be skipped" } } } } } }
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Reader;
 use crate::domain::cron::CronSource;
+use crate::domain::ids::CronId;
 use crate::domain::plan::next_within;
 use crate::store::cron_entries::state_from_row;
 use crate::store::open::installation_id;
@@ -11,7 +12,7 @@ use crate::store::rows::{millis, parsed, time};
 use crate::store::{StoreError, definitions, pauses_of_all};
 
 /// Crons of one source, so that those that are due first are found by the index.
-pub(super) const NEXT_OF_SOURCE: &str = "SELECT name, definition_id, next_at, paused_at, pause_cause, pause_note, paused_until, \
+pub(super) const NEXT_OF_SOURCE: &str = "SELECT cron_id, name, definition_id, next_at, paused_at, pause_cause, pause_note, paused_until, \
     pause_ended, skip_next, failures, failing_since, recovered_at \
     FROM crons WHERE source = ?1 AND next_at > ?2 AND enabled = 1 AND removed_at IS NULL ORDER BY next_at, name LIMIT ?3";
 
@@ -19,6 +20,7 @@ pub(super) const NEXT_OF_SOURCE: &str = "SELECT name, definition_id, next_at, pa
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpcomingRow {
     pub at: Timestamp,
+    pub cron_id: CronId,
     pub cron_name: String,
     /// Whether it will be skipped, because its cron or all crons are paused then.
     pub is_paused: bool,
@@ -49,7 +51,8 @@ impl Reader {
                         }
                     };
                     let is_paused = |at| pause.iter().chain(&pause_of_all).any(|pause| pause.covers(at));
-                    Ok(at.map(|at| UpcomingRow { at, cron_name: name, is_paused: is_paused(at) }))
+                    let cron_id = parsed(row, "cron_id")?;
+                    Ok(at.map(|at| UpcomingRow { at, cron_id, cron_name: name, is_paused: is_paused(at) }))
                 })?;
                 next.extend(rows.into_iter().flatten());
             }
