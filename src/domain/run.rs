@@ -45,6 +45,14 @@ words!(
         Missed = "missed",
     }
 );
+
+impl Status {
+    /// Returns whether something ran, or was to: all but what was skipped or missed.
+    pub fn took_place(self) -> bool {
+        !matches!(self, Self::Skipped | Self::Missed)
+    }
+}
+
 words!(
     /// The kind of a [`RunState`], as stored and shown.
     Phase {

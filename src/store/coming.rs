@@ -18,6 +18,9 @@ use crate::domain::tally::TallyUnit;
 /// Occurrences to come by the number of their hour, as in the roll-ups.
 pub type ComingByHour = BTreeMap<i64, u64>;
 
+/// Crons that fire, each with the instant after which it does: now, or when it is not paused any more.
+pub(super) type Firing = Vec<(Arc<Cron>, Timestamp)>;
+
 impl Store {
     /// Counts the occurrences that will start runs in this many hours, the present one included, by hour. A cron that fires very often
     /// is counted for a while, and goes on as often. Returns `None` if there are too many crons to be counted.
@@ -38,13 +41,12 @@ impl Store {
     }
 }
 
-/// Returns the crons that fire, each with the instant after which it does: now, or when it is not paused any more. Returns `None` if
-/// there are too many.
+/// Returns the crons that fire, or `None` if there are too many.
 pub(super) fn firing(
     tx: &Transaction<'_>,
     definitions: &Definitions,
     now: Timestamp,
-) -> Result<Option<Vec<(Arc<Cron>, Timestamp)>>, StoreError> {
+) -> Result<Option<Firing>, StoreError> {
     // All of ten thousand would be read to be counted otherwise.
     let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM crons WHERE removed_at IS NULL LIMIT ?1) AS some";
     let most = u32::try_from(COMING_CRONS_MAX).unwrap_or(u32::MAX);

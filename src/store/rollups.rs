@@ -51,7 +51,7 @@ pub(super) fn add<'e>(
     let mut all: BTreeMap<Key, Counts> = BTreeMap::new();
     for ended in ended {
         let took = ended.took.map_or(NOT_KNOWN, TookBucket::of);
-        let took_place = took_place(ended.status);
+        let took_place = ended.status.took_place();
         let mut end = (ended.status, ended.recorded_code);
         // A retry that never took place leaves its occurrence as the run before it has ended.
         if let (false, true, Some(cron_id)) = (took_place, ended.retry > FIRST_RUN, ended.cron_id)
@@ -99,10 +99,6 @@ macro_rules! add_to {
 
 const ADD_TO_HOUR: &str = add_to!("cron_hours", "hour");
 const ADD_TO_DAY: &str = add_to!("cron_days", "day");
-
-fn took_place(status: Status) -> bool {
-    !matches!(status, Status::Skipped | Status::Missed)
-}
 
 /// Takes occurrences of a record back: they are decided about again, or end once more by a run that somebody asks for.
 pub(super) fn take_back(tx: &Transaction<'_>, record: &Record, occurrences: i64) -> Result<(), StoreError> {
@@ -168,7 +164,7 @@ pub(super) fn last_end(
 ) -> Result<Option<Record>, StoreError> {
     let condition = "WHERE cron_id = ?1 AND scheduled_for = ?2 AND phase = 'ended' ORDER BY retry DESC";
     let runs = Record::all(tx, condition, (cron_id.to_string(), millis(scheduled_for)))?;
-    let last = runs.iter().position(|run| took_place(run.status)).unwrap_or(runs.len().saturating_sub(1));
+    let last = runs.iter().position(|run| run.status.took_place()).unwrap_or(runs.len().saturating_sub(1));
     Ok(runs.into_iter().nth(last))
 }
 

@@ -63,7 +63,7 @@ impl Explanation {
             records.extend(range_of(reader, &record, at)?);
         }
         // What became of an occurrence is what became of the last of its runs that took place.
-        let took_place = |row: &&RunRow| !matches!(row.status(), Some(Status::Skipped | Status::Missed));
+        let took_place = |row: &&RunRow| row.status().is_none_or(Status::took_place);
         let found = records.iter().rev().find(took_place).or(records.last());
         // What an older definition planned is explained by that definition.
         let then = found.map_or(Ok(None), |row| definition_of(reader, &record, row))?;

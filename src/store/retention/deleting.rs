@@ -51,7 +51,7 @@ pub(super) fn delete_if_expired(
 /// of its runs that took place.
 fn note(tx: &Transaction<'_>, of_occurrence: &[Record], now: Timestamp) -> Result<(), StoreError> {
     let since = millis(begin(now));
-    let took_place = |record: &&Record| !matches!(record.status, Some(Status::Skipped | Status::Missed));
+    let took_place = |record: &&Record| record.status.is_none_or(Status::took_place);
     let last = of_occurrence.iter().filter(took_place).max_by_key(|record| record.retry);
     let last = last.or(of_occurrence.iter().min_by_key(|record| record.retry));
     let Some(last) = last.filter(|last| last.ended_at >= since) else { return Ok(()) };
