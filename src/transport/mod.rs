@@ -246,6 +246,10 @@ fn client_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("agentcron/", env!("CARGO_PKG_VERSION")))
 }
 
+/// A body is read in blocks of this size. In one piece, which moves as it grows, a large one that is refused in the end would leave
+/// several times its size to the allocator, for good.
+const BLOCK_BYTES: usize = 64 * 1024;
+
 /// Reads a body to its end and returns it. `silence_max` bounds the wait for each next chunk.
 ///
 /// # Errors
@@ -255,7 +259,7 @@ pub async fn read_body(
     bytes_max: usize,
     silence_max: Duration,
 ) -> Result<Bytes, TransportError> {
-    let mut whole = BytesMut::new();
+    let (mut blocks, mut length) = (Vec::<BytesMut>::new(), 0);
     loop {
         match tokio::time::timeout(silence_max, body.next()).await {
             Err(_) => {
@@ -264,13 +268,26 @@ pub async fn read_body(
                     format_duration(silence_max)
                 )));
             }
-            Ok(None) => return Ok(whole.freeze()),
+            Ok(None) => return Ok(joined(blocks)),
             Ok(Some(Err(error))) => return Err(error),
-            Ok(Some(Ok(chunk))) if whole.len() + chunk.len() > bytes_max => {
+            Ok(Some(Ok(chunk))) if length + chunk.len() > bytes_max => {
                 return Err(TransportError::TooLarge(bytes_max));
             }
-            Ok(Some(Ok(chunk))) => whole.extend_from_slice(&chunk),
+            Ok(Some(Ok(chunk))) => {
+                length += chunk.len();
+                match blocks.last_mut() {
+                    Some(last) if last.len() + chunk.len() <= BLOCK_BYTES => last.extend_from_slice(&chunk),
+                    _ => blocks.push(chunk.as_ref().into()),
+                }
+            }
         }
+    }
+}
+
+fn joined(mut blocks: Vec<BytesMut>) -> Bytes {
+    match blocks.len() {
+        0 | 1 => blocks.pop().unwrap_or_default().freeze(),
+        _ => blocks.concat().into(),
     }
 }
 

@@ -355,3 +355,21 @@ async fn a_guarded_body_is_kept_back_if_its_sender_may_not_act_when_it_is_writte
     assert!(!got[0].contains("input"), "{got:?}");
     assert!(got[1].contains("content-length: 11") && got[1].ends_with("{\"input\":1}"), "{got:?}");
 }
+
+#[tokio::test]
+async fn a_body_is_whole_however_it_arrives_and_is_refused_if_it_is_too_long() {
+    let whole: Vec<u8> =
+        (0..200_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[1]).collect();
+    for chunk_bytes in [7, 60_000, 70_000, 200_000] {
+        let body = || {
+            let chunks: Vec<_> =
+                whole.chunks(chunk_bytes).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+            futures_util::stream::iter(chunks).boxed()
+        };
+        assert!(read_body(body(), whole.len(), CONNECT_WAIT).await.unwrap() == whole, "{chunk_bytes}");
+        let too_long = read_body(body(), whole.len() - 1, CONNECT_WAIT).await;
+        assert!(matches!(too_long, Err(TransportError::TooLarge(199_999))), "{chunk_bytes}");
+    }
+    let nothing = futures_util::stream::empty().boxed();
+    assert_eq!(read_body(nothing, 0, CONNECT_WAIT).await.unwrap(), Bytes::new());
+}
