@@ -5,7 +5,10 @@ use rusqlite::types::{FromSql, ValueRef};
 use crate::store::StoreError;
 
 /// A row of a result.
-pub(in crate::store) struct Row<'r>(&'r rusqlite::Row<'r>);
+pub(in crate::store) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(super::postgres::Row),
+}
 
 /// A column of a row.
 pub(in crate::store) trait Column: Copy {
@@ -34,17 +37,16 @@ impl Column for usize {
     }
 }
 
-impl<'r> Row<'r> {
-    pub(super) fn of(row: &'r rusqlite::Row<'r>) -> Self {
-        Self(row)
-    }
-
+impl Row<'_> {
     /// Reads a column without a copy.
     pub(in crate::store) fn value(&self, column: impl Column) -> Result<ValueRef<'_>, StoreError> {
-        Ok(match column.place() {
-            Some(place) => self.0.get_ref(place)?,
-            None => self.0.get_ref(column.name())?,
-        })
+        match self {
+            Row::Sqlite(row) => Ok(match column.place() {
+                Some(place) => row.get_ref(place)?,
+                None => row.get_ref(column.name())?,
+            }),
+            Row::Postgres(row) => row.value(column),
+        }
     }
 
     /// Reads a column.
