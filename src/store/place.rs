@@ -1,6 +1,7 @@
 //! Where a store is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::sql::{Connection, Server, Session, make};
 use super::{StoreError, open};
@@ -12,14 +13,14 @@ pub enum Place {
     /// In a file of SQLite, which one daemon has.
     File(PathBuf),
     /// On a PostgreSQL server, where several daemons may share it.
-    Server(Server),
+    Server(Arc<Server>),
 }
 
 impl Place {
     /// Returns the place of a store on a server.
     #[cfg(test)]
     pub(super) fn on(url: &str, schema: &str) -> Self {
-        Place::Server(Server { config: url.parse().unwrap(), schema: schema.to_owned() })
+        Place::Server(Arc::new(Server { config: url.parse().unwrap(), schema: schema.to_owned() }))
     }
 
     /// Returns the file, if it is in one.
@@ -35,9 +36,9 @@ impl Place {
         match self {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_write(path, new_installation)?)),
             Place::Server(server) => {
-                let mut session = Session::connect(server)?;
-                make(&mut session, open::MIGRATIONS, new_installation)?;
-                Ok(Connection::Postgres(session))
+                let session = Session::connect(server)?;
+                make(&session, open::MIGRATIONS, new_installation)?;
+                Ok(Connection::Postgres(Box::new(session)))
             }
         }
     }
@@ -46,7 +47,7 @@ impl Place {
     pub(super) fn open_to_read(&self) -> Result<Connection, StoreError> {
         match self {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_read(path)?)),
-            Place::Server(server) => Ok(Connection::Postgres(Session::connect(server)?)),
+            Place::Server(server) => Ok(Connection::Postgres(Box::new(Session::connect(server)?))),
         }
     }
 

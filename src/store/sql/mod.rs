@@ -4,6 +4,7 @@
 //! Statements are in the words of SQLite; `postgres/dialect.rs` says what they are on PostgreSQL. The verbs are those of
 //! rust-postgres. Each prepares its statement once per connection.
 
+mod column;
 mod params;
 mod postgres;
 mod row;
@@ -13,10 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{CachedStatement, TransactionBehavior};
 
+pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
 pub(super) use postgres::{Session, make};
-pub(super) use row::{Column, Row, bad};
+pub(super) use row::Row;
 pub(super) use rusqlite::named_params;
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
 
@@ -28,7 +30,7 @@ const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
 /// A connection to a store, which has one transaction at a time.
 pub(super) enum Connection {
     Sqlite(rusqlite::Connection),
-    Postgres(postgres::Session),
+    Postgres(Box<postgres::Session>),
 }
 
 /// A transaction.
@@ -101,7 +103,7 @@ impl<'t> Transaction<'t> {
             Connection::Sqlite(connection) => {
                 Self::Sqlite(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
             }
-            Connection::Postgres(session) => Self::Postgres(session.begin()?),
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session)?),
         })
     }
 
@@ -109,7 +111,7 @@ impl<'t> Transaction<'t> {
     pub(super) fn begin_to_read(connection: &'t Connection) -> Result<Self, StoreError> {
         Ok(match connection {
             Connection::Sqlite(connection) => Self::Sqlite(connection.unchecked_transaction()?),
-            Connection::Postgres(session) => Self::Postgres(session.begin_to_read()?),
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin_to_read(session)?),
         })
     }
 

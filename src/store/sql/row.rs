@@ -2,39 +2,14 @@
 
 use rusqlite::types::{FromSql, ValueRef};
 
+use super::column::{Column, bad};
+use super::postgres;
 use crate::store::StoreError;
 
 /// A row of a result.
 pub(in crate::store) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
-    Postgres(super::postgres::Row),
-}
-
-/// A column of a row.
-pub(in crate::store) trait Column: Copy {
-    fn name(self) -> &'static str;
-
-    /// Its place, which is found sooner than its name.
-    fn place(self) -> Option<usize> {
-        None
-    }
-}
-
-impl Column for &'static str {
-    fn name(self) -> &'static str {
-        self
-    }
-}
-
-/// A column that the statement gives no name.
-impl Column for usize {
-    fn name(self) -> &'static str {
-        "value"
-    }
-
-    fn place(self) -> Option<usize> {
-        Some(self)
-    }
+    Postgres(postgres::Row),
 }
 
 impl Row<'_> {
@@ -61,9 +36,4 @@ impl Row<'_> {
     pub(in crate::store) fn count(&self, column: impl Column) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.get::<i64>(column)?).unwrap_or(0))
     }
-}
-
-/// Says which column cannot be read back, and why.
-pub(in crate::store) fn bad(column: &str, problem: &str) -> StoreError {
-    StoreError::BadRow(format!("the store holds a bad `{column}`: {problem}"))
 }

@@ -8,7 +8,7 @@ use super::shell::SERVER;
 mod server;
 
 /// Tests of files, and of how SQLite finds rows.
-const OF_SQLITE: [&str; 10] = [
+const OF_SQLITE: [&str; 14] = [
     "store::tests::opening",
     "store::tests::backups",
     "store::swap",
@@ -18,7 +18,12 @@ const OF_SQLITE: [&str; 10] = [
     "a_walk_takes_an_index_in_its_order",
     "no_first_page_scans_or_sorts_the_history",
     "drawings_read_by_an_index",
+    "a_claim_neither_sorts_nor_scans",
+    "no_page_scans_the_history",
     "every_table_about_crons_is_known_here",
+    // It changes the numbers of rows.
+    "a_refused_trigger_leaves_no_act_and_old_acts_make_room",
+    "a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_of_what_was_due_then",
 ];
 
 #[test]

@@ -8,12 +8,14 @@ mod params;
 mod row;
 mod schema;
 mod session;
+mod statement;
+mod transaction;
 mod wait;
 
-pub(super) use params::Statement;
 pub(super) use row::{Row, Rows};
 pub(super) use schema::BYTES;
 pub(in crate::store) use schema::make;
 pub use session::Server;
 pub(in crate::store) use session::Session;
-pub(super) use session::Transaction;
+pub(super) use statement::Statement;
+pub(super) use transaction::Transaction;

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
+use rusqlite::types::ValueRef;
 use tokio_postgres::types::{FromSql, Type};
 
 use crate::store::StoreError;
-use crate::store::sql::{Column, ValueRef, bad};
+use crate::store::sql::column::{Column, bad};
 
 /// A row that has arrived.
 pub(in crate::store) struct Row(pub(super) tokio_postgres::Row);

@@ -21,13 +21,13 @@ pub(in crate::store::sql) const BYTES: &str = "SELECT coalesce(sum(pg_total_rela
 
 /// Makes the tables of a store that are not there, with a row that says which there are.
 pub(in crate::store) fn make(
-    session: &mut Session,
+    session: &Session,
     migrations: &[&str],
     new_installation: InstallationId,
 ) -> Result<(), StoreError> {
     let schema = session.schema().to_owned();
     session.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
-    let tx = Transaction::Postgres(session.begin()?);
+    let tx = Transaction::Postgres(super::transaction::Transaction::begin(session)?);
     tx.batch("CREATE TABLE IF NOT EXISTS migrations (number bigint PRIMARY KEY)")?;
     let has = tx.query_count("SELECT coalesce(max(number), 0) FROM migrations", ())?;
     for (number, migration) in (1_u64..).zip(migrations).skip(usize::try_from(has).unwrap_or(usize::MAX)) {
