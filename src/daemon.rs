@@ -142,7 +142,8 @@ async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, 
     let mut waited = None;
     loop {
         let (execution, id, clock) = (world.execution.clone(), world.new_installation, &world.clock);
-        match Store::open_locked(&lock, path, execution, id, clock.clone(), waited.clone()) {
+        match Store::open_locked(&lock, &path.as_path().into(), execution, id, clock.clone(), waited.clone())
+        {
             Err(StoreError::NoRoom { problem, .. }) if waited.is_none() => {
                 tracing::error!(error = problem, "the store cannot be opened; nothing is fired until it can");
                 lock.tell_no_room(clock.now());
@@ -193,7 +194,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     let reloads = Reloads::default();
     reloads.note(notice.is_none(), world.clock.now());
     mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
-    if let Some(warning) = store::exposure(store.path()) {
+    if let Some(warning) = store.file().and_then(store::exposure) {
         tracing::warn!("{warning}");
     }
     let (network, problem) = match world.listen.map(bind_network) {

@@ -70,7 +70,8 @@ impl From<StoreError> for ErrorResponse {
             StoreError::TooManyWaiting { .. } => Self::too_many_requests,
             StoreError::TookTooLong | StoreError::NoRoom { .. } | StoreError::Ousted => Self::unavailable,
             StoreError::Lost(_) | StoreError::Taken { .. } => Self::failed,
-            StoreError::Unusable { .. } | StoreError::Denied { .. } | StoreError::Sqlite(_) => Self::failed,
+            StoreError::Unusable { .. } | StoreError::Denied { .. } => Self::failed,
+            StoreError::Sqlite(_) | StoreError::Postgres(_) => Self::failed,
         };
         of_status(error.to_string())
     }

@@ -73,7 +73,10 @@ fn next(config: &BackupConfig, after: Timestamp, failed_at: Option<Timestamp>) -
 /// Makes one and deletes those that are too many. Returns its size in bytes.
 async fn make(backups: &Backups, now: Timestamp, stop: &CancellationToken) -> Result<u64, String> {
     let (folder, keep) = (backups.config.folder.clone(), backups.config.keep);
-    let (from, stop) = (backups.store.path().to_path_buf(), stop.clone());
+    let Some(from) = backups.store.file().map(Path::to_path_buf) else {
+        return Err("the store is in no file".to_owned());
+    };
+    let stop = stop.clone();
     let make = move || {
         let problem = |error: io::Error| format!("{}: {error}", folder.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(problem)?;

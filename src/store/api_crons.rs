@@ -294,7 +294,7 @@ fn check_room(tx: &Transaction<'_>) -> Result<(), StoreError> {
 /// Returns whether a cron has this name, in any case: names that differ only by case are too easily confused.
 fn is_taken(tx: &Transaction<'_>, name: &str) -> Result<bool, StoreError> {
     let found = tx.query_opt(
-        "SELECT 1 FROM crons WHERE name = ?1 COLLATE NOCASE AND removed_at IS NULL",
+        "SELECT 1 FROM crons WHERE lower(name) = lower(?1) AND removed_at IS NULL",
         [name],
         |_| Ok(()),
     )?;

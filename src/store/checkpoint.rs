@@ -12,10 +12,10 @@ impl Store {
     ///
     /// It is no loss if this fails: the writer does the same once the WAL is large enough.
     pub async fn checkpoint(&self) {
+        let Some(path) = self.file().map(Path::to_path_buf) else { return };
         if !matches!(self.readers.execution(), Execution::WriterThread) {
             return;
         }
-        let path = self.path().to_path_buf();
         match tokio::task::spawn_blocking(move || checkpoint(&path)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "checkpoint not made"),

@@ -48,7 +48,7 @@ pub(super) fn firing(
     now: Timestamp,
 ) -> Result<Option<Firing>, StoreError> {
     // All of ten thousand would be read to be counted otherwise.
-    let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM crons WHERE removed_at IS NULL LIMIT ?1) AS some";
+    let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM crons WHERE removed_at IS NULL LIMIT ?1) AS few";
     let most = u32::try_from(COMING_CRONS_MAX).unwrap_or(u32::MAX);
     if tx.query_count(sql, [most.saturating_add(1)])? > u64::from(most) {
         return Ok(None);

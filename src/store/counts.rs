@@ -10,10 +10,8 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use super::ended::Ended;
-use super::sql::Transaction;
+use super::sql::{Connection, Transaction};
 use super::{StoreError, rollups};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{CronId, DaemonNumber};

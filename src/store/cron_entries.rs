@@ -199,7 +199,7 @@ fn note_end(
 ) -> Result<bool, StoreError> {
     // What was recovered may be learnt of after what ended later.
     let sql = "UPDATE crons SET last_run_at = max(coalesce(last_run_at, ?2), ?2), \
-               last_success_at = iif(?3, max(coalesce(last_success_at, ?2), ?2), last_success_at) WHERE cron_id = ?1";
+               last_success_at = iif(?3 = 1, max(coalesce(last_success_at, ?2), ?2), last_success_at) WHERE cron_id = ?1";
     let values = (cron_id.to_string(), millis(outcome.ended_at), outcome.status == Status::Success);
     if says == CronHealth::Works && tx.execute(&format!("{sql} AND failures = 0"), values.clone())? == 1 {
         return Ok(true);

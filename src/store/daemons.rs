@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::counts::{CommitCounts, Tx};
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::recovery;
 use super::rows::{millis, parsed, time, time_option};
-use super::sql::Transaction;
+use super::sql::{Connection, Transaction};
 use super::{Store, StoreError, open, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId};
@@ -223,7 +222,7 @@ mod tests {
         let path = folder.path().join("store.db");
         let mut daemons = Vec::new();
         for last in 1..=DAEMONS_REMEMBERED + 2 {
-            let store = Store::open(
+            let store = crate::store::tests::open_at(
                 &path,
                 Execution::Inline,
                 InstallationId::default(),

@@ -71,7 +71,7 @@ impl Store {
     /// none. It does not touch a hold on request.
     pub async fn hold_for_mistakes(&self, found_at: Option<Timestamp>) -> Result<(), StoreError> {
         self.write(move |tx| {
-            let sql = "UPDATE delivery_mode SET mistakes_at = iif(?1 IS NULL, NULL, \
+            let sql = "UPDATE delivery_mode SET mistakes_at = iif(CAST(?1 AS BIGINT) IS NULL, NULL, \
                        coalesce(mistakes_at, ?1)) WHERE one = 1";
             tx.execute(sql, [found_at.map(millis)])?;
             Ok(())

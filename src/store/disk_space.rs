@@ -8,7 +8,7 @@ use crate::domain::disk_space::DiskSpace;
 impl Store {
     /// Returns the room on its disk; `None` if the system does not say.
     pub fn disk_space(&self) -> Option<DiskSpace> {
-        disk_space(self.path())
+        self.file().and_then(disk_space)
     }
 }
 

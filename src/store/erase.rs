@@ -34,9 +34,10 @@ impl Store {
     }
 
     async fn empty_wal(&self) -> Result<Emptied, StoreError> {
+        let Some(file) = self.file() else { return Ok(Emptied::Yes) };
         let until = tokio::time::Instant::now() + WAL_EMPTIED_WITHIN;
         loop {
-            let path = self.path().to_owned();
+            let path = file.to_owned();
             if blocking(move || empty(&path)).await?? {
                 return Ok(Emptied::Yes);
             }

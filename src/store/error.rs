@@ -73,6 +73,9 @@ pub enum StoreError {
     /// An error of SQLite that the writer has not sorted into the others.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// An error of PostgreSQL.
+    #[error("PostgreSQL: {}", in_words(.0))]
+    Postgres(#[from] tokio_postgres::Error),
 }
 
 impl StoreError {
@@ -93,7 +96,8 @@ impl StoreError {
             | StoreError::Lost(_)
             | StoreError::Ousted
             | StoreError::TookTooLong
-            | StoreError::Sqlite(_) => false,
+            | StoreError::Sqlite(_)
+            | StoreError::Postgres(_) => false,
         }
     }
 
@@ -126,6 +130,7 @@ impl StoreError {
             | StoreError::IllegalTransition(_)
             | StoreError::NotHeld
             | StoreError::TookTooLong => false,
+            StoreError::Postgres(error) => error.is_closed(),
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -138,6 +143,15 @@ impl StoreError {
                 )
             ),
         }
+    }
+}
+
+/// Says an error of PostgreSQL without the values that it concerns.
+fn in_words(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} ({})", error.message(), error.code().code()),
+        None => std::error::Error::source(error)
+            .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
     }
 }
 

@@ -213,7 +213,7 @@ fn of_thread(
     after: i64,
 ) -> Result<(Option<i64>, Vec<(i64, Option<CronId>)>), StoreError> {
     let sql = "SELECT runs.seq AS seq, runs.run_id AS run_id, cron_id, scheduled_for, start_number + starts_ahead AS starts, \
-               runs.thread_id = ?1 OR coalesce(client_runs.thread_id = ?1, 0) AS has_it FROM runs \
+               runs.thread_id = ?1 OR coalesce(client_runs.thread_id = ?1, FALSE) AS has_it FROM runs \
                LEFT JOIN client_runs ON client_runs.run_id = runs.run_id WHERE runs.seq > ?2 ORDER BY runs.seq LIMIT ?3";
     let limit = i64::try_from(EXPIRED_PER_READ).unwrap_or(i64::MAX);
     let (mut last, mut count, mut found) = (None, 0, Vec::new());

@@ -30,7 +30,7 @@ pub(super) fn record(
     let Some(cause) = cause else { return Ok(()) };
     tx.execute(
         "INSERT INTO inactive_spans (cron_id, cause, since) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET cause = excluded.cause, until = NULL",
+         ON CONFLICT (cron_id, since) DO UPDATE SET cause = excluded.cause, until = NULL",
         (&id, cause.as_str(), millis(now)),
     )?;
     tx.execute(

@@ -45,6 +45,7 @@ mod own_input;
 mod panic_trace;
 mod pause_all;
 mod pauses_of_all;
+mod place;
 mod planning;
 mod read;
 mod readers;
@@ -114,6 +115,7 @@ pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
 pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
+pub use place::Place;
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
     CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
@@ -132,6 +134,7 @@ pub use retention::{Deleted, DeletedBatch, Expired, ExpiredOfCron, Policies, Pos
 pub use retry::RetryRequest;
 pub use room::{ClaimLimits, ClaimedRun};
 pub use sessions::Session;
+pub use sql::Server;
 pub use sync_crons::SyncReport;
 pub use thread_deletions::{DueDeletion, DueDeletions};
 pub use trigger::{TriggerRequest, TriggeredRun};
@@ -195,7 +198,7 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let lock = Arc::new(DaemonLock::take(path)?);
-        Self::open_locked(&lock, path, execution, new_installation, clock, None)
+        Self::open_locked(&lock, &path.into(), execution, new_installation, clock, None)
     }
 
     /// Opens or creates the file, checks it and migrates it. A new store gets the id `new_installation`. `waited` says since
@@ -206,16 +209,16 @@ impl Store {
     /// program or a newer version, or cannot be written. Nothing is overwritten in any of these cases.
     pub fn open_locked(
         lock: &Arc<DaemonLock>,
-        path: &Path,
+        place: &Place,
         execution: Execution,
         new_installation: InstallationId,
         clock: Clock,
         waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
-        let mut connection = open::open_to_write(path, new_installation)?;
+        let mut connection = place.open_to_write(new_installation)?;
         let (daemon_id, began) = (DaemonId(Uuid::new_v4()), clock.since_boot());
         let registration = daemons::register(&mut connection, lock, daemon_id, clock.now())
-            .map_err(|error| open::in_words(path, error))?;
+            .map_err(|error| place.in_words(error))?;
         let installation_id = registration.installation_id;
         let writer = Arc::new(Writer::new(
             connection,
@@ -226,7 +229,7 @@ impl Store {
             waited,
         ));
         let (readers, definitions) =
-            (Arc::new(Readers::new(path, execution)?), Definitions::new(installation_id));
+            (Arc::new(Readers::new(place, execution)?), Definitions::new(installation_id));
         Ok(Self {
             readers,
             writer,
@@ -294,8 +297,9 @@ impl Store {
 
     /// Returns the kind and size in bytes of each of its files that exists.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let Some(database) = self.file() else { return Vec::new() };
         let size = |(file, ending): (&'static str, &str)| {
-            let mut path = self.path().as_os_str().to_owned();
+            let mut path = database.as_os_str().to_owned();
             path.push(ending);
             std::fs::metadata(path).ok().map(|metadata| (file, metadata.len()))
         };

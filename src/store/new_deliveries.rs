@@ -10,7 +10,7 @@ use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::reason::DeliveryReasonCode;
 
 /// The column `receiver`.
-pub(crate) const RECEIVER: &str = "iif(of_client, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
+pub(crate) const RECEIVER: &str = "iif(of_client = 1, 'client ', '') || CASE instr(url, '://') WHEN 0 THEN url ELSE \
      substr(url, 1, instr(url, '://') + 2 + instr(substr(url, instr(url, '://') + 3) || '/', '/')) END";
 
 /// Inserts the delivery of a run that has ended.
@@ -20,7 +20,7 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
          reason_code, reason, of_client, receiver, keeps_body) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
-         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, cron_source IS NOT 'file' AS of_client FROM runs WHERE run_id = :run_id) \
+         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, iif(cron_source = 'file', 0, 1) AS of_client FROM runs WHERE run_id = :run_id) AS of_run \
          WHERE true ON CONFLICT DO NOTHING"
     );
     let inserted = tx.execute(

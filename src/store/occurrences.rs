@@ -109,7 +109,7 @@ impl NewRun {
                    starts_ahead, send_count, sent_at, held_by, claim, act_at, recovered_at, reason_code, reason) \
                    VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                    :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                   :ahead, :held_by IS NOT NULL, :sent_at, :held_by, :held_by IS NOT NULL, iif(:held_by IS NULL, :due_at, NULL), \
+                   :ahead, iif(CAST(:held_by AS BIGINT) IS NULL, 0, 1), :sent_at, :held_by, iif(CAST(:held_by AS BIGINT) IS NULL, 0, 1), iif(CAST(:held_by AS BIGINT) IS NULL, :due_at, NULL), \
                    :unsure_since, :reason_code, :reason) \
                    ON CONFLICT DO NOTHING";
         let inserted = tx.execute(

@@ -21,7 +21,7 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 
 /// The migrations, in order; they are only ever added. A file's `user_version` is the number of migrations
 /// that it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
 /// Larger files are not checked page by page at every start, because that would take too long.
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;

@@ -34,7 +34,7 @@ impl Store {
 /// Commits an outage. What was skipped for a run that nobody could follow, before the outage was noticed, belongs to it.
 pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreError> {
     let sql = "INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
-               ON CONFLICT DO UPDATE SET until = excluded.until, why = excluded.why";
+               ON CONFLICT (what, subject, since) DO UPDATE SET until = excluded.until, why = excluded.why";
     tx.execute(
         sql,
         named_params! {
@@ -73,7 +73,7 @@ pub(super) fn restate_overlaps(
 ) -> Result<(), StoreError> {
     const CONCERNED: &str = "ended_at >= ?1 AND status = 'skipped' AND status <> 'success' \
          AND reason_code IN ('overlap', 'queue_full') \
-         AND (?2 IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?2))";
+         AND (CAST(?2 AS TEXT) IS NULL OR cron_id = (SELECT cron_id FROM runs WHERE run_id = ?2))";
     let run_id = run_id.map(|run_id| run_id.to_string());
     let concerned = format!("INDEXED BY runs_unsuccessful WHERE {CONCERNED}");
     for record in Record::all(tx, &concerned, (millis(since), &run_id))? {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::counts::{CommitCounts, Tx};
 use super::cron_state::pause_note;
@@ -13,7 +12,7 @@ use super::pauses_of_all::{now, record, record_end};
 use super::rollups;
 use super::rows::{millis, parsed, whole_millis};
 use super::sql::Transaction;
-use super::{DaemonLock, Store, StoreError, open};
+use super::{DaemonLock, Place, Store, StoreError, open};
 use crate::domain::act::{ActKind, Actor};
 use crate::domain::bounds::PAUSES_OF_ALL_KEPT;
 use crate::domain::cron_state::{Pause, PauseCause};
@@ -64,7 +63,7 @@ pub fn change_pause_of_all_alone(
     // Made by a person, it might belong to another user than the daemon.
     open::open_to_read(path)?;
     let _lock = DaemonLock::take(path)?;
-    let mut connection: Connection = open::open_to_write(path, InstallationId::default())?;
+    let mut connection = Place::from(path).open_to_write(InstallationId::default())?;
     let tx = Tx::begin(&mut connection)?;
     let cache = Definitions::new(open::installation_id(&tx)?);
     let changed = apply(&tx, &cache, by, change, now)?;
@@ -98,7 +97,7 @@ fn apply(
                 ..former
             };
             if Some(&pause) != before.as_ref() {
-                let sql = "INSERT OR REPLACE INTO pauses_of_all (since, until, note) VALUES (?1, ?2, ?3)";
+                let sql = "INSERT INTO pauses_of_all (since, until, note) VALUES (?1, ?2, ?3) ON CONFLICT (since) DO UPDATE SET until = excluded.until, note = excluded.note, ended = NULL";
                 tx.execute(sql, (millis(pause.since), pause.until.map(millis), &pause.note))?;
                 record(tx, at, by, ActKind::AllPaused, pause_note(note.as_deref(), *until))?;
                 forget_old(tx)?;

@@ -167,7 +167,7 @@ impl<'a> Pass<'a> {
             end_pause(tx, entry, until)?;
         }
         zone_rules::record(tx, &cron.calendar)?;
-        let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3, 0, skip_next), next_at = ?4, turn = ?5 \
+        let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3 = 1, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
         tx.execute(
             sql,

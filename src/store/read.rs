@@ -30,16 +30,15 @@ mod upcoming;
 mod waiting_webhooks;
 mod webhooks;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
-use super::sql::{Row, Transaction};
-use super::{StoreError, open, outages, waits_for};
+use super::sql::{Connection, Row, Transaction};
+use super::{Place, StoreError, outages, waits_for};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::outage::Outage;
@@ -76,13 +75,10 @@ pub use waiting_webhooks::WaitingWebhooks;
 pub use webhooks::{DeliveryFilter, WebhookDetails, WebhookRow};
 pub(super) use webhooks::{WEBHOOK_ROWS, listed, webhook_row};
 
-/// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
-const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
-
 /// A connection that reads the store of a daemon, whether or not that is running.
 pub struct Reader {
     connection: Connection,
-    pub(super) path: PathBuf,
+    place: Place,
 }
 
 /// A run as listings show it, without the values that its graph returned.
@@ -122,13 +118,22 @@ pub struct DeliveryRow {
 impl Reader {
     /// Opens the store at `path` read-only.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: open::open_to_read(path)?, path: path.to_owned() })
+        Self::connect(&path.into())
+    }
+
+    /// Opens a store read-only.
+    pub fn connect(place: &Place) -> Result<Self, StoreError> {
+        Ok(Self { connection: place.open_to_read()?, place: place.clone() })
+    }
+
+    /// Returns the file, if the store is in one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.place.file()
     }
 
     /// Interrupts its reads as soon as `unwanted` is set, even if that happened before they began.
     pub(super) fn stop_when(&mut self, unwanted: Arc<AtomicBool>) -> Result<(), StoreError> {
-        let is_unwanted = move || unwanted.load(Ordering::Relaxed);
-        Ok(self.connection.progress_handler(INSTRUCTIONS_BETWEEN_TESTS, Some(is_unwanted))?)
+        self.connection.stop_when(unwanted)
     }
 
     /// Counts one by one, so that a test can make a read take long.
@@ -137,7 +142,7 @@ impl Reader {
         let sql = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most}) SELECT max(i) FROM n"
         );
-        Ok(self.connection.query_row(&sql, [], |row| row.get(0))?)
+        self.at_one_moment(|tx| tx.query_value(&sql, ()))
     }
 
     /// Runs `read` in a transaction of its own, so that everything it sees is of one moment.

@@ -1,19 +1,19 @@
 //! Reads from async code. They do not go through the writer, whose queue is not for long ones: a read of all
 //! crons must not delay an occurrence. A few read-only connections are used for one read at a time each.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::sql::Transaction;
-use super::{Execution, Reader, Store, StoreError, StoreFault};
+use super::{Execution, Place, Reader, Store, StoreError, StoreFault};
 use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
 
 /// The read-only connections.
 pub(super) struct Readers {
-    path: PathBuf,
+    place: Place,
     execution: Execution,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
@@ -25,10 +25,10 @@ pub(super) struct Readers {
 struct InterruptOnDrop(Arc<AtomicBool>);
 
 impl Readers {
-    pub(super) fn new(path: &Path, execution: Execution) -> Result<Self, StoreError> {
+    pub(super) fn new(place: &Place, execution: Execution) -> Result<Self, StoreError> {
         let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
-        let for_loops = Arc::new(Mutex::new(Reader::open(path)?));
-        Ok(Self { path: path.to_owned(), execution, permits, idle: Mutex::default(), for_loops })
+        let for_loops = Arc::new(Mutex::new(Reader::connect(place)?));
+        Ok(Self { place: place.clone(), execution, permits, idle: Mutex::default(), for_loops })
     }
 
     pub(super) fn execution(&self) -> &Execution {
@@ -37,7 +37,7 @@ impl Readers {
 
     fn take(&self) -> Result<Reader, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| Reader::open(&self.path), Ok)
+        idle.map_or_else(|| Reader::connect(&self.place), Ok)
     }
 
     fn give_back(&self, reader: Reader) {
@@ -58,7 +58,7 @@ impl Store {
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         if !matches!(self.readers.execution, Execution::WriterThread) {
-            return read(&Reader::open(&self.readers.path)?);
+            return read(&Reader::connect(&self.readers.place)?);
         }
         let permits = Arc::clone(&self.readers.permits);
         let permit = tokio::time::timeout(READ_WAIT, permits.acquire_owned()).await;
@@ -110,9 +110,9 @@ impl Store {
         }
     }
 
-    /// Returns the path of the file.
-    pub fn path(&self) -> &Path {
-        &self.readers.path
+    /// Returns the file, if the store is in one.
+    pub fn file(&self) -> Option<&Path> {
+        self.readers.place.file()
     }
 }
 

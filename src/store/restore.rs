@@ -11,7 +11,7 @@ use super::lock::DaemonLock;
 use super::recovery::look_for_all;
 use super::rollups::{self, Record};
 use super::rows::millis;
-use super::sql::Transaction;
+use super::sql::{Connection, Transaction};
 use super::swap::{self, beside, real_path};
 use super::{StoreError, failovers, open, outages};
 use crate::domain::backoff;
@@ -87,7 +87,7 @@ fn prepare(
     new: InstallationId,
     now: Timestamp,
 ) -> Result<RestoredStore, StoreError> {
-    let mut connection = open::open_to_write(prepared, new)?;
+    let mut connection = Connection::Sqlite(open::open_to_write(prepared, new)?);
     let restored = (|| {
         let tx = Transaction::begin(&mut connection)?;
         let backup_at = former(&tx)?.map(|former| former.seen_at);
@@ -113,8 +113,8 @@ fn prepare(
         let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
         Ok(RestoredStore { backup_at, moved_to: None, runs: count(runs), deliveries: count(deliveries) })
     })();
-    let closed = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE");
-    let restored = restored.and_then(|restored| Ok(closed.map(|()| restored)?));
+    let closed = connection.batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE");
+    let restored = restored.and_then(|restored| closed.map(|()| restored));
     restored.map_err(|error| open::in_words(prepared, error))
 }
 

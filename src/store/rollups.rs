@@ -223,7 +223,7 @@ fn forget_some(tx: &Transaction<'_>, first_kept: i64) -> Result<bool, StoreError
     let Some(oldest) = oldest.filter(|oldest| *oldest < first_kept) else { return Ok(false) };
     let limit = i64::try_from(TALLIES_PER_COMMIT).unwrap_or(i64::MAX);
     let sql = "DELETE FROM cron_hours WHERE hour = ?1 AND cron_id <= (SELECT max(cron_id) FROM \
-               (SELECT cron_id FROM cron_hours WHERE hour = ?1 ORDER BY cron_id LIMIT ?2) AS some)";
+               (SELECT cron_id FROM cron_hours WHERE hour = ?1 ORDER BY cron_id LIMIT ?2) AS few)";
     tx.execute(sql, (oldest, limit))?;
     Ok(true)
 }

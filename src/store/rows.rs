@@ -260,7 +260,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
     };
     let sql = "UPDATE runs SET phase = :phase, start_number = :start_number, starts_ahead = :ahead, send_count = :send_count, \
                not_found_count = :not_found_count, act_at = :act_at, \
-               held_by = iif(:act_at IS NULL, held_by, NULL), \
+               held_by = iif(CAST(:act_at AS BIGINT) IS NULL, held_by, NULL), \
                sent_at = iif(:phase = 'pending', NULL, coalesce(:sent_at, sent_at)), thread_id = :thread_id, \
                backend_run_id = :backend_run_id, started_at = :started_at, \
                cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \

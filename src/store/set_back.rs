@@ -23,7 +23,7 @@ const SHIFTED: [&str; 3] = [
 ];
 
 /// What has happened did not happen in the future.
-const CLAMPED: [&str; 16] = [
+const CLAMPED: [&str; 17] = [
     "UPDATE crons SET cursor = :now WHERE cursor > :now",
     "UPDATE crons SET next_at = 0 WHERE removed_at IS NULL AND :now IS NOT NULL",
     "UPDATE crons SET paused_at = :now WHERE paused_at > :now",
@@ -31,10 +31,12 @@ const CLAMPED: [&str; 16] = [
     "UPDATE crons SET pause_ended = 0 WHERE paused_until > :now",
     "UPDATE pauses_of_all SET until = :now WHERE until > :now AND ended = 'request'",
     "UPDATE pauses_of_all SET ended = NULL WHERE until > :now AND ended = 'time'",
-    "DELETE FROM pauses_of_all WHERE since > :now AND since < (SELECT max(since) FROM pauses_of_all)",
-    "UPDATE OR REPLACE pauses_of_all SET since = :now WHERE since > :now",
+    "DELETE FROM pauses_of_all WHERE since >= :now AND since < (SELECT max(since) FROM pauses_of_all)",
+    "UPDATE pauses_of_all SET since = :now WHERE since > :now",
     "UPDATE inactive_spans SET until = :now WHERE until > :now",
-    "UPDATE OR REPLACE inactive_spans SET since = :now WHERE since > :now",
+    "DELETE FROM inactive_spans WHERE since >= :now AND since < (SELECT max(since) FROM inactive_spans AS later \
+     WHERE later.cron_id = inactive_spans.cron_id)",
+    "UPDATE inactive_spans SET since = :now WHERE since > :now",
     "UPDATE daemons SET seen_at = :now WHERE seen_at > :now",
     "DELETE FROM outages WHERE since > :now",
     "UPDATE outages SET until = :now WHERE until > :now",
@@ -117,7 +119,8 @@ fn deleted_until(tx: &Transaction<'_>, after: Timestamp) -> Result<Vec<(CronId, 
 }
 
 pub(super) fn decided_sql(is_of_cron: bool) -> String {
-    let of_cron = if is_of_cron { "cron_id = ?2" } else { "cron_id IS NOT NULL AND ?2 IS NULL" };
+    let of_cron =
+        if is_of_cron { "cron_id = ?2" } else { "cron_id IS NOT NULL AND CAST(?2 AS TEXT) IS NULL" };
     format!(
         "SELECT cron_id, scheduled_for FROM runs WHERE scheduled_for > ?1 AND {of_cron} AND NOT {NOTHING_RAN}"
     )

@@ -234,8 +234,8 @@ fn sync_one(
                VALUES (:cron_id, :name, 'file', :location, :definition_id, :enabled, :cursor, :now, :now) \
                ON CONFLICT (cron_id) DO UPDATE SET name = :name, location = :location, enabled = :enabled, cursor = :cursor, \
                former_definition_id = :former, \
-               next_at = iif(definition_id = :definition_id AND removed_at IS NULL, next_at, 0), removed_at = NULL, \
-               updated_at = iif(definition_id = :definition_id AND removed_at IS NULL, updated_at, :now), \
+               next_at = iif(crons.definition_id = :definition_id AND crons.removed_at IS NULL, crons.next_at, 0), removed_at = NULL, \
+               updated_at = iif(crons.definition_id = :definition_id AND crons.removed_at IS NULL, crons.updated_at, :now), \
                definition_id = :definition_id";
     tx.execute(
         sql,
@@ -288,7 +288,7 @@ pub(super) fn remove(
 ) -> Result<(), StoreError> {
     let cron_id = entry.cron_id;
     let sql = "UPDATE crons SET removed_at = :now, updated_at = :now, cursor = max(cursor, :cursor), \
-               former_definition_id = :former, next_at = iif(:former IS NULL, NULL, 0) WHERE cron_id = :cron_id";
+               former_definition_id = :former, next_at = iif(CAST(:former AS TEXT) IS NULL, NULL, 0) WHERE cron_id = :cron_id";
     tx.execute(
         sql,
         named_params! {

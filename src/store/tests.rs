@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
@@ -20,7 +19,11 @@ mod backups;
 mod claims;
 mod denials;
 mod opening;
+mod postgres;
 mod rollups;
+mod shell;
+
+pub(crate) use shell::{Shell, place, reader, shell};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -36,7 +39,18 @@ pub(crate) fn open_store(folder: &Path, execution: Execution) -> Store {
 }
 
 fn try_open(path: &Path, execution: Execution) -> Result<Store, StoreError> {
-    Store::open(path, execution, InstallationId::default(), crate::clock::Clock::system())
+    open_at(path, execution, InstallationId::default(), crate::clock::Clock::system())
+}
+
+/// Opens, or creates, a store on the engine that the tests run on. On PostgreSQL it is alone as well.
+pub(crate) fn open_at(
+    path: &Path,
+    execution: Execution,
+    new_installation: InstallationId,
+    clock: Clock,
+) -> Result<Store, StoreError> {
+    let lock = Arc::new(DaemonLock::take(path)?);
+    Store::open_locked(&lock, &shell::place(path), execution, new_installation, clock, None)
 }
 
 /// Holds a run that has not ended, as its claim does.
@@ -45,7 +59,7 @@ pub(crate) async fn hold(store: &Store, run_id: RunId) -> HeldRun {
     let hold = store.write(move |tx| {
         tx.execute(
             "UPDATE runs SET held_by = ?2, claim = claim + 1, act_at = NULL \
-             WHERE run_id = ?1 AND phase <> 'ended' AND held_by IS NOT ?2",
+             WHERE run_id = ?1 AND phase <> 'ended' AND held_by IS DISTINCT FROM ?2",
             (run_id.to_string(), daemon.0),
         )?;
         tx.query_value("SELECT claim FROM runs WHERE run_id = ?1", [run_id.to_string()])
@@ -113,7 +127,7 @@ fn ending(run: HeldRun) -> RunEnding {
 }
 
 fn count(path: &Path, sql: &str) -> i64 {
-    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    Shell::at(path).count(sql)
 }
 
 /// Asserts that opening fails with this message, and that the file stays byte for byte as it is.
@@ -176,10 +190,7 @@ async fn an_occurrence_is_inserted_once_however_often_it_is_planned() {
     let millis = at("2026-03-02T09:00:00Z").as_millisecond();
     for _ in 0..3 {
         // The cursor is an old one each time, as after the clock was set back.
-        Connection::open(file(&folder))
-            .unwrap()
-            .execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis])
-            .unwrap();
+        shell(folder.path()).execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis]);
         let _ = store.plan_due(at("2026-03-02T09:02:00Z")).await.unwrap();
     }
     assert_eq!(count(&file(&folder), "SELECT count(*) FROM runs"), 2);
@@ -352,7 +363,7 @@ async fn what_a_cron_owes_is_planned_by_its_new_definition_or_skipped_if_it_is_r
 async fn the_queries_of_every_second_use_indexes() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
-    let database = Connection::open(file(&folder)).unwrap();
+    let database = shell(folder.path());
     let may_start = waits_for::may_start();
     let expired = format!(
         "SELECT seq FROM runs WHERE phase = 'pending' AND start_before <= 1 AND act_at IS NOT NULL AND {may_start}"
@@ -383,20 +394,16 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT delivery_id FROM deliveries WHERE due_at <= 1 ORDER BY due_at",
         "SELECT thread_id FROM thread_deletions WHERE due_at <= 1 AND held_by IS NULL ORDER BY due_at",
     ] {
-        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().unwrap() {
-            let line: String = row.get("detail").unwrap();
+        for line in database.plan(sql) {
             let is_small = line.contains("outages") || sql.contains("FROM outages");
             let is_quick = line.contains("INDEX") || line.starts_with("CORRELATED");
             assert!(is_small || is_quick && !line.starts_with("USE"), "{sql}: {line}");
         }
     }
     let checks = format!(
-        "EXPLAIN QUERY PLAN SELECT run_id FROM runs WHERE {} AND (held_by IS NULL OR held_by = 1) ORDER BY act_at",
+        "SELECT run_id FROM runs WHERE {} AND (held_by IS NULL OR held_by = 1) ORDER BY act_at",
         hot::claim_runs::TO_CHECK
     );
-    let plan: String =
-        database.prepare(&checks).unwrap().raw_query().next().unwrap().unwrap().get("detail").unwrap();
-    assert!(plan.contains("INDEX runs_to_check"), "{plan}");
+    let plan = database.plan(&checks);
+    assert!(plan[0].contains("INDEX runs_to_check"), "{plan:?}");
 }

@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::counts::{CommitCounts, Counted, Tx};
 use super::daemons::Registration;
 use super::lease::Lease;
+use super::sql::Connection;
 use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
@@ -275,8 +275,7 @@ fn write_until_closed(
         }
         health.pulse.idle();
     }
-    // A clean end leaves one file behind, not three.
-    let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    connection.close();
 }
 
 /// Whether the store can still be written after a commit.
@@ -412,7 +411,7 @@ fn commit_as(
 /// Runs a closure, and returns whether the transaction can go on.
 fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Result<bool, StoreError> {
     if savepoints == Savepoints::Each {
-        tx.execute("SAVEPOINT work", ())?;
+        tx.save()?;
     }
     let mark = tx.mark();
     let can_go_on = match work.run(tx) {
@@ -422,12 +421,12 @@ fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Resul
         Err(error) => {
             work.fail(error);
             tx.forget_since(mark);
-            tx.execute("ROLLBACK TO work", ())?;
+            tx.undo()?;
             true
         }
     };
     if savepoints == Savepoints::Each {
-        tx.execute("RELEASE work", ())?;
+        tx.release()?;
     }
     Ok(can_go_on)
 }
@@ -459,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_closure_releases_its_former_result_before_it_runs_again() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = Connection::in_memory();
         let tx = Tx::begin(&mut connection).unwrap();
         let permit = Arc::new(());
         let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));

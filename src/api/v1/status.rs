@@ -32,7 +32,8 @@ pub(in crate::api) async fn report(api: &Api, viewer: Viewer) -> Result<StatusRe
     let backend = backend_contact(api).await;
     let now = api.clock.now();
     // Whoever reads it may be in another folder.
-    let path = std::path::absolute(api.store.path()).unwrap_or_else(|_| api.store.path().to_owned());
+    let file = api.store.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+    let path = file.unwrap_or_default();
     let stuck = api.stuck_loops();
     let (lasting, probes) = (api.lasting_outages(), api.health.outages.probes());
     let status = api.store.read(move |reader| {

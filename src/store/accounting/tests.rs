@@ -159,7 +159,7 @@ async fn what_an_edit_drops_and_what_was_missed_in_between_are_one_record_each()
     let (cron_id, file) =
         (CronId::of_name(store.installation_id(), "dense"), folder.path().join("agentcron.db"));
     let around = |second| {
-        let reader = crate::store::Reader::open(&file).unwrap();
+        let reader = crate::store::tests::reader(file.parent().unwrap());
         let ranges = reader.ranges_around(cron_id, at(second)).unwrap();
         ranges.iter().map(|row| row.occurrences).collect::<Vec<_>>()
     };

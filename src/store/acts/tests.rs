@@ -12,10 +12,10 @@ use crate::domain::act::{Actor, ActorKind};
 use crate::domain::bounds::{ACTS_KEPT, TRIGGERED_WAITING_MAX};
 use crate::domain::ids::{CronId, RunId};
 use crate::store::TriggerRequest;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, reader, shell};
 use crate::store::{
     ActFilter, ApiCronChange, BackfillOrder, ChangedCron, CronStateChange, Execution, NewApiCron, Purpose,
-    Reader, RetryRequest, Store, StoreError,
+    RetryRequest, Store, StoreError,
 };
 
 const BODY: &str = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"}"#;
@@ -34,10 +34,6 @@ async fn store(folder: &Path) -> Store {
     let definitions: Vec<Arc<CronDefinition>> = vec![CronDefinition::of_body("digest", BODY)];
     store.sync_file_crons(at("09:00:00"), definitions).await.unwrap();
     store
-}
-
-fn reader(folder: &Path) -> Reader {
-    Reader::open(&folder.join("agentcron.db")).unwrap()
 }
 
 /// Returns each act, the first one first: when, what, by whom, to which cron, whether to a run, and its note.
@@ -143,28 +139,23 @@ async fn a_refused_trigger_leaves_no_act_and_old_acts_make_room() {
             .await
             .unwrap();
     }
-    let count = |sql: &str| -> i64 {
-        let database = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-        database.query_row(sql, [], |row| row.get(0)).unwrap()
-    };
+    let database = shell(folder.path());
+    let count = |sql: &str| database.count(sql);
     let refused = store
         .trigger(at("09:00:02.5"), somebody(), TriggerRequest { name: "digest".to_owned(), input: None })
         .await;
     assert!(matches!(refused, Err(StoreError::TooManyWaiting { .. })));
     assert_eq!(count("SELECT count(*) FROM acts"), TRIGGERED_WAITING_MAX as i64);
-    let database = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    database.execute("UPDATE acts SET seq = seq + ?1", [ACTS_KEPT - 50]).unwrap();
+    database.execute("UPDATE acts SET seq = seq + ?1", [ACTS_KEPT - 50]);
     change(&store, "09:00:03", CronStateChange::SkipNext).await;
     assert_eq!(
         (count("SELECT count(*) FROM acts"), count("SELECT max(seq) - min(seq) + 1 FROM acts")),
         (101, 101)
     );
-    database
-        .execute(
-            "UPDATE acts SET seq = seq - ?1 WHERE seq <= (SELECT min(seq) + 9 FROM acts)",
-            [ACTS_KEPT - 60],
-        )
-        .unwrap();
+    database.execute(
+        "UPDATE acts SET seq = seq - ?1 WHERE seq <= (SELECT min(seq) + 9 FROM acts)",
+        [ACTS_KEPT - 60],
+    );
     change(&store, "09:00:04", CronStateChange::Pause { note: None, until: None }).await;
     assert_eq!(count("SELECT count(*) FROM acts"), 92);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::act::Actor;
 use crate::domain::bounds::DEFINITIONS_PER_COMMIT;
 use crate::store::Execution;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, shell};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -17,9 +17,7 @@ fn open(folder: &tempfile::TempDir) -> Store {
 }
 
 fn rows(folder: &tempfile::TempDir, sql: &str) -> Vec<String> {
-    let connection = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder.path()).lines(sql, ())
 }
 
 const RUNS: &str = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
@@ -50,7 +48,7 @@ async fn a_changed_cron_is_planned_by_its_new_definition_and_what_only_the_old_o
     // 10:00 was due, and was not planned yet.
     change(&store, "2026-03-02T10:00:03Z", cron_id, body("30 * * * *")).await;
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped"]);
-    let cursors = rows(&folder, "SELECT CAST(cursor AS TEXT) FROM crons");
+    let cursors = rows(&folder, "SELECT cursor FROM crons");
     assert_eq!(cursors, [at("2026-03-02T10:00:03Z").as_millisecond().to_string()]);
     store.plan_due(at("2026-03-02T10:30:00Z")).await.unwrap();
     assert_eq!(rows(&folder, RUNS), ["10:00 skipped", "10:30 pending"]);
@@ -76,10 +74,7 @@ async fn a_deleted_cron_fires_no_more_and_its_history_stays() {
     // A cron with a history is kept, one without is deleted.
     store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), [cron_id.to_string()]);
-    rusqlite::Connection::open(folder.path().join("agentcron.db"))
-        .unwrap()
-        .execute("DELETE FROM runs", [])
-        .unwrap();
+    shell(folder.path()).execute("DELETE FROM runs", ());
     store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
     assert_eq!(rows(&folder, "SELECT name FROM crons"), Vec::<String>::new());
 }
@@ -94,8 +89,14 @@ async fn versions_that_no_run_used_are_deleted_however_many_there_are() {
         change(&store, "2026-03-02T10:00:03Z", cron_id, body(&schedule)).await;
     }
     store.housekeeping(at("2026-03-03T00:00:00Z")).await.unwrap();
-    let left = rows(&folder, "SELECT body ->> 'schedule' FROM definitions ORDER BY rowid");
-    assert_eq!(left, ["0 * * * *", "59 16 * * *"], "that of the run of 10:00, and the last one");
+    let left = rows(&folder, "SELECT body FROM definitions ORDER BY created_at, body");
+    let schedule =
+        |body: &String| serde_json::from_str::<serde_json::Value>(body).unwrap()["schedule"].take();
+    assert_eq!(
+        left.iter().map(schedule).collect::<Vec<_>>(),
+        ["0 * * * *", "59 16 * * *"],
+        "that of the run of 10:00, and the last one"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ async fn a_client_definition_with_a_placeholder_of_the_environment_cannot_be_rea
          VALUES ('{0}', 'smuggled', 'api', '{{}}', '{0}', 0, 0, 0);",
         bad
     );
-    rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap().execute_batch(&smuggle).unwrap();
+    shell(folder.path()).run(&smuggle);
     let planned = store.plan_due(at("2026-03-02T10:00:00Z")).await.unwrap();
     assert_eq!(planned.fired, 1, "the good one");
     assert_eq!(store.count_crons(CronFilter::default()).await.unwrap(), 1);

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
 
-use super::super::tests::open_store;
+use super::super::tests::{open_store, shell};
 use super::super::{ClaimLimits, Execution, FailureLimit, RunEnding};
 use super::*;
 use crate::config::CronDefinition;
@@ -40,11 +39,9 @@ async fn change(store: &Store, now: &str, change: CronStateChange) -> ChangedCro
 
 /// Returns `HH:MM status xCOUNT reason` of each record, in the order of time.
 fn rows(folder: &Path) -> Vec<String> {
-    let connection = Connection::open(folder.join("agentcron.db")).unwrap();
     let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
                || ' x' || occurrences || coalesce(' ' || reason, '') FROM runs ORDER BY scheduled_for";
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder).lines(sql, ())
 }
 
 #[tokio::test]
@@ -185,13 +182,10 @@ async fn after_a_step_back_runs_stay_and_what_never_ran_is_decided_again() {
         plan(&store, now).await;
     }
     // What waits would end with the pause.
-    Connection::open(folder.path().join("agentcron.db"))
-        .unwrap()
-        .execute(
-            "UPDATE runs SET phase = 'sending', act_at = NULL, held_by = 1, sent_at = due_at WHERE phase = 'pending'",
-            [],
-        )
-        .unwrap();
+    shell(folder.path()).execute(
+        "UPDATE runs SET phase = 'sending', act_at = NULL, held_by = 1, sent_at = due_at WHERE phase = 'pending'",
+        (),
+    );
     change(&store, "2026-03-02T09:05:30Z", CronStateChange::Pause { note: None, until: None }).await;
     plan(&store, "2026-03-02T09:09:00Z").await;
     let missed = "x3 it was found too late; only the latest occurrence is caught up (catchup = \"latest\")";

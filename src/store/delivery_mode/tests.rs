@@ -4,7 +4,6 @@ mod receivers;
 
 use std::sync::{Arc, Mutex};
 
-use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::domain::delivery::{AttemptReport, AttemptResult, DeliveryStatus, Endi
 use crate::domain::delivery_mode::RateLimit;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
-use crate::store::tests::open_store;
+use crate::store::tests::{Shell, open_store, reader, shell};
 use crate::store::{
     Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, RECEIVER, Reader,
     Replay, ReplayChoice, ReplayOrder,
@@ -26,6 +25,7 @@ const B: &str = "https://b.example/hook";
 struct Fixture {
     folder: TempDir,
     store: Store,
+    database: Shell,
 }
 
 fn at(second: i64) -> Timestamp {
@@ -40,15 +40,16 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open_store(folder.path(), Execution::WriterThread);
-        Self { folder, store }
+        let database = shell(folder.path());
+        Self { folder, store, database }
     }
 
-    fn database(&self) -> Connection {
-        Connection::open(self.folder.path().join("agentcron.db")).unwrap()
+    fn database(&self) -> &Shell {
+        &self.database
     }
 
     fn reader(&self) -> Reader {
-        Reader::open(&self.folder.path().join("agentcron.db")).unwrap()
+        reader(self.folder.path())
     }
 
     /// Adds a delivery that was recorded, and due, at this second.
@@ -56,15 +57,14 @@ impl Fixture {
         let (run_id, delivery_id) = (run_id(number), DeliveryId::of_run(run_id(number), url));
         let (millis, nil) = (second * 1000, Uuid::nil());
         self.database()
-            .execute_batch(&format!(
-                "PRAGMA foreign_keys = OFF; INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
+            .run(&format!(
+                "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, \
                  scheduled_for, due_at, start_before, exclusive, phase, start_number, status, ended_at) \
                  VALUES ('{run_id}', '{nil}', 'digest', 'file', '{nil}', 'schedule', {number}, 0, 0, 0, 'ended', 1, 'success', 0); \
                  INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, receiver) \
                  VALUES ('{delivery_id}', '{run_id}', '{url}', CAST('{{\"n\":{number}}}' AS BLOB), 'pending', \
                  {millis}, {millis}, ''); UPDATE deliveries SET receiver = {RECEIVER};"
-            ))
-            .unwrap();
+            ));
         delivery_id
     }
 
@@ -123,10 +123,10 @@ async fn nothing_is_claimed_during_a_hold_and_the_hold_outlasts_a_restart() {
         DeliveryMode::Held(Hold { cause: HoldCause::Request, since: at(5), note: Some("still".to_owned()) });
     assert_eq!((again.after, again.waiting, again.in_flight), (hold.clone(), 1, 0));
     // The store is opened again, as a new process does.
-    let Fixture { folder, store } = fixture;
+    let Fixture { folder, store, database } = fixture;
     drop(store);
     let store = open_store(folder.path(), Execution::WriterThread);
-    fixture = Fixture { folder, store };
+    fixture = Fixture { folder, store, database };
     fixture.store.hand_over(at(10)).await.unwrap();
     let (taken, mode) = fixture.claim(10, RateLimit::default()).await;
     assert_eq!((taken.len(), mode), (0, hold));
@@ -204,25 +204,20 @@ async fn a_release_that_discards_is_one_transaction() {
     fixture.store.hold_webhooks(at(60), Actor::AGENTCRON, None).await.unwrap();
     let discard =
         Discard { before: at(50), reason: Reason::new(DeliveryReasonCode::Discarded, "older than 50s") };
-    let commits = || {
-        let database = rusqlite::Connection::open(fixture.folder.path().join("agentcron.db")).unwrap();
-        database.query_row("SELECT count(*), count(DISTINCT at) FROM acts", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-        })
-    };
-    assert_eq!(commits().unwrap(), (1, 1));
-    let sql = "CREATE TRIGGER refuse BEFORE UPDATE OF held_at ON delivery_mode BEGIN SELECT raise(ABORT, 'no'); END";
-    let database = rusqlite::Connection::open(fixture.folder.path().join("agentcron.db")).unwrap();
-    database.execute_batch(sql).unwrap();
+    let database = fixture.database();
+    let commits =
+        || ["count(*)", "count(DISTINCT at)"].map(|what| database.count(&format!("SELECT {what} FROM acts")));
+    assert_eq!(commits(), [1, 1]);
+    database.refuse_updates_of("delivery_mode");
     let release = || fixture.store.discard_and_release(at(100), Actor::AGENTCRON, discard.clone(), None);
     assert!(release().await.is_err(), "the release is refused");
     assert_eq!(fixture.rows(), ["pending", "pending"]);
-    assert_eq!(commits().unwrap(), (1, 1));
-    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    assert_eq!(commits(), [1, 1]);
+    database.allow_updates_of("delivery_mode");
     let (released, discarded) = release().await.unwrap();
     assert_eq!((released.after, discarded), (DeliveryMode::Free, 1));
     assert_eq!(fixture.rows(), ["suppressed [discarded] older than 50s", "pending"]);
-    assert_eq!(commits().unwrap(), (3, 2));
+    assert_eq!(commits(), [3, 2]);
 }
 
 #[tokio::test]
@@ -382,10 +377,7 @@ fn the_queries_of_every_pass_use_indexes() {
         "SELECT url FROM deliveries WHERE receiver = '' AND due_at IS NOT NULL AND (due_at, seq) > (1, 1) \
          AND due_at <= 2 ORDER BY due_at, seq LIMIT 1",
     ] {
-        let sql = format!("EXPLAIN QUERY PLAN {sql}");
-        let mut statement = database.prepare(&sql).unwrap();
-        let details = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
-        let plan = details.map(Result::unwrap).collect::<Vec<_>>().join("; ");
+        let plan = database.plan(sql).join("; ");
         assert!(plan.contains("INDEX deliveries_") && !plan.contains("B-TREE"), "{sql}: {plan}");
     }
 }

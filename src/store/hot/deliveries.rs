@@ -239,7 +239,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
     let uncounted = is_early && !not_made || matches!(result, AttemptResult::Withdrawn);
     let sql = "UPDATE deliveries SET status = ?3, due_at = ?4, sending_since = NULL, held_by = NULL, reason_code = ?5, reason = ?6, \
                ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9, \
-               body = iif(?7 IS NULL OR keeps_body = 1, body, NULL) \
+               body = iif(CAST(?7 AS BIGINT) IS NULL OR keeps_body = 1, body, NULL) \
                WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10";
     let decided = tx.execute(
         sql,

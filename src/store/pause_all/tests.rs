@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
 use serde_json::Map;
 
 use super::*;
 use crate::config::CronDefinition;
 use crate::domain::act::Actor;
 use crate::store::TriggerRequest;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, reader, shell};
 use crate::store::{
-    ActFilter, ClaimLimits, CronStateChange, Execution, NewApiCron, Reader, StatusSnapshot, daemon_state,
+    ActFilter, ClaimLimits, CronStateChange, DaemonState, Execution, NewApiCron, StatusSnapshot,
 };
 
 const BODY: &str = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow","catchup":"all"}"#;
@@ -43,16 +42,14 @@ async fn change(store: &Store, now: &str, change: PauseOfAllChange) -> ChangedPa
 
 /// Returns `HH:MM status xCOUNT reason` of each record of a cron, in the order of time.
 fn rows(folder: &Path, cron: &str) -> Vec<String> {
-    let connection = Connection::open(file(folder)).unwrap();
     let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
                || ' x' || occurrences || coalesce(' ' || reason, '') FROM runs WHERE cron_name = ?1 ORDER BY scheduled_for";
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([cron], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder).lines(sql, [cron])
 }
 
 /// Returns the time and the kind of each act, the first one first.
 fn acts(folder: &Path) -> Vec<String> {
-    let acts = Reader::open(&file(folder)).unwrap().acts_before(&ActFilter::default(), None, 100).unwrap();
+    let acts = reader(folder).acts_before(&ActFilter::default(), None, 100).unwrap();
     acts.iter().rev().map(|(_, act)| format!("{} {}", act.at.strftime("%H:%M:%S"), act.what)).collect()
 }
 
@@ -142,10 +139,7 @@ async fn a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_o
     );
     assert_eq!(acts(folder.path()).len(), 4);
     let wrong = include_str!("../../../tests/fixtures/rollups/wrong.sql");
-    let wrong: i64 = rusqlite::Connection::open(file(folder.path()))
-        .unwrap()
-        .query_row(wrong, [], |row| row.get(0))
-        .unwrap();
+    let wrong = shell(folder.path()).count(wrong);
     assert_eq!(wrong, 0, "the roll-ups and the runs disagree");
     let missing = change_pause_of_all_alone(
         &folder.path().join("none.db"),
@@ -229,10 +223,8 @@ async fn many_pauses_are_not_all_kept_and_what_is_planned_in_many_passes_sees_th
     }
     change(&store, "10:00:00", pause(None, None)).await;
     change(&store, "10:00:01", PauseOfAllChange::Resume).await;
-    let count = |sql: &str| -> u32 {
-        Connection::open(file(folder.path())).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    assert_eq!(count("SELECT count(*) FROM pauses_of_all"), PAUSES_OF_ALL_KEPT);
+    let kept = shell(folder.path()).count("SELECT count(*) FROM pauses_of_all");
+    assert_eq!(kept, i64::from(PAUSES_OF_ALL_KEPT));
 }
 
 #[tokio::test]
@@ -240,12 +232,11 @@ async fn what_is_shown_is_paused_while_all_crons_are() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     change(&store, "09:00:10", pause(None, Some("09:30:30"))).await;
-    let path = file(folder.path());
-    let reader = Reader::open(&path).unwrap();
+    let reader = reader(folder.path());
     for (now, is_paused, next) in [("09:10:00", true, "09:31:00"), ("09:40:00", false, "09:41:00")] {
         let crons = reader.crons(at(now)).unwrap();
         assert!(crons.iter().all(|cron| cron.state.paused.is_some() == is_paused), "{now}");
-        let snapshot = StatusSnapshot::read(&reader, daemon_state(&path), at(now)).unwrap();
+        let snapshot = StatusSnapshot::read(&reader, DaemonState::Stopped, at(now)).unwrap();
         assert_eq!(
             (snapshot.pause_of_all.is_some(), snapshot.next.unwrap().0),
             (is_paused, at(next)),

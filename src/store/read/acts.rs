@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, parsed_option, time};
 use crate::store::sql::{Row, Transaction, Value};
 
-const BY_TIME: &str = "acts INDEXED BY acts_by_time WHERE 1";
+const BY_TIME: &str = "acts INDEXED BY acts_by_time WHERE true";
 const BY_CRON: &str = "acts INDEXED BY acts_by_cron WHERE cron_id IS NOT NULL AND cron_id = ?";
 
 const COLUMNS: &str = "at, what, actor_kind, actor_name, cron_id, cron_name, run_id, delivery_id, note";

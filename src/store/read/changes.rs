@@ -26,7 +26,7 @@ pub enum WatchUntil {
 #[derive(Clone, Debug)]
 pub struct RunWatch {
     until: WatchUntil,
-    /// SQLite's counter of other connections' commits, or `None` if the next query must read in any case.
+    /// A counter of others' commits, or `None` if the next query must read in any case.
     version: Option<i64>,
     last_row: i64,
     open: BTreeMap<RunId, Progress>,
@@ -55,7 +55,7 @@ impl Reader {
     /// Returns whether anything was committed since this version, which it replaces by the present one; `None` is the
     /// version of a connection that has not looked yet. It costs next to nothing.
     pub fn has_changed(&self, version: &mut Option<i64>) -> Result<bool, StoreError> {
-        let present = Some(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?);
+        let present = Some(self.connection.version()?);
         Ok(std::mem::replace(version, present) != present)
     }
 

@@ -18,7 +18,7 @@ use crate::store::sql::Value;
 /// SQLite joins at most 500 selects. Among the runs of so many crons, those of a page are found soon by their time.
 pub(super) const LOOKUPS_MAX: usize = 100;
 
-const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE 1";
+const BY_TIME: &str = "runs INDEXED BY runs_by_time WHERE true";
 const BY_STATUS: &str = "runs INDEXED BY runs_by_status WHERE status <> 'success' AND status = ?";
 const BY_REASON: &str = "runs INDEXED BY runs_by_reason WHERE reason_code = ?";
 const BY_TRIGGER: &str = "runs INDEXED BY runs_by_trigger WHERE trigger <> 'schedule' AND trigger = ?";

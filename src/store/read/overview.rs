@@ -108,7 +108,7 @@ pub(super) const ENDED: &str = "SELECT word, sum(number) AS number FROM ( \
      AND coalesce(later.status, '') NOT IN ('skipped', 'missed') \
      UNION SELECT seq FROM runs INDEXED BY runs_again \
      WHERE retry > 0 AND coalesce(ended_at, 9223372036854775807) >= ?1 AND status IN ('skipped', 'missed')) \
-     AND ended_at >= ?1 GROUP BY status) GROUP BY word";
+     AND ended_at >= ?1 GROUP BY status) AS parts GROUP BY word";
 
 /// Counts those that were delivered as all but the others, which are few.
 pub(super) const DELIVERIES: &str = "WITH others AS ( \

@@ -90,7 +90,10 @@ impl Conditions {
 }
 
 pub(super) fn one_of<T>(column: &str, values: &[T]) -> String {
-    format!("{column} IN ({})", vec!["?"; values.len()].join(", "))
+    match values.len() {
+        0 => "false".to_owned(),
+        number => format!("{column} IN ({})", vec!["?"; number].join(", ")),
+    }
 }
 
 pub(super) fn texts<T: ToString>(values: &[T]) -> impl Iterator<Item = Value> {

@@ -94,11 +94,12 @@ pub(super) fn failures(
     cron_id: CronId,
     since: Timestamp,
 ) -> Result<Vec<Failures>, StoreError> {
-    // SQLite takes the other columns from the row that has the maximum.
     let sql = format!(
-        "SELECT {}, sum(occurrences) AS count, min(scheduled_for) AS since, max(scheduled_for) AS latest FROM runs \
-         WHERE cron_id = ?1 AND scheduled_for >= ?2 \
-         AND {} GROUP BY status, reason_code, error ->> 'error' ORDER BY latest DESC LIMIT ?3",
+        "SELECT {}, count, since FROM (SELECT *, sum(occurrences) OVER alike AS count, min(scheduled_for) OVER alike AS since, \
+         row_number() OVER (alike ORDER BY scheduled_for DESC, retry DESC) AS place FROM runs \
+         WHERE cron_id = ?1 AND scheduled_for >= ?2 AND {} \
+         WINDOW alike AS (PARTITION BY status, reason_code, error ->> 'error')) AS runs \
+         WHERE place = 1 ORDER BY scheduled_for DESC LIMIT ?3",
         row_columns(),
         *WENT_WRONG
     );

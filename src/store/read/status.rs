@@ -139,8 +139,8 @@ impl StatusSnapshot {
                     time_option(row, "backed_up_at")
                 })
             })?,
-            disk: disk_space(&reader.path),
-            panic: last_panic(&reader.path),
+            disk: reader.file().and_then(disk_space),
+            panic: reader.file().and_then(last_panic),
             stuck: Vec::new(),
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
@@ -270,7 +270,9 @@ impl Reader {
     ) -> Result<Option<FormerDaemon>, StoreError> {
         let former = self.at_one_moment(former)?;
         let signs = match daemon {
-            DaemonState::Stopped | DaemonState::Starting { .. } => LifeSigns::of(&self.path),
+            DaemonState::Stopped | DaemonState::Starting { .. } => {
+                self.file().map(LifeSigns::of).unwrap_or_default()
+            }
             DaemonState::Running { .. } | DaemonState::Unknown(_) => return Ok(former),
         };
         Ok(former.map(|former| former.told_by(signs, now)))
@@ -328,10 +330,10 @@ fn last_failures(tx: &Transaction<'_>, crons: &[CronHead]) -> Result<HashMap<Cro
 fn queued(tx: &Transaction<'_>) -> Result<Vec<QueuedWebhooks>, StoreError> {
     let sql = "SELECT *, (SELECT reason FROM deliveries WHERE seq = newest) AS why FROM \
                (SELECT url, count(*) AS number, min(due_at) AS next_at, count(failed) AS failing, max(failed) AS newest, \
-               min(iif(failed, created_at, NULL)) AS failing_since, min(iif(failed, due_at, NULL)) AS failing_next_at \
+               min(iif(failed IS NULL, NULL, created_at)) AS failing_since, min(iif(failed IS NULL, NULL, due_at)) AS failing_next_at \
                FROM (SELECT url, due_at, created_at, \
                iif(reason_code IN ('attempt_failed', 'no_value'), seq, NULL) AS failed \
-               FROM deliveries WHERE due_at IS NOT NULL) GROUP BY url)";
+               FROM deliveries WHERE due_at IS NOT NULL) AS each_one GROUP BY url) AS by_url";
     tx.query(sql, (), |row| {
         let (url, count, next_at) = (row.get("url")?, row.count("number")?, time(row, "next_at")?);
         let failing = match row.count("failing")? {

@@ -1,6 +1,6 @@
 //! What an operator wants to know of the store itself.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -34,16 +34,17 @@ pub(super) const OLDEST_WEBHOOK: &str = "SELECT min(created_at) AS at FROM deliv
 impl Reader {
     /// Returns what there is to know of the store itself.
     pub fn store_facts(&self) -> Result<StoreFacts, StoreError> {
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        let file = self.file();
         self.at_one_moment(|tx| {
             let oldest = |sql: &str| tx.query_one(sql, (), |row| time_option(row, "at"));
             Ok(StoreFacts {
-                database_bytes: bytes(&self.path),
-                wal_bytes: bytes(&beside(&self.path, "-wal")),
+                database_bytes: file.map_or_else(|| tx.bytes(), |file| Ok(bytes(file.to_path_buf())))?,
+                wal_bytes: file.map_or(0, |file| bytes(beside(file, "-wal"))),
                 oldest_run: oldest(OLDEST_RUN)?,
                 oldest_webhook: oldest(OLDEST_WEBHOOK)?,
-                disk: disk_space(&self.path),
-                panic: last_panic(&self.path),
+                disk: file.and_then(disk_space),
+                panic: file.and_then(last_panic),
             })
         })
     }

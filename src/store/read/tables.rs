@@ -33,7 +33,7 @@ impl Reader {
         self.at_one_moment(|tx| {
             let count = |table: &&'static str| {
                 let sql = format!(
-                    "SELECT count(*) FROM (SELECT 1 AS one FROM {table} LIMIT {ROWS_COUNTED_MAX}) AS some"
+                    "SELECT count(*) FROM (SELECT 1 AS one FROM {table} LIMIT {ROWS_COUNTED_MAX}) AS few"
                 );
                 Ok((*table, tx.query_count(&sql, ())?))
             };

@@ -4,8 +4,6 @@ mod drawings;
 mod page;
 
 use proptest::prelude::*;
-use rusqlite::Connection;
-use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::history::LOOKUPS_MAX;
@@ -13,11 +11,13 @@ use super::*;
 use crate::domain::ids::{CronId, FIRST_RUN, InstallationId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Trigger};
+use crate::store::Execution;
+use crate::store::tests::{Shell, open_store, reader, shell};
 
 /// A store with one cron named `digest`, which `writer` changes as a daemon would.
 struct Fixture {
     _folder: TempDir,
-    writer: Connection,
+    writer: Shell,
     reader: Reader,
     cron_id: CronId,
 }
@@ -25,17 +25,15 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("agentcron.db");
-        let writer = open::open_to_write(&path, InstallationId::default()).unwrap();
+        drop(open_store(folder.path(), Execution::Inline));
+        let writer = shell(folder.path());
         let cron_id = CronId::of_name(InstallationId::default(), "digest");
-        writer
-            .execute_batch(&format!(
-                r#"INSERT INTO definitions VALUES ('d', '{cron_id}', '{{"schedule": "0 9 * * *"}}', 0);
+        writer.run(&format!(
+            r#"INSERT INTO definitions VALUES ('d', '{cron_id}', '{{"schedule": "0 9 * * *"}}', 0);
                    INSERT INTO crons (cron_id, name, source, definition_id, cursor, created_at, updated_at)
                    VALUES ('{cron_id}', 'digest', 'file', 'd', 0, 0, 0);"#
-            ))
-            .unwrap();
-        let reader = Reader::open(&path).unwrap();
+        ));
+        let reader = reader(folder.path());
         Self { _folder: folder, writer, reader, cron_id }
     }
 
@@ -44,15 +42,14 @@ impl Fixture {
         let run_id = RunId::of_occurrence(self.cron_id, at(scheduled_for), FIRST_RUN);
         let definition_id = "6d1d94c4-7b0f-5f0a-9c3e-61c20b7a2d11";
         self.writer
-            .execute_batch(&format!(
-                "INSERT OR IGNORE INTO definitions VALUES ('{definition_id}', '{cron}', '{{}}', 0);
+            .run(&format!(
+                "INSERT INTO definitions VALUES ('{definition_id}', '{cron}', '{{}}', 0) ON CONFLICT DO NOTHING;
                  INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at,
                      start_before, exclusive, phase, start_number, act_at)
                  VALUES ('{run_id}', '{cron}', 'digest', 'file', '{definition_id}', 'schedule', {scheduled_for},
                      {scheduled_for}, {scheduled_for}, 1, 'pending', 1, 0);",
                 cron = self.cron_id,
-            ))
-            .unwrap();
+            ));
         run_id
     }
 
@@ -68,20 +65,21 @@ impl Fixture {
              UPDATE runs SET run_id = '{moved}', cron_id = '{other}', definition_id = '{other}' \
              WHERE run_id = '{run_id}'"
         );
-        self.writer.execute_batch(&cron).unwrap();
+        self.writer.run(&cron);
         moved
     }
 
     fn end_run(&self, run_id: RunId, status: Status) {
         let sql = "UPDATE runs SET phase = 'ended', status = ?2, ended_at = scheduled_for, act_at = NULL WHERE run_id = ?1";
-        self.writer.execute(sql, (run_id.to_string(), status.as_str())).unwrap();
+        self.writer.execute(sql, (run_id.to_string(), status.as_str()));
     }
 
     fn add_delivery(&self, run_id: RunId, status: DeliveryStatus) {
         let delivery_id = DeliveryId::of_run(run_id, "http://a/");
-        let sql = "INSERT OR REPLACE INTO deliveries (delivery_id, run_id, url, receiver, body, status, created_at) \
-                   VALUES (?1, ?2, 'http://a/', 'http://a/', x'', ?3, (SELECT scheduled_for FROM runs WHERE run_id = ?2))";
-        self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str())).unwrap();
+        let sql = "INSERT INTO deliveries (delivery_id, run_id, url, receiver, body, status, created_at) \
+                   VALUES (?1, ?2, 'http://a/', 'http://a/', CAST('' AS BLOB), ?3, (SELECT scheduled_for FROM runs WHERE run_id = ?2)) \
+                   ON CONFLICT (delivery_id) DO UPDATE SET status = excluded.status";
+        self.writer.execute(sql, (delivery_id.to_string(), run_id.to_string(), status.as_str()));
     }
 
     /// Returns the times of the runs that the filter selects, read in pages of two.
@@ -135,7 +133,6 @@ proptest! {
     #[test]
     fn pages_show_every_run_once_although_others_are_inserted_meanwhile(walk in walks()) {
         let store = Fixture::new();
-        store.writer.pragma_update(None, "synchronous", "OFF").unwrap();
         let mut there: Vec<RunId> = walk.there.iter().map(|at| store.add_run_of_any(*at)).collect();
         let (mut seen, mut cursor, mut inserted) = (Vec::new(), None, walk.inserted.into_iter());
         loop {
@@ -225,7 +222,7 @@ fn a_record_counts_as_many_occurrences_as_it_covers() {
     let store = Fixture::new();
     let missed = store.add_run(10);
     store.end_run(missed, Status::Missed);
-    store.writer.execute("UPDATE runs SET occurrences = 40", []).unwrap();
+    store.writer.execute("UPDATE runs SET occurrences = 40", ());
     store.add_run(20);
     store.add_delivery(missed, DeliveryStatus::Failed);
     let overview = store.reader.overview(at(5)).unwrap();
@@ -267,18 +264,15 @@ fn what_comes_next_is_known_without_reading_every_definition() {
     ];
     for (crons, next, states) in cases {
         let store = Fixture::new();
-        store.writer.execute_batch("DELETE FROM crons").unwrap();
+        store.writer.run("DELETE FROM crons");
         for (name, body, next_at, is_paused) in crons {
             let cron_id = CronId::of_name(InstallationId::default(), name);
             let insert = "INSERT INTO definitions VALUES (?1, ?1, ?2, 0)";
-            store.writer.execute(insert, (cron_id.to_string(), body)).unwrap();
+            store.writer.execute(insert, (cron_id.to_string(), body));
             let insert = "INSERT INTO crons (cron_id, name, source, definition_id, enabled, cursor, next_at, paused_at, pause_cause, \
-                          created_at, updated_at) VALUES (?1, ?2, 'file', ?1, ?5, 0, ?3, iif(?4, 1, NULL), iif(?4, 'request', NULL), 0, 0)";
+                          created_at, updated_at) VALUES (?1, ?2, 'file', ?1, ?5, 0, ?3, iif(?4 = 1, 1, NULL), iif(?4 = 1, 'request', NULL), 0, 0)";
             let is_enabled = *body != off;
-            store
-                .writer
-                .execute(insert, (cron_id.to_string(), name, next_at, is_paused, is_enabled))
-                .unwrap();
+            store.writer.execute(insert, (cron_id.to_string(), name, next_at, is_paused, is_enabled));
         }
         let read = || StatusSnapshot::read(&store.reader, DaemonState::Stopped, at(now)).unwrap();
         let found = read();
@@ -293,7 +287,7 @@ fn what_comes_next_is_known_without_reading_every_definition() {
         };
         assert_eq!(words(&found), states, "{crons:?}");
         // A plan by other rules of a zone says nothing.
-        store.writer.execute("INSERT INTO zone_rules VALUES ('UTC', 'others')", []).unwrap();
+        store.writer.execute("INSERT INTO zone_rules VALUES ('UTC', 'others')", ());
         let found = read();
         assert_eq!(found.next, expected, "{crons:?}");
         let can_be_read = crons.iter().all(|(_, body, ..)| *body != odd);
@@ -356,7 +350,7 @@ fn each_lookup_finds_the_same_runs() {
         let of = usize::from(number);
         let code = codes.get(of % 4).map(|code| code.as_str());
         let trigger = Trigger::ALL[of % Trigger::ALL.len()];
-        store.writer.execute(sql, (run_id.to_string(), trigger.as_str(), code)).unwrap();
+        store.writer.execute(sql, (run_id.to_string(), trigger.as_str(), code));
         if let Some(status) = statuses.get(of % 8) {
             store.end_run(run_id, *status);
         }
@@ -383,7 +377,7 @@ fn each_lookup_finds_the_same_webhooks() {
     }
     let due = "UPDATE deliveries SET due_at = 1 WHERE status = 'pending'; UPDATE crons SET name = 'digest' WHERE seq % 3 = 0; \
                UPDATE runs SET cron_name = (SELECT name FROM crons WHERE crons.cron_id = runs.cron_id)";
-    store.writer.execute_batch(due).unwrap();
+    store.writer.run(due);
     let all = store.reader.webhooks(&DeliveryFilter::default(), 100).unwrap();
     assert_eq!(all.len(), 40);
     for filter in delivery_filters(runs[8]) {
@@ -423,7 +417,7 @@ fn an_occurrence_counts_by_the_last_of_its_runs_that_took_place() {
                 store.end_run(run_id, *status);
             }
             let sql = "UPDATE runs SET retry = ?1, scheduled_for = 50 WHERE run_id = ?2";
-            store.writer.execute(sql, (retry, run_id.to_string())).unwrap();
+            store.writer.execute(sql, (retry, run_id.to_string()));
         }
         assert_eq!(store.reader.overview(at(90)).unwrap().ended, expected, "{runs:?}");
     }
@@ -433,34 +427,26 @@ fn an_occurrence_counts_by_the_last_of_its_runs_that_took_place() {
 fn no_first_page_scans_or_sorts_the_history() {
     let store = Fixture::new();
     let run_id = store.add_run(1);
-    let mut queries: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut queries: Vec<String> = Vec::new();
     for cursor in [None, Some(PageCursor { at: 5, row: 5 })] {
         for order in [Order::OldestFirst, Order::NewestFirst] {
-            queries.extend(run_filters(store.cron_id).iter().map(|filter| filter.query(order, cursor)));
-            queries.extend(delivery_filters(run_id).iter().map(|filter| filter.query(order, cursor)));
+            queries.extend(run_filters(store.cron_id).iter().map(|filter| filter.query(order, cursor).0));
+            queries.extend(delivery_filters(run_id).iter().map(|filter| filter.query(order, cursor).0));
         }
     }
-    for (_, values) in &mut queries {
-        values.extend([Value::Integer(50), Value::Integer(50)]);
-    }
-    queries
-        .extend([overview::ENDED, overview::DELIVERIES].map(|sql| (sql.to_owned(), vec![Value::Integer(1)])));
-    queries.push((format!("SELECT {} FROM runs WHERE seq = 1", row_columns()), vec![]));
-    let details = [details::of_occurrence(), details::EVENTS.to_owned(), details::ATTEMPTS.to_owned()];
-    queries.extend(details.map(|sql| (sql.clone(), vec![Value::Integer(1); sql.matches('?').count()])));
+    queries.extend([overview::ENDED, overview::DELIVERIES].map(str::to_owned));
+    queries.push(format!("SELECT {} FROM runs WHERE seq = 1", row_columns()));
+    queries.extend([details::of_occurrence(), details::EVENTS.to_owned(), details::ATTEMPTS.to_owned()]);
     let mut by_time = 0;
-    for (sql, values) in queries {
-        let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let values = rusqlite::params_from_iter(values.into_iter().take(statement.parameter_count()));
-        let plan = statement.query_map(values, |row| row.get::<_, String>("detail"));
-        let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
+    for sql in queries {
+        let plan = store.writer.plan(&sql);
         let tables = ["runs", "deliveries", "attempts", "run_events", "earlier", "later", "other"];
         let allowed = ["INDEX runs_in_progress", "INDEX deliveries_due", "_by_time"];
         let scans = plan.iter().find(|line| {
             let scanned = tables.iter().any(|table| line.split(' ').take(2).eq(["SCAN", *table]));
             scanned && !allowed.iter().any(|index| line.ends_with(index))
         });
-        by_time += usize::from(sql.contains("_by_time WHERE 1"));
+        by_time += usize::from(sql.contains("_by_time WHERE true"));
         assert_eq!(scans, None, "{sql}: {plan:#?}");
         // What is in progress, what waits, the retries of a day and the webhooks of a run or a cron are few.
         let few = ["runs_in_progress", "deliveries_due", "runs_again", "run_id = ?", "CROSS JOIN"];
@@ -468,15 +454,7 @@ fn no_first_page_scans_or_sorts_the_history() {
         assert!(!sorts || few.iter().any(|few| sql.contains(few)), "{sql}: {plan:#?}");
     }
     assert_eq!(by_time, 4 * (8 + 3), "only for what is usual");
-    let by_prefix = "EXPLAIN QUERY PLAN SELECT run_id FROM runs WHERE run_id >= 'a' AND run_id < 'ag' ORDER BY run_id LIMIT 5";
-    let plan: String = store.reader.connection.query_row(by_prefix, [], |row| row.get("detail")).unwrap();
-    assert!(plan.contains("(run_id>? AND run_id<?)"), "{plan}");
-}
-
-/// Returns how SQLite finds what this query returns.
-fn plan(store: &Fixture, sql: &str) -> Vec<String> {
-    let mut statement = store.reader.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let values = vec![Value::Integer(1); statement.parameter_count()];
-    let plan = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail"));
-    plan.unwrap().map(Result::unwrap).collect()
+    let by_prefix = "SELECT run_id FROM runs WHERE run_id >= 'a' AND run_id < 'ag' ORDER BY run_id LIMIT 5";
+    let plan = store.writer.plan(by_prefix);
+    assert!(plan[0].contains("(run_id>? AND run_id<?)"), "{plan:?}");
 }

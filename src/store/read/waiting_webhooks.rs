@@ -24,7 +24,7 @@ pub struct WaitingWebhooks {
 
 pub(super) const WAITING: &str = "SELECT count(*) AS number, min(created_at) AS oldest, count(DISTINCT receiver) AS receivers, \
      coalesce(sum(CASE WHEN created_at < ?1 THEN 1 ELSE 0 END), 0) AS older FROM \
-     (SELECT receiver, created_at FROM deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL LIMIT ?2) AS some";
+     (SELECT receiver, created_at FROM deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL LIMIT ?2) AS few";
 
 impl Reader {
     /// Returns the webhooks that wait. `age` is that of those that are counted as older.

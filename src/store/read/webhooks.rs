@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::rows::{millis, parsed};
 use crate::store::sql::{Row, Transaction, Value};
 
-const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE 1";
+const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE true";
 const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
 /// A cron does not have too many runs to sort.
 const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.run_id \

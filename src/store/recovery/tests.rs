@@ -12,6 +12,7 @@ use crate::domain::bounds::WRITES_PER_COMMIT;
 use crate::domain::ids::InstallationId;
 use crate::domain::lease::{ACTS_WITHIN, LEASE};
 use crate::domain::run::{RunChange, RunState};
+use crate::store::tests::{place, shell};
 use crate::store::{Claim, ClaimLimits, DaemonLock, Execution, Step, Store, StoreError};
 
 const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 100 };
@@ -20,7 +21,7 @@ const START: &str = "2026-03-02T09:00:00Z";
 fn open(folder: &Path, clock: &Clock) -> Store {
     let path = folder.join("agentcron.db");
     let (lock, id) = (Arc::new(DaemonLock::waived()), InstallationId::default());
-    Store::open_locked(&lock, &path, Execution::Inline, id, clock.clone(), None).unwrap()
+    Store::open_locked(&lock, &place(&path), Execution::Inline, id, clock.clone(), None).unwrap()
 }
 
 /// Returns a store with a cron that fires every minute.
@@ -87,8 +88,8 @@ async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_i
     let first = with_cron(folder.path(), &clock).await;
     pass(Duration::from_secs(60)).await;
     assert_eq!(claim(&first, &clock).await.starts.len(), 1);
-    let file = rusqlite::Connection::open(folder.path().join("agentcron.db")).unwrap();
-    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    let file = shell(folder.path());
+    file.execute("UPDATE installation SET timeline = timeline + 1", ());
     let late = first.commit_nothing().await;
     assert!(matches!(late, Err(StoreError::Ousted)), "{late:?}");
     let second = open(folder.path(), &clock);
@@ -96,8 +97,8 @@ async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_i
     let check = claim(&second, &clock).await.checks.remove(0);
     assert_eq!(check.run.state, RunState::Unconfirmed { start_number: 1, sent_at: swept, ahead: 3 });
     // An occurrence of the time before that, which is planned only now.
-    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]).unwrap();
-    file.execute("DELETE FROM runs", []).unwrap();
+    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]);
+    file.execute("DELETE FROM runs", ());
     let mut again = claim(&second, &clock).await;
     assert!(again.starts.is_empty(), "{:?}", again.starts);
     let unsure = again.checks.remove(0);
@@ -106,15 +107,15 @@ async fn a_store_that_went_back_is_swept_once_and_every_start_that_may_be_lost_i
     assert!(second.commit_nothing().await.is_ok(), "it is swept only once");
     assert!(claim(&third, &clock).await.checks.is_empty());
     // It goes back once more. What was ruled out since the first time is not any more, nor what was started after that.
-    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    file.execute("UPDATE installation SET timeline = timeline + 1", ());
     let fourth = open(folder.path(), &clock);
     let twice = |mut claim: Claim| match claim.checks.remove(0).run.state {
         RunState::Unconfirmed { start_number, ahead, .. } => (start_number, ahead),
         state => panic!("{state:?}"),
     };
     assert_eq!(twice(claim(&fourth, &clock).await), (1, 6));
-    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]).unwrap();
-    file.execute("DELETE FROM runs", []).unwrap();
+    file.execute("UPDATE crons SET cursor = ?1, next_at = 0", [millis(START)]);
+    file.execute("DELETE FROM runs", ());
     assert_eq!(twice(claim(&fourth, &clock).await), (1, 6));
 }
 
@@ -123,9 +124,9 @@ async fn whoever_waits_for_a_daemon_that_was_taken_for_gone_learns_that() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agentcron.db");
     let (lock, id) = (Arc::new(DaemonLock::waived()), InstallationId::default());
-    let store = Store::open_locked(&lock, &path, Execution::WriterThread, id, Clock::system(), None).unwrap();
-    let file = rusqlite::Connection::open(&path).unwrap();
-    file.execute("UPDATE installation SET timeline = timeline + 1", []).unwrap();
+    let store =
+        Store::open_locked(&lock, &place(&path), Execution::WriterThread, id, Clock::system(), None).unwrap();
+    shell(folder.path()).execute("UPDATE installation SET timeline = timeline + 1", ());
     let all =
         futures_util::future::join_all((0..2 * WRITES_PER_COMMIT).map(|_| store.commit_nothing())).await;
     assert!(all.iter().all(|result| matches!(result, Err(StoreError::Ousted))), "{all:?}");

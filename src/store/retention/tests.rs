@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::expect;
-use rusqlite::Connection;
 
 use super::*;
 use crate::config::CronDefinition;
 use crate::domain::act::Actor;
 use crate::domain::retention::Keep;
 use crate::store::Execution;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, reader, shell};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -52,7 +51,7 @@ impl Fixture {
     }
 
     fn run_sql(&self, sql: &str) {
-        Connection::open(self.folder.path().join("agentcron.db")).unwrap().execute_batch(sql).unwrap();
+        shell(self.folder.path()).run(sql);
     }
 
     fn lines(&self, sql: &str) -> Vec<String> {
@@ -86,7 +85,7 @@ impl Fixture {
         let status = if ended.is_some() { "failed" } else { "pending" };
         self.run_sql(&format!(
             "INSERT INTO deliveries (delivery_id, run_id, url, status, due_at, created_at, ended_at, receiver, body) \
-             SELECT 'd' || run_id, run_id, 'http://a', '{status}', {due_at}, 1, {ended_at}, 'http://a', x'00' \
+             SELECT 'd' || run_id, run_id, 'http://a', '{status}', {due_at}, 1, {ended_at}, 'http://a', CAST('0' AS BLOB) \
              FROM runs WHERE error = json_quote('{called}');"
         ));
     }
@@ -118,9 +117,7 @@ impl Fixture {
 }
 
 fn lines(folder: &Path, sql: &str) -> Vec<String> {
-    let connection = Connection::open(folder.join("agentcron.db")).unwrap();
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder).lines(sql, ())
 }
 
 #[tokio::test]
@@ -157,7 +154,7 @@ async fn what_is_kept_depends_on_its_age_its_end_and_its_cron() {
     assert_eq!((deleted.runs, deleted.values, waiting), (11, 2, vec![]));
     assert_eq!(fixture.sweep(rules(), 1000).await.0, Deleted::default());
     // The last instant of which the record is gone, whatever older ones are left.
-    let until = fixture.lines("SELECT name || ' ' || coalesce(history_deleted_until / 86400000 - 20000, '-') FROM crons ORDER BY name");
+    let until = fixture.lines("SELECT name || ' ' || coalesce(CAST(history_deleted_until / 86400000 - 20000 AS TEXT), '-') FROM crons ORDER BY name");
     assert_eq!(until, ["long -", "short 920", "usual 900"]);
 }
 
@@ -182,9 +179,9 @@ async fn nothing_that_is_in_progress_is_deleted() {
     fixture.run_sql(
         "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, retry, due_at, \
          start_before, exclusive, phase, start_number, act_at) \
-         SELECT 'a0000000-0000-0000-0000-000000000000', cron_id, name, source, definition_id, 'manual', 20700 * 86400000, 1, 0, 0, \
+         SELECT 'a0000000-0000-0000-0000-000000000000', cron_id, name, source, definition_id, 'manual', 20700 * CAST(86400000 AS BIGINT), 1, 0, 0, \
          0, 'pending', 1, 5 FROM crons; \
-         INSERT INTO owed_webhooks (run_id, url, body) SELECT run_id, 'u', x'00' FROM runs WHERE error = '\"owed\"'; \
+         INSERT INTO owed_webhooks (run_id, url, body) SELECT run_id, 'u', CAST('0' AS BLOB) FROM runs WHERE error = '\"owed\"'; \
          UPDATE runs SET thread_id = 'b0000000-0000-0000-0000-000000000000' WHERE error = '\"on-thread\"'; \
          INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES ('b0000000-0000-0000-0000-000000000000', 'x', 1);",
     );
@@ -249,13 +246,13 @@ async fn a_walk_goes_on_where_it_was() {
         "INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, due_at, start_before, \
          exclusive, phase, start_number, status, ended_at) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
-         SELECT printf('c0000000-0000-0000-0000-%012d', i), cron_id, name, source, definition_id, 'schedule', i, 0, 0, 0, 'ended', \
+         SELECT 'c0000000-0000-0000-0000-' || substr(CAST(1000000000000 + i AS TEXT), 2), cron_id, name, source, definition_id, 'schedule', i, 0, 0, 0, 'ended', \
          1, iif(i % 2 = 0, 'success', 'cancelled'), 5 FROM n, crons WHERE name = 'kept';"
     ));
     fixture.insert("usual", "old", 6, "success");
     // All of the others ended in the same moment.
     assert_eq!(fixture.sweep(rules(), 1000).await.0.runs, 1);
-    let reader = crate::store::Reader::open(fixture.store.path()).unwrap();
+    let reader = reader(fixture.folder.path());
     assert_eq!(reader.expired(rules(), at(1000)).unwrap(), []);
 }
 
@@ -268,7 +265,7 @@ async fn what_would_be_deleted_is_listed_by_cron_and_key() {
     fixture.insert("b", "4", 950, "success");
     fixture.insert("b", "5", 999, "success");
     fixture.add_webhook("1", Some(501));
-    let reader = crate::store::Reader::open(fixture.store.path()).unwrap();
+    let reader = reader(fixture.folder.path());
     let found = reader.expired(rules(), at(1000)).unwrap();
     let lines: Vec<String> = found
         .iter()
@@ -290,7 +287,7 @@ async fn what_would_be_deleted_is_listed_by_cron_and_key() {
 #[tokio::test]
 async fn what_has_no_record_any_more_is_decided_about_no_more() {
     let fixture = Fixture::with(&[("usual", "")]).await;
-    fixture.run_sql("UPDATE crons SET cursor = 21000 * 86400000, next_at = 0;");
+    fixture.run_sql("UPDATE crons SET cursor = 21000 * CAST(86400000 AS BIGINT), next_at = 0;");
     fixture.insert("usual", "ran", 905, "success");
     fixture.sweep(rules(), 1000).await;
     // The clock goes back to before that.
@@ -311,7 +308,7 @@ async fn what_has_no_record_any_more_is_decided_about_no_more() {
 #[tokio::test]
 async fn a_backfill_leaves_out_what_may_have_run() {
     let fixture = Fixture::with(&[("usual", "")]).await;
-    fixture.run_sql("UPDATE crons SET created_at = 0, cursor = 21000 * 86400000;");
+    fixture.run_sql("UPDATE crons SET created_at = 0, cursor = 21000 * CAST(86400000 AS BIGINT);");
     fixture.insert("usual", "ran", 905, "success");
     fixture.sweep(rules(), 1000).await;
     for (before_beginning, first, count) in [(false, 906, 4), (true, 900, 10)] {
@@ -333,13 +330,10 @@ async fn a_backfill_leaves_out_what_may_have_run() {
 async fn a_walk_takes_an_index_in_its_order() {
     use crate::domain::run::Status;
     let fixture = Fixture::with(&[]).await;
-    let database = Connection::open(fixture.folder.path().join("agentcron.db")).unwrap();
+    let database = shell(fixture.folder.path());
     let by_age = Status::ALL.iter().map(|status| walks::by_age_sql(*status));
     for sql in by_age.chain([walks::beyond_most_sql(), walks::NEWEST_KEPT.to_owned()]) {
-        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().unwrap() {
-            let line: String = row.get("detail").unwrap();
+        for line in database.plan(&sql) {
             let index = [
                 "runs_succeeded (ended_at>? AND ended_at<?)",
                 "runs_unsuccessful (status=? AND ended_at>? AND ended_at<?)",
@@ -373,7 +367,7 @@ async fn what_status_counts_does_not_fall_when_it_is_deleted() {
          UPDATE runs SET occurrences = 7 WHERE status = 'missed';"
     ));
     let counted = || {
-        let reader = crate::store::Reader::open(&fixture.folder.path().join("agentcron.db")).unwrap();
+        let reader = reader(fixture.folder.path());
         let overview = reader.overview(at(99)).unwrap();
         format!("{:?} {:?}", overview.ended, overview.deliveries)
     };

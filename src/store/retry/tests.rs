@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
@@ -16,7 +15,7 @@ use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::domain::run_spec::ClientRunSpec;
 use crate::store::TriggerRequest;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, shell};
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, RunEnding, Step};
 
 const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
@@ -81,9 +80,7 @@ async fn fail(store: &Store, claimed: &ClaimedRun, now: &str) {
 }
 
 fn lines(folder: &Path, sql: &str) -> Vec<String> {
-    let connection = Connection::open(folder.join("agentcron.db")).unwrap();
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder).lines(sql, ())
 }
 
 /// Returns the number and the status or phase of each run of 09:01.
@@ -95,11 +92,11 @@ fn runs(folder: &Path) -> Vec<String> {
 
 /// Returns what the webhooks say, which is when their run ended.
 fn webhooks(folder: &Path) -> Vec<String> {
-    lines(folder, "SELECT CAST(body AS TEXT) FROM deliveries ORDER BY created_at")
+    lines(folder, "SELECT body FROM deliveries ORDER BY created_at")
 }
 
 fn owed(folder: &Path) -> Vec<String> {
-    lines(folder, "SELECT CAST(body AS TEXT) FROM owed_webhooks")
+    lines(folder, "SELECT body FROM owed_webhooks")
 }
 
 #[tokio::test]

@@ -1,74 +1,206 @@
 //! The seam between the operations and the engine of the store. An operation runs statements in a transaction and reads rows; it
 //! is synchronous and may be run again. None knows how an engine is reached.
 //!
-//! The verbs are those of rust-postgres. Each prepares its statement once per connection.
+//! Statements are in the words of SQLite; `postgres/dialect.rs` says what they are on PostgreSQL. The verbs are those of
+//! rust-postgres. Each prepares its statement once per connection.
 
-mod dialect;
+mod column;
 mod params;
+mod postgres;
 mod row;
 
-use rusqlite::{CachedStatement, Connection, TransactionBehavior};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use dialect::Dialect;
+use rusqlite::{CachedStatement, TransactionBehavior};
+
+pub(super) use column::{Column, bad};
 pub(super) use params::Params;
-pub(super) use row::{Column, Row, bad};
+pub use postgres::Server;
+pub(super) use postgres::{Session, make};
+pub(super) use row::Row;
 pub(super) use rusqlite::named_params;
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
 
 use super::StoreError;
 
+/// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
+const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
+
+/// A connection to a store, which has one transaction at a time.
+pub(super) enum Connection {
+    Sqlite(rusqlite::Connection),
+    Postgres(Box<postgres::Session>),
+}
+
 /// A transaction.
-pub(super) struct Transaction<'t>(rusqlite::Transaction<'t>);
+pub(super) enum Transaction<'t> {
+    Sqlite(rusqlite::Transaction<'t>),
+    Postgres(postgres::Transaction<'t>),
+}
 
 /// A statement that is run several times, or whose rows are read one by one.
-pub(super) struct Statement<'t>(CachedStatement<'t>);
+pub(super) enum Statement<'t> {
+    Sqlite(CachedStatement<'t>),
+    Postgres(postgres::Statement<'t>),
+}
 
 /// The rows of a statement, each of which is read when it is asked for.
-pub(super) struct Rows<'s>(rusqlite::Rows<'s>);
+pub(super) enum Rows<'s> {
+    Sqlite(rusqlite::Rows<'s>),
+    Postgres(postgres::Rows),
+}
+
+impl Connection {
+    /// Ends a connection that has written.
+    pub(super) fn close(self) {
+        if let Self::Sqlite(_) = self {
+            // A clean end leaves one file behind, not three.
+            let _ = self.batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        }
+    }
+
+    /// Runs statements of this engine that return nothing, outside a transaction.
+    pub(super) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
+            Self::Postgres(session) => session.batch(sql),
+        }
+    }
+
+    /// Interrupts what is read as soon as `unwanted` is set, even if that happened before it began.
+    pub(super) fn stop_when(&mut self, unwanted: Arc<AtomicBool>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let is_unwanted = move || unwanted.load(Ordering::Relaxed);
+                connection.progress_handler(INSTRUCTIONS_BETWEEN_TESTS, Some(is_unwanted))?;
+            }
+            Self::Postgres(session) => session.stop_when(unwanted),
+        }
+        Ok(())
+    }
+
+    /// Returns a number that changes with every commit of others. It costs next to nothing.
+    pub(super) fn version(&self) -> Result<i64, StoreError> {
+        match self {
+            Self::Sqlite(connection) => {
+                Ok(connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
+            }
+            Self::Postgres(session) => session.version(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        Self::Sqlite(rusqlite::Connection::open_in_memory().unwrap())
+    }
+}
 
 impl<'t> Transaction<'t> {
     /// Begins a transaction that writes: nobody else can until it ends.
     pub(super) fn begin(connection: &'t mut Connection) -> Result<Self, StoreError> {
-        Ok(Self(connection.transaction_with_behavior(TransactionBehavior::Immediate)?))
+        Ok(match connection {
+            Connection::Sqlite(connection) => {
+                Self::Sqlite(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+            }
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session)?),
+        })
     }
 
     /// Begins a transaction that only reads: everything that it sees is of one moment.
     pub(super) fn begin_to_read(connection: &'t Connection) -> Result<Self, StoreError> {
-        Ok(Self(connection.unchecked_transaction()?))
+        Ok(match connection {
+            Connection::Sqlite(connection) => Self::Sqlite(connection.unchecked_transaction()?),
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin_to_read(session)?),
+        })
     }
 
     pub(super) fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit()?)
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.commit()?),
+            Self::Postgres(transaction) => transaction.commit(),
+        }
+    }
+
+    /// Makes the savepoint that [`Transaction::undo`] goes back to.
+    pub(super) fn save(&self) -> Result<(), StoreError> {
+        self.batch("SAVEPOINT work")
+    }
+
+    /// Undoes what was done since the savepoint, which stays.
+    pub(super) fn undo(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.batch("ROLLBACK TO work"),
+            Self::Postgres(transaction) => transaction.undo("ROLLBACK TO work"),
+        }
+    }
+
+    /// Removes the savepoint.
+    pub(super) fn release(&self) -> Result<(), StoreError> {
+        self.batch("RELEASE work")
+    }
+
+    pub(super) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.execute_batch(sql)?),
+            Self::Postgres(transaction) => transaction.batch(sql),
+        }
     }
 
     /// Whether the engine has rolled the transaction back by itself.
     pub(super) fn is_over(&self) -> bool {
-        self.0.is_autocommit()
+        match self {
+            Self::Sqlite(transaction) => transaction.is_autocommit(),
+            Self::Postgres(transaction) => transaction.is_over(),
+        }
     }
 
-    /// Lets the engine renew what it knows about its tables, as far as it sees fit.
+    /// Lets the engine renew what it knows about its tables, as far as it sees fit. PostgreSQL does so by itself.
     pub(super) fn optimize(&self) -> Result<(), StoreError> {
-        Ok(self.0.execute_batch("PRAGMA optimize")?)
+        self.pragma("PRAGMA optimize")
     }
 
     /// Lets the engine overwrite whatever it deletes from now on with zeros, whole pages included, or only where that costs
-    /// no further write.
+    /// no further write. PostgreSQL cannot: it overwrites them by and by.
     pub(super) fn overwrite_deleted(&self, all: bool) -> Result<(), StoreError> {
-        let pragma = if all { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = FAST" };
-        Ok(self.0.execute_batch(pragma)?)
+        self.pragma(if all { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = FAST" })
     }
 
-    /// Returns how many pages of the file hold nothing.
+    fn pragma(&self, sql: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.batch(sql),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Returns how many pages of the file hold nothing, which is for SQLite to overwrite.
     pub(super) fn unused_pages(&self) -> Result<u64, StoreError> {
-        self.query_count("PRAGMA freelist_count", ())
+        match self {
+            Self::Sqlite(_) => self.query_count("PRAGMA freelist_count", ()),
+            Self::Postgres(_) => Ok(0),
+        }
     }
 
     pub(super) fn page_bytes(&self) -> Result<u64, StoreError> {
-        self.query_count("PRAGMA page_size", ())
+        match self {
+            Self::Sqlite(_) => self.query_count("PRAGMA page_size", ()),
+            Self::Postgres(_) => self.query_count("SELECT current_setting('block_size')::bigint", ()),
+        }
+    }
+
+    /// Returns how large the tables are, which for SQLite its file tells.
+    pub(super) fn bytes(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(0),
+            Self::Postgres(_) => self.query_count(postgres::BYTES, ()),
+        }
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, StoreError> {
-        Ok(Statement(self.0.prepare_cached(&Dialect::Sqlite.say(sql))?))
+        Ok(match self {
+            Self::Sqlite(transaction) => Statement::Sqlite(transaction.prepare_cached(sql)?),
+            Self::Postgres(transaction) => Statement::Postgres(transaction.prepare(sql)),
+        })
     }
 
     /// Returns how many rows the statement has changed.
@@ -161,19 +293,38 @@ impl<'t> Transaction<'t> {
 impl Statement<'_> {
     /// Returns how many rows the statement has changed.
     pub(super) fn execute(&mut self, params: impl Params) -> Result<usize, StoreError> {
-        params.bind(&mut self.0)?;
-        Ok(self.0.raw_execute()?)
+        match self {
+            Self::Sqlite(statement) => {
+                params.bind(&mut **statement as &mut rusqlite::Statement<'_>)?;
+                Ok(statement.raw_execute()?)
+            }
+            Self::Postgres(statement) => {
+                params.bind(statement)?;
+                statement.execute()
+            }
+        }
     }
 
     pub(super) fn query(&mut self, params: impl Params) -> Result<Rows<'_>, StoreError> {
-        params.bind(&mut self.0)?;
-        Ok(Rows(self.0.raw_query()))
+        match self {
+            Self::Sqlite(statement) => {
+                params.bind(&mut **statement as &mut rusqlite::Statement<'_>)?;
+                Ok(Rows::Sqlite(statement.raw_query()))
+            }
+            Self::Postgres(statement) => {
+                params.bind(statement)?;
+                statement.query().map(Rows::Postgres)
+            }
+        }
     }
 }
 
 impl Rows<'_> {
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, StoreError> {
-        Ok(self.0.next()?.map(Row::of))
+        match self {
+            Self::Sqlite(rows) => Ok(rows.next()?.map(Row::Sqlite)),
+            Self::Postgres(rows) => Ok(rows.next().map(Row::Postgres)),
+        }
     }
 }
 
@@ -183,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_statement_is_an_error_that_says_what_it_is() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = Connection::in_memory();
         let tx = Transaction::begin(&mut connection).unwrap();
         tx.execute("CREATE TABLE t (a, b)", ()).unwrap();
         let message = |result: Result<usize, StoreError>| result.unwrap_err().to_string();

@@ -2,49 +2,26 @@
 
 use rusqlite::types::{FromSql, ValueRef};
 
+use super::column::{Column, bad};
+use super::postgres;
 use crate::store::StoreError;
 
 /// A row of a result.
-pub(in crate::store) struct Row<'r>(&'r rusqlite::Row<'r>);
-
-/// A column of a row.
-pub(in crate::store) trait Column: Copy {
-    fn name(self) -> &'static str;
-
-    /// Its place, which is found sooner than its name.
-    fn place(self) -> Option<usize> {
-        None
-    }
+pub(in crate::store) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(postgres::Row),
 }
 
-impl Column for &'static str {
-    fn name(self) -> &'static str {
-        self
-    }
-}
-
-/// A column that the statement gives no name.
-impl Column for usize {
-    fn name(self) -> &'static str {
-        "value"
-    }
-
-    fn place(self) -> Option<usize> {
-        Some(self)
-    }
-}
-
-impl<'r> Row<'r> {
-    pub(super) fn of(row: &'r rusqlite::Row<'r>) -> Self {
-        Self(row)
-    }
-
+impl Row<'_> {
     /// Reads a column without a copy.
     pub(in crate::store) fn value(&self, column: impl Column) -> Result<ValueRef<'_>, StoreError> {
-        Ok(match column.place() {
-            Some(place) => self.0.get_ref(place)?,
-            None => self.0.get_ref(column.name())?,
-        })
+        match self {
+            Row::Sqlite(row) => Ok(match column.place() {
+                Some(place) => row.get_ref(place)?,
+                None => row.get_ref(column.name())?,
+            }),
+            Row::Postgres(row) => row.value(column),
+        }
     }
 
     /// Reads a column.
@@ -59,9 +36,4 @@ impl<'r> Row<'r> {
     pub(in crate::store) fn count(&self, column: impl Column) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.get::<i64>(column)?).unwrap_or(0))
     }
-}
-
-/// Says which column cannot be read back, and why.
-pub(in crate::store) fn bad(column: &str, problem: &str) -> StoreError {
-    StoreError::BadRow(format!("the store holds a bad `{column}`: {problem}"))
 }

@@ -9,9 +9,7 @@ use crate::store::{BackupProgress, RestoreAs, RestoredStore, back_up, restore};
 fn history(folder: &TempDir) -> Vec<String> {
     let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) || ' ' \
                || coalesce(reason_code, '') || iif(occurrences > 1, ' x' || occurrences, '') FROM runs ORDER BY scheduled_for";
-    let connection = Connection::open(file(folder)).unwrap();
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    shell(folder.path()).lines(sql, ())
 }
 
 fn nothing(_: BackupProgress) -> Result<(), StoreError> {
@@ -50,7 +48,7 @@ async fn a_backup_is_one_file_that_only_its_owner_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let backup = with_backup(&folder).await;
     assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
-    let connection = Connection::open(&backup).unwrap();
+    let connection = rusqlite::Connection::open(&backup).unwrap();
     let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(journal, "delete");
     assert_eq!(count(&backup, "SELECT count(*) FROM runs"), 2);

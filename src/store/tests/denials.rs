@@ -47,7 +47,7 @@ async fn what_was_skipped_for_a_run_since_it_was_seen_last_is_no_overlap() {
     let run_id = run.run_id;
     let (unseen_since, now) = (at("2026-03-02T09:02:30Z"), at("2026-03-02T09:04:10Z"));
     store.record_denial(run, unseen_since, now, "cannot be followed: no".to_owned()).await.unwrap();
-    let reader = Reader::open(&file(&folder)).unwrap();
+    let reader = reader(folder.path());
     let told =
         reader.runs_after(&RunFilter::default(), None, 100).unwrap().into_iter().filter_map(|(_, row)| {
             let reason = row.run.reason.as_ref().filter(|_| row.status().is_some())?;

@@ -26,7 +26,10 @@ fn a_file_that_is_no_database_is_refused_and_not_changed() {
 #[test]
 fn a_database_of_another_program_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
-    Connection::open(file(&folder)).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    rusqlite::Connection::open(file(&folder))
+        .unwrap()
+        .execute_batch("CREATE TABLE songs (title TEXT)")
+        .unwrap();
     check_refused(
         &folder,
         expect!["DIR/agentcron.db: is a database of another program; choose another store.path"],
@@ -37,7 +40,7 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
 fn a_database_of_a_newer_version_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
-    Connection::open(file(&folder)).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    rusqlite::Connection::open(file(&folder)).unwrap().pragma_update(None, "user_version", 999).unwrap();
     check_refused(
         &folder,
         expect![

@@ -17,7 +17,7 @@ fn noon(minute: u32) -> Timestamp {
 fn tally(folder: &TempDir) -> Vec<String> {
     let wrong = count(&file(folder), include_str!("../../../tests/fixtures/rollups/wrong.sql"));
     assert_eq!(wrong, 0, "the roll-ups and the runs disagree");
-    let report = Reader::open(&file(folder)).unwrap().report(noon(0), noon(59)).unwrap();
+    let report = reader(folder.path()).report(noon(0), noon(59)).unwrap();
     assert_eq!(report.unit, TallyUnit::Hour);
     let mut all = Tally::default();
     report.tallies.values().for_each(|tally| all.add(tally));

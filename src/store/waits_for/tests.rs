@@ -10,7 +10,7 @@ use crate::domain::ids::{BackendRunId, ThreadId};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Outcome, RunChange, Status};
 use crate::store::TriggerRequest;
-use crate::store::tests::{hold, open_store};
+use crate::store::tests::{hold, open_store, shell};
 use crate::store::{Claim, ClaimLimits, Execution, Planned, RunEnding, Step, Store};
 
 fn at(time: &str) -> Timestamp {
@@ -171,6 +171,5 @@ async fn what_an_edit_fires_waits_for_a_run_that_was_recovered() {
 fn latest(folder: &Path) -> String {
     let sql = "SELECT strftime('%H:%M', scheduled_for / 1000, 'unixepoch') || ' ' || coalesce(status, phase) \
                || coalesce(' ' || reason_code, '') FROM runs ORDER BY scheduled_for DESC LIMIT 1";
-    let connection = rusqlite::Connection::open(folder.join("agentcron.db")).unwrap();
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    shell(folder).lines(sql, ()).remove(0)
 }

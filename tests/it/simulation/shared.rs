@@ -184,7 +184,7 @@ async fn stranger(
     let (lock, clock) = (Arc::new(DaemonLock::waived()), &scenario.clock);
     let open = || {
         let id = InstallationId::default();
-        Store::open_locked(&lock, &file, Execution::Inline, id, clock.clone(), None).unwrap()
+        Store::open_locked(&lock, &file.as_path().into(), Execution::Inline, id, clock.clone(), None).unwrap()
     };
     let mut store = open();
     loop {

@@ -194,7 +194,7 @@ async fn wait_in_store(store: &Store, name: &'static str, count: usize) {
                  INSERT INTO runs (run_id, cron_id, cron_name, cron_source, definition_id, trigger, scheduled_for, \
                  due_at, start_before, exclusive, phase, start_number, act_at) \
                  SELECT cron_id || n, cron_id, cron_name, cron_source, definition_id, 'backfill', n, 0, ?3, 0, \
-                 'pending', 1, 0 FROM n, (SELECT * FROM runs WHERE cron_name = ?1)",
+                 'pending', 1, 0 FROM n, (SELECT * FROM runs WHERE cron_name = ?1) AS first_one",
                 (name, i64::try_from(count).unwrap(), i64::MAX),
             )?;
             Ok(())

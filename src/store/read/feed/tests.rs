@@ -28,7 +28,7 @@ struct Watcher {
 
 impl Watcher {
     fn of(folder: &Path) -> Self {
-        let reader = Reader::open(&folder.join("agentcron.db")).unwrap();
+        let reader = crate::store::tests::reader(folder);
         Self { reader, position: None }
     }
 

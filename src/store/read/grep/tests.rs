@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::config::CronDefinition;
 use crate::store::Execution;
-use crate::store::tests::open_store;
+use crate::store::tests::{open_store, reader, shell};
 
 #[tokio::test]
 async fn a_search_finds_the_newest_stops_in_time_and_goes_on_from_there() {
@@ -18,12 +18,9 @@ async fn a_search_finds_the_newest_stops_in_time_and_goes_on_from_there() {
         .await
         .unwrap();
     store.plan_due(at("2026-03-02T09:40:00Z")).await.unwrap();
-    let path = folder.path().join("agentcron.db");
-    let database = rusqlite::Connection::open(&path).unwrap();
-    database
-        .execute("UPDATE runs SET reason = 'Refused: 50 %' WHERE scheduled_for % 600000 = 0", [])
-        .unwrap();
-    let reader = Reader::open(&path).unwrap();
+    let database = shell(folder.path());
+    database.execute("UPDATE runs SET reason = 'Refused: 50 %' WHERE scheduled_for % 600000 = 0", ());
+    let reader = reader(folder.path());
     let search = |text: &str, cursor, limit, most| {
         let found =
             reader.runs_that_mention(&Needle::of(text), &RunFilter::default(), cursor, limit, most).unwrap();

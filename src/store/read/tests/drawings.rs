@@ -27,7 +27,7 @@ fn drawings_read_by_an_index() {
             "SCAN crons USING INDEX crons_by_name",
         ),
     ] {
-        let plan = plan(&store, &sql);
+        let plan = store.writer.plan(&sql);
         assert_eq!(plan.first().map(String::as_str), Some(search), "{sql}");
         let sorts_all = plan.iter().any(|line| line == "USE TEMP B-TREE FOR ORDER BY");
         assert!(!sorts_all, "{sql}: {plan:?}");
@@ -76,7 +76,7 @@ fn days_and_outages_are_counted_once_and_only_those_asked_for() {
         let sql = format!(
             "INSERT INTO cron_days VALUES ({day}, '{cron_id}', '{status}', '', -1, {daemon}, 0, {occurrences}, 0)"
         );
-        store.writer.execute_batch(&sql).unwrap();
+        store.writer.run(&sql);
     };
     for (day, status, daemon, occurrences) in [
         (5, "success", 1, 3),
@@ -95,7 +95,7 @@ fn days_and_outages_are_counted_once_and_only_those_asked_for() {
     let sql =
         "INSERT INTO outages (what, subject, since, until, why) VALUES ('backend', '', ?1, ?2, 'refused')";
     for (since, until) in [(100, Some(200)), (300, Some(400)), (500, None)] {
-        store.writer.execute(sql, (since, until)).unwrap();
+        store.writer.execute(sql, (since, until));
     }
     for (between, limit, expected) in
         [((150, 600), 9, &[500, 300, 100][..]), ((250, 500), 9, &[300]), ((0, 900), 1, &[500])]
@@ -116,18 +116,18 @@ fn add_crons(store: &Fixture) {
     ] {
         let cron_id = CronId::of_name(InstallationId::default(), name);
         let sql = r#"INSERT INTO definitions VALUES (?1, ?1, '{"schedule": "0 9 * * *"}', 0)"#;
-        store.writer.execute(sql, [cron_id.to_string()]).unwrap();
+        store.writer.execute(sql, [cron_id.to_string()]);
         let cause = paused_at.map(|_| "request");
         let sql = "INSERT INTO crons (cron_id, name, source, definition_id, cursor, next_at, failures, paused_at, pause_cause, \
                    enabled, created_at, updated_at) VALUES (?1, ?2, 'file', ?1, 0, ?3, ?4, ?5, ?6, ?7, 0, 0)";
         let values = (cron_id.to_string(), name, next_at, failures, paused_at, cause, enabled);
-        store.writer.execute(sql, values).unwrap();
+        store.writer.execute(sql, values);
     }
     let (definition_id, digest) = (DefinitionId::default().to_string(), store.cron_id.to_string());
     let sql = "INSERT INTO definitions SELECT ?1, cron_id, body, 0 FROM definitions WHERE cron_id = ?2";
-    store.writer.execute(sql, (&definition_id, &digest)).unwrap();
+    store.writer.execute(sql, (&definition_id, &digest));
     let sql = "UPDATE crons SET next_at = 800, definition_id = ?1 WHERE cron_id = ?2";
-    store.writer.execute(sql, (&definition_id, &digest)).unwrap();
+    store.writer.execute(sql, (&definition_id, &digest));
 }
 
 #[test]

@@ -1,49 +1,52 @@
-//! Statements are written in the words of SQLite. This translates them for the engine that runs them: form only, as far as the two
-//! engines mean the same. What a statement of a store on PostgreSQL needs besides is found out when there is one.
+//! Statements are written in the words of SQLite. This says the same in those of PostgreSQL: form only, as far as the two engines
+//! mean the same.
+//!
+//! - Parameters have numbers only: `?2` is `$2`, `?` has the next number, and so has each name.
+//! - `iif(a, b, c)` is `CASE WHEN a THEN b ELSE c END`.
+//! - `min` and `max` of several values are `least` and `greatest`, `instr` is `strpos`.
+//! - A `BLOB` is a `bytea`, and a text from which `->>` takes something is made JSON.
+//! - `group_concat` is `string_agg`.
+//! - No index can be demanded, and no order in which tables are joined: a `CROSS JOIN` with a condition is a `JOIN`.
 
-use std::borrow::Cow;
-
-/// An engine, by the words that it understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Sqlite,
-    #[cfg_attr(not(test), expect(dead_code, reason = "stores are on SQLite only so far"))]
-    Postgres,
+/// A statement in the words of PostgreSQL.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) sql: String,
+    /// The names of its parameters, in the order of their numbers; none if they have none.
+    pub(super) names: Vec<String>,
+    /// How many parameters it has.
+    pub(super) parameters: usize,
 }
 
-impl Dialect {
-    /// Returns the statement in the words of this engine.
-    pub(super) fn say(self, sql: &str) -> Cow<'_, str> {
-        match self {
-            Dialect::Sqlite => Cow::Borrowed(sql),
-            Dialect::Postgres => Cow::Owned(Postgres::default().say(sql)),
-        }
-    }
+/// Says a statement in the words of PostgreSQL.
+pub(super) fn say(sql: &str) -> Said {
+    let mut said = Said::default();
+    said.sql = said.say(sql);
+    said.parameters = said.parameters.max(said.names.len());
+    said
 }
 
-/// The words of PostgreSQL:
-///
-/// - Parameters have numbers only: `?2` is `$2`, and names get numbers in the order in which they come.
-/// - `iif(a, b, c)` is `CASE WHEN a THEN b ELSE c END`.
-/// - `min` and `max` of several values are `least` and `greatest`, `instr` is `strpos`.
-/// - No index can be demanded.
-#[derive(Default)]
-struct Postgres {
-    names: Vec<String>,
-}
-
-impl Postgres {
+impl Said {
     fn say(&mut self, sql: &str) -> String {
         let mut said = String::with_capacity(sql.len() + 16);
         let mut rest = sql;
         while let Some(first) = rest.chars().next() {
             let (token, behind) = rest.split_at(token_length(rest));
             let (word, after) = match first {
-                '?' => (format!("${}", &token[1..]), behind),
-                ':' if token.len() > 1 => (self.number_of(&token[1..]), behind),
+                '?' => {
+                    let number = token[1..].parse().unwrap_or(self.parameters + 1);
+                    self.parameters = self.parameters.max(number);
+                    (format!("${number}"), behind)
+                }
+                ':' if token.len() > 1 && token != "::" => (self.number_of(&token[1..]), behind),
                 _ if token.eq_ignore_ascii_case("INDEXED") => {
                     let (_, behind) = next_word(behind);
                     ("".to_owned(), next_word(behind).1.trim_start())
+                }
+                '-' if rest.starts_with("->>") => ("::json ->>".to_owned(), &rest[3..]),
+                _ if token == "BLOB" => ("bytea".to_owned(), behind),
+                _ if token.eq_ignore_ascii_case("CROSS") && is_join_with_condition(behind) => {
+                    ("".to_owned(), behind.trim_start())
                 }
                 _ if behind.starts_with('(') => match function(token) {
                     Some(name) => {
@@ -78,6 +81,7 @@ enum Function {
     Least,
     Greatest,
     Strpos,
+    StringAgg,
 }
 
 fn function(name: &str) -> Option<Function> {
@@ -86,6 +90,7 @@ fn function(name: &str) -> Option<Function> {
         "min" => Some(Function::Least),
         "max" => Some(Function::Greatest),
         "instr" => Some(Function::Strpos),
+        "group_concat" => Some(Function::StringAgg),
         _ => None,
     }
 }
@@ -97,6 +102,7 @@ fn call(function: Function, name: &str, arguments: &[String]) -> String {
         (Function::Least, [_, _, ..]) => format!("least({list})"),
         (Function::Greatest, [_, _, ..]) => format!("greatest({list})"),
         (Function::Strpos, _) => format!("strpos({list})"),
+        (Function::StringAgg, _) => format!("string_agg({list})"),
         // An aggregate, of one value.
         (Function::Iif | Function::Least | Function::Greatest, _) => format!("{name}({list})"),
     }
@@ -112,11 +118,25 @@ fn token_length(sql: &str) -> usize {
         '\'' | '"' => {
             characters.find(|(_, character)| *character == first).map_or(sql.len(), |(at, _)| at + 1)
         }
+        // A cast.
+        ':' if sql.starts_with("::") => 2,
         _ if is_of_word(first) || matches!(first, '?' | ':') => {
             characters.find(|(_, next)| !is_of_word(*next)).map_or(sql.len(), |(at, _)| at)
         }
         _ => first.len_utf8(),
     }
+}
+
+/// Returns whether this is `JOIN table ON` or `JOIN table AS name ON`.
+fn is_join_with_condition(sql: &str) -> bool {
+    let mut rest = sql;
+    let words = [(); 5].map(|()| {
+        let (word, behind) = next_word(rest);
+        rest = behind;
+        word
+    });
+    words[0].eq_ignore_ascii_case("JOIN")
+        && [words[2], words[4]].iter().any(|word| word.eq_ignore_ascii_case("ON"))
 }
 
 /// Returns the next word, and what is behind it.
@@ -169,18 +189,23 @@ mod tests {
             ),
             ("runs INDEXED BY runs_by_turn WHERE x", "runs WHERE x"),
             ("instr(name, ?1) > 0", "strpos(name, $1) > 0"),
+            ("a = ? AND b = ?", "a = $1 AND b = $2"),
+            ("(a - b)::bigint", "(a - b)::bigint"),
+            ("error ->> 'error'", "error ::json ->> 'error'"),
             ("'it''s ?1' = ?1", "'it''s ?1' = $1"),
             ("iif(a, b", "iif(a, b)"),
+            ("a CROSS JOIN b AS c ON c.d = a.d", "a JOIN b AS c ON c.d = a.d"),
+            ("a CROSS JOIN b ON c", "a JOIN b ON c"),
+            ("a CROSS JOIN b", "a CROSS JOIN b"),
         ] {
-            assert_eq!(Dialect::Postgres.say(written), said);
-            assert_eq!(Dialect::Sqlite.say(written), written);
+            assert_eq!(say(written).sql, said);
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_said(sql in "[a-z?:'\"(), 1é]{0,60}") {
-            Dialect::Postgres.say(&sql);
+            say(&sql);
         }
     }
 }

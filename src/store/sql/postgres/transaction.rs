@@ -1,0 +1,84 @@
+//! A transaction.
+//!
+//! Operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
+//! which ends with it. A process that stops in between is cut off by the server, and what it did is undone.
+
+use super::session::{Session, lost};
+use super::statement::Statement;
+use crate::store::StoreError;
+
+/// What a transaction that writes begins with. Each of its statements sees what was committed before it.
+const WRITE: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// What a transaction that reads begins with: all that it sees is of one moment. Nobody waits for more.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'";
+/// Every statement has an index for what it looks for, which the plan of a table that was empty then would not use.
+const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// The number of the lock that writers take, in the database: `agcr` in ASCII.
+const WRITERS: i64 = 0x6167_6372;
+
+/// A transaction. It is rolled back if it is not committed.
+pub(in crate::store) struct Transaction<'t> {
+    session: &'t Session,
+    is_open: bool,
+}
+
+impl<'t> Transaction<'t> {
+    /// Begins a transaction that writes: nobody else can until it ends.
+    pub(in crate::store::sql) fn begin(session: &'t Session) -> Result<Self, StoreError> {
+        let alone = format!("SELECT pg_advisory_xact_lock({WRITERS}, hashtext('{}'))", session.schema());
+        Self::begin_as(session, WRITE, &alone)
+    }
+
+    /// Begins a transaction that only reads.
+    pub(in crate::store::sql) fn begin_to_read(session: &'t Session) -> Result<Self, StoreError> {
+        Self::begin_as(session, READ, "")
+    }
+
+    fn begin_as(session: &'t Session, how: &str, last: &str) -> Result<Self, StoreError> {
+        let transaction = Self { session, is_open: true };
+        transaction
+            .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
+        session.has_failed.set(false);
+        Ok(transaction)
+    }
+
+    pub(in crate::store::sql) fn prepare(&self, sql: &str) -> Statement<'t> {
+        Statement::new(self.session, self.session.say(sql))
+    }
+
+    /// Runs statements that return nothing, as they are.
+    pub(in crate::store::sql) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.session.batch(sql)
+    }
+
+    /// Undoes what was done since the savepoint, and what has failed since.
+    pub(in crate::store::sql) fn undo(&self, to_savepoint: &str) -> Result<(), StoreError> {
+        self.batch(to_savepoint)?;
+        self.session.has_failed.set(false);
+        Ok(())
+    }
+
+    pub(in crate::store::sql) fn commit(mut self) -> Result<(), StoreError> {
+        self.is_open = false;
+        if self.session.has_failed.get() {
+            // The server would answer that it has rolled it back, which is no error to it.
+            self.session.batch("ROLLBACK")?;
+            return Err(lost("a statement has failed, so nothing is committed"));
+        }
+        self.session.batch("COMMIT")
+    }
+
+    pub(in crate::store::sql) fn is_over(&self) -> bool {
+        self.session.is_closed()
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            // A connection that has ended needs none.
+            let _ = self.session.batch("ROLLBACK");
+        }
+    }
+}

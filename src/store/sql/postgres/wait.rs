@@ -1,0 +1,57 @@
+//! Waits for a future on the thread that needs it, whether or not that thread runs others.
+
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// What runs the connections. It is none that a test could stop, and nobody who waits for a statement holds it up.
+pub(super) static CONNECTIONS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build().ok()
+});
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits until a future is ready. `look` is called every now and then meanwhile.
+pub(super) fn wait<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
+    // Whoever waits in a task of tokio would use up how often that may poll, and then wait for ever.
+    let mut future = pin!(tokio::task::unconstrained(future));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        thread::park_timeout(LOOKS_EVERY);
+        look();
+    }
+}
+
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_ready_on_another_thread_is_waited_for() {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let sender = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(120));
+            send.send(7)
+        });
+        let mut looks = 0;
+        assert_eq!(wait(receive, || looks += 1), Ok(7));
+        assert!(looks >= 2, "{looks}");
+        assert_eq!(sender.join().unwrap(), Ok(()));
+    }
+}
