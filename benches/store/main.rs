@@ -2,13 +2,16 @@
 //! daemon makes, in the order in which it makes them, so many at once as a burst does, and prints the processor time of each.
 //! Nothing is sent. Beside it, plain inserts of the same bytes into a file with one index show what SQLite itself costs here.
 //!
-//! `cargo bench --bench store` prints everything; `-- --crons 20000 --repeat 5` changes how much is measured.
+//! `cargo bench --bench store` prints everything; `-- --crons 20000 --repeat 5` changes how much is measured, and `--postgres` does
+//! the same on a PostgreSQL server of its own.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
 #[path = "../shared/machine.rs"]
 #[expect(dead_code, reason = "another benchmark uses the rest")]
 mod machine;
+#[path = "../../tests/it/support/postgres.rs"]
+mod postgres;
 #[path = "../shared/process.rs"]
 #[expect(dead_code, reason = "another benchmark uses the rest")]
 mod process;
@@ -18,6 +21,7 @@ mod spread;
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentcron::clock::Clock;
@@ -29,7 +33,8 @@ use agentcron::domain::delivery_mode::RateLimit;
 use agentcron::domain::ids::{BackendRunId, DeliveryId, InstallationId, ThreadId};
 use agentcron::domain::run::{Outcome, RunChange, Status};
 use agentcron::store::{
-    Admission, ClaimLimits, ClaimedRun, Execution, FinishedAttempt, RunEnding, Step, Store, StoreError,
+    Admission, ClaimLimits, ClaimedRun, DaemonLock, Execution, FinishedAttempt, Place, RunEnding, Step,
+    Store, StoreError,
 };
 use anyhow::Result;
 use clap::Parser;
@@ -37,6 +42,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::time::Instant;
 
 use machine::now;
 use process::CpuTime;
@@ -51,6 +57,9 @@ struct Arguments {
     /// The number of measurements; medians are printed.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
+    /// Measures a store on PostgreSQL as well, if this machine has its programs.
+    #[arg(long)]
+    postgres: bool,
     /// `cargo bench` passes this; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
@@ -73,32 +82,50 @@ const PARTS: [&str; 6] = [
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     machine::print()?;
-    let mut measured: Vec<[Duration; PARTS.len()]> = Vec::new();
-    for _ in 0..arguments.repeat.max(1) {
-        measured.push(measure(arguments.crons)?);
+    print(&arguments, "SQLite", None)?;
+    if !arguments.postgres {
+        return Ok(());
     }
-    println!(
-        "{} lives, {AT_ONCE} at once; processor time, medians of {}:",
-        arguments.crons, arguments.repeat
-    );
-    let mut life = 0.0;
-    for (part, name) in PARTS.iter().enumerate() {
-        let micros = measured.iter().map(|parts| parts[part].as_secs_f64() * 1e6).collect();
-        let each = median(micros).unwrap_or(f64::NAN);
-        println!("{each:>8.1} µs  {name}");
-        if part < PARTS.len() - 1 {
-            life += each;
-        }
+    match postgres::Postgres::start()? {
+        None => println!("PostgreSQL's server is not installed."),
+        Some(server) => print(&arguments, "PostgreSQL", Some(&server.url()))?,
     }
-    println!("{life:>8.1} µs  a life");
     Ok(())
 }
 
-/// Returns the processor time that each part took for one life.
-fn measure(count: usize) -> Result<[Duration; PARTS.len()]> {
+/// Measures a store, and prints what it has measured.
+fn print(arguments: &Arguments, engine: &str, server: Option<&str>) -> Result<()> {
+    let mut measured: Vec<[Took; PARTS.len()]> = Vec::new();
+    for number in 0..arguments.repeat.max(1) {
+        measured.push(measure(arguments.crons, server, number)?);
+    }
+    println!(
+        "{} lives on {engine}, {AT_ONCE} at once; processor time of this process and time, each of one, medians of {}:",
+        arguments.crons, arguments.repeat
+    );
+    let mut life = [0.0, 0.0];
+    for (part, name) in PARTS.iter().enumerate() {
+        let each = [0, 1].map(|which| {
+            let micros = measured.iter().map(|parts| parts[part][which].as_secs_f64() * 1e6).collect();
+            median(micros).unwrap_or(f64::NAN)
+        });
+        println!("{:>8.1} µs {:>8.1} µs  {name}", each[0], each[1]);
+        if part < PARTS.len() - 1 {
+            life = [life[0] + each[0], life[1] + each[1]];
+        }
+    }
+    println!("{:>8.1} µs {:>8.1} µs  a life", life[0], life[1]);
+    Ok(())
+}
+
+/// The processor time and the time that a part took for one life.
+type Took = [Duration; 2];
+
+/// Returns what each part took for one life.
+fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; PARTS.len()]> {
     let folder = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let store = open(folder.path())?;
+    let store = open(folder.path(), server, number)?;
     let at = Timestamp::from_second(now().as_second())?;
     let mut meter = Meter { count, parts: Vec::new() };
     runtime.block_on(async {
@@ -143,14 +170,14 @@ fn measure(count: usize) -> Result<[Duration; PARTS.len()]> {
                 verdict: Verdict::Delivered,
                 back: Vec::new(),
             });
-            store.finish_attempts(std::sync::Arc::new(finished.collect())).await?;
+            store.finish_attempts(Arc::new(finished.collect())).await?;
         }
         meter.end()?;
         meter.begin()?;
         insert_plainly(folder.path(), count)?;
         meter.end()
     })?;
-    Ok(std::array::from_fn(|part| meter.parts[part].1))
+    Ok(std::array::from_fn(|part| meter.parts[part].2))
 }
 
 /// Makes an operation for each, so many at once.
@@ -170,35 +197,37 @@ where
 /// The processor time of this process, part by part.
 struct Meter {
     count: usize,
-    parts: Vec<(CpuTime, Duration)>,
+    parts: Vec<(CpuTime, Instant, Took)>,
 }
 
 impl Meter {
     fn begin(&mut self) -> Result<()> {
-        self.parts.push((CpuTime::of(std::process::id())?, Duration::ZERO));
+        self.parts.push((CpuTime::of(std::process::id())?, Instant::now(), Took::default()));
         Ok(())
     }
 
     fn end(&mut self) -> Result<()> {
         let now = CpuTime::of(std::process::id())?;
-        if let Some((since, took)) = self.parts.last_mut() {
-            *took = now.since(since).div_f64(self.count.max(1) as f64);
+        if let Some((since, began, took)) = self.parts.last_mut() {
+            *took = [now.since(since), began.elapsed()].map(|took| took.div_f64(self.count.max(1) as f64));
         }
         Ok(())
     }
 }
 
-fn open(folder: &Path) -> Result<Store> {
-    Ok(Store::open(
-        &folder.join("agentcron.db"),
-        Execution::WriterThread,
-        InstallationId::default(),
-        Clock::system(),
-    )?)
+fn open(folder: &Path, server: Option<&str>, number: usize) -> Result<Store> {
+    let file = folder.join("agentcron.db");
+    let place = match server {
+        None => file.as_path().into(),
+        Some(url) => Place::on_server(url, &format!("lives-{number}"))?,
+    };
+    let lock = Arc::new(DaemonLock::take(&file)?);
+    let new = InstallationId::default();
+    Ok(Store::open_locked(&lock, &place, Execution::WriterThread, new, Clock::system(), None)?)
 }
 
 /// Returns crons that are all due in the minute after `at`.
-fn crons(folder: &Path, count: usize, at: Timestamp) -> Result<Vec<std::sync::Arc<config::CronDefinition>>> {
+fn crons(folder: &Path, count: usize, at: Timestamp) -> Result<Vec<Arc<config::CronDefinition>>> {
     let schedule = (at + Duration::from_secs(60)).strftime("%-M %-H %-d %-m *").to_string();
     let mut text = "[backend]\nurl = \"http://127.0.0.1:8080\"\n[webhooks.url]\ndisable_loopback = false\n\
                     [defaults]\ntimezone = \"UTC\"\non_run_completed = \"keep\"\n"

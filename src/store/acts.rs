@@ -11,7 +11,7 @@ pub(super) fn record(tx: &Transaction<'_>, act: &Act) -> Result<(), StoreError> 
     let (cron_id, cron_name) = act.subject.cron.as_ref().map(|(id, name)| (id.to_string(), name)).unzip();
     let sql = "INSERT INTO acts (at, what, actor_kind, actor_name, cron_id, cron_name, run_id, delivery_id, note) \
                VALUES (:at, :what, :actor_kind, :actor_name, :cron_id, :cron_name, :run_id, :delivery_id, :note)";
-    tx.execute(
+    tx.put(
         sql,
         named_params! {
             ":at": millis(act.at),
@@ -25,7 +25,7 @@ pub(super) fn record(tx: &Transaction<'_>, act: &Act) -> Result<(), StoreError> 
             ":note": act.note,
         },
     )?;
-    tx.execute("DELETE FROM acts WHERE seq <= (SELECT max(seq) FROM acts) - ?1", [ACTS_KEPT])?;
+    tx.put("DELETE FROM acts WHERE seq <= (SELECT max(seq) FROM acts) - ?1", [ACTS_KEPT])?;
     Ok(())
 }
 

@@ -144,7 +144,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
                paused_until = :paused_until, pause_ended = :pause_ended, \
                skip_next = :skip_next, failures = :failures, failing_since = :failing_since, recovered_at = :recovered_at \
                WHERE cron_id = :cron_id";
-    tx.execute(
+    tx.put(
         sql,
         named_params! {
             ":cron_id": cron_id.to_string(),
@@ -204,7 +204,7 @@ fn note_end(
     if says == CronHealth::Works && tx.execute(&format!("{sql} AND failures = 0"), values.clone())? == 1 {
         return Ok(true);
     }
-    tx.execute(sql, values)?;
+    tx.put(sql, values)?;
     Ok(says == CronHealth::Unknown)
 }
 

@@ -140,7 +140,7 @@ impl Store {
         let daemon = self.number;
         self.lock.tell(|own| own.stopped_at = Some(now));
         self.write(move |tx| {
-            tx.execute("UPDATE daemons SET stopped_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+            tx.put("UPDATE daemons SET stopped_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
             Ok(())
         })
         .await

@@ -73,7 +73,7 @@ pub(super) fn insert_numbered(
     let run = NewRun { times, trigger, number, turn, sent: None, unsure };
     let insertion = run.insert(tx, scheduled)?;
     if insertion == Insertion::Inserted {
-        tx.execute("UPDATE crons SET turn = ?2 WHERE cron_id = ?1", (cron_id.to_string(), turn))?;
+        tx.put("UPDATE crons SET turn = ?2 WHERE cron_id = ?1", (cron_id.to_string(), turn))?;
     }
     Ok(insertion)
 }
@@ -183,7 +183,7 @@ pub(super) fn cancel_superseded(
                WHERE cron_id = :cron_id AND (phase IN ('sending', 'unconfirmed', 'running') \
                OR (phase = 'pending' AND (retry > 0 OR (trigger IN ('schedule', 'catchup') AND scheduled_for < :next)))) \
                AND phase <> 'ended'";
-    tx.execute(
+    tx.put(
         sql,
         named_params! {
             ":cron_id": cron_id.to_string(),

@@ -14,7 +14,7 @@ use crate::domain::run::Run;
 
 /// Keeps the webhook of a run that failed until it is known whether the next run of its occurrence takes place.
 pub(super) fn owe(tx: &Tx<'_>, webhook: &NewDelivery) -> Result<(), StoreError> {
-    tx.execute(
+    tx.put(
         "INSERT INTO owed_webhooks (run_id, url, keeps_body, body) VALUES (:run_id, :url, :keeps_body, :body)",
         named_params! {
             ":run_id": webhook.run_id.to_string(),

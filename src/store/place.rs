@@ -17,10 +17,12 @@ pub enum Place {
 }
 
 impl Place {
-    /// Returns the place of a store on a server.
-    #[cfg(test)]
-    pub(super) fn on(url: &str, schema: &str) -> Self {
-        Place::Server(Arc::new(Server { config: url.parse().unwrap(), schema: schema.to_owned() }))
+    /// Returns the place of a store on a server, in a schema of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Postgres`] if it is no URL of PostgreSQL.
+    pub fn on_server(url: &str, schema: &str) -> Result<Self, StoreError> {
+        Ok(Place::Server(Arc::new(Server { config: url.parse()?, schema: schema.to_owned() })))
     }
 
     /// Returns the file, if it is in one.

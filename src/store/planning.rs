@@ -169,7 +169,7 @@ impl<'a> Pass<'a> {
         zone_rules::record(tx, &cron.calendar)?;
         let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3 = 1, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
-        tx.execute(
+        tx.put(
             sql,
             (
                 cron.cron_id.to_string(),
@@ -193,7 +193,7 @@ enum NewRow {
 
 /// Records that the pause of a cron has ended by itself, which forgets its failures as a resumption does.
 fn end_pause(tx: &Transaction<'_>, entry: &CronEntry, until: Timestamp) -> Result<(), StoreError> {
-    tx.execute(
+    tx.put(
         "UPDATE crons SET pause_ended = 1, failures = 0, failing_since = NULL WHERE cron_id = ?1",
         [entry.cron_id.to_string()],
     )?;

@@ -75,7 +75,7 @@ fn write(tx: &Transaction<'_>, daemon: DaemonNumber, all: &BTreeMap<Key, Counts>
             let cron_id = key.cron_id.map(|cron_id| cron_id.to_string()).unwrap_or_default();
             let (status, code) = (key.end.0.as_str(), key.end.1.map_or("", ReasonCode::as_str));
             let Counts { runs, occurrences, late } = *counts;
-            tx.execute(sql, (number, cron_id, status, code, key.took.0, daemon.0, runs, occurrences, late))?;
+            tx.put(sql, (number, cron_id, status, code, key.took.0, daemon.0, runs, occurrences, late))?;
         }
     }
     Ok(())
@@ -210,7 +210,7 @@ fn forget_units(
     let mut last = after;
     for _ in 0..TALLIES_PER_COMMIT {
         let Some(number) = tx.query_opt(&next, [last], |row| row.get(0))? else { return Ok(None) };
-        tx.execute(&delete, (number, cron_id.to_string()))?;
+        tx.put(&delete, (number, cron_id.to_string()))?;
         last = number;
     }
     Ok(Some(last))
@@ -224,6 +224,6 @@ fn forget_some(tx: &Transaction<'_>, first_kept: i64) -> Result<bool, StoreError
     let limit = i64::try_from(TALLIES_PER_COMMIT).unwrap_or(i64::MAX);
     let sql = "DELETE FROM cron_hours WHERE hour = ?1 AND cron_id <= (SELECT max(cron_id) FROM \
                (SELECT cron_id FROM cron_hours WHERE hour = ?1 ORDER BY cron_id LIMIT ?2) AS few)";
-    tx.execute(sql, (oldest, limit))?;
+    tx.put(sql, (oldest, limit))?;
     Ok(true)
 }

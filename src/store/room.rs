@@ -167,10 +167,7 @@ impl Room {
     pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
-                tx.execute(
-                    "UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1",
-                    (source.as_str(), turn),
-                )?;
+                tx.put("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1", (source.as_str(), turn))?;
             }
         }
         Ok(())

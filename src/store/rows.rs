@@ -265,7 +265,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
                backend_run_id = :backend_run_id, started_at = :started_at, \
                cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
                WHERE run_id = :run_id";
-    let changed = tx.execute(sql, named_params! {
+    tx.put(sql, named_params! {
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
             ":start_number": start_number,
@@ -280,8 +280,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
             ":cancelling": backend_run.and_then(|backend_run| backend_run.cancelling).map(|cause| cause.as_str()),
             ":reason_code": run.reason.as_ref().map(|reason| reason.code.as_str()),
             ":reason": run.reason.as_ref().and_then(|reason| reason.message.as_ref()),
-        })?;
-    if changed == 1 { Ok(()) } else { Err(no_run(run.run_id)) }
+        })
 }
 
 /// What a graph returned and asked, as text.
@@ -316,7 +315,7 @@ pub(super) fn save_end(
                reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
                outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
                started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id";
-    let changed = tx.execute(
+    tx.put(
         sql,
         named_params! {
             ":run_id": run_id.to_string(),
@@ -329,8 +328,7 @@ pub(super) fn save_end(
             ":ended_at": millis(outcome.ended_at),
             ":learnt_at": millis(outcome.learnt_at),
         },
-    )?;
-    if changed == 1 { Ok(()) } else { Err(no_run(run_id)) }
+    )
 }
 
 pub(super) fn no_run(run_id: RunId) -> StoreError {

@@ -77,7 +77,7 @@ fn extend(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE runs SET occurrences = occurrences + ?2, last_scheduled_for = ?3, ended_at = ?4, reason = ?5 \
                WHERE run_id = ?1";
-    tx.execute(sql, (&run_id, count(range), millis(range.last), millis(now), &range.reason.message))?;
+    tx.put(sql, (&run_id, count(range), millis(range.last), millis(now), &range.reason.message))?;
     tx.count(Counted::Ended(Ended { extends_record: true, ..ended(scheduled, range, run_id, now) }));
     Ok(())
 }

@@ -391,6 +391,10 @@ fn commit_as(
         }
         done = upto;
     }
+    match tx.settle() {
+        Err(error) if savepoints == Savepoints::None && !error.is_fatal() => return Ok(None),
+        settled => settled?,
+    }
     tx.roll_up(health.daemon)?;
     let now = health.clock.now();
     // Others may have what it held by now: nothing of what it says counts any more.
@@ -414,7 +418,11 @@ fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Resul
         tx.save()?;
     }
     let mark = tx.mark();
-    let can_go_on = match work.run(tx) {
+    let done = match savepoints {
+        Savepoints::None => work.run(tx),
+        Savepoints::Each => work.run(tx).and_then(|()| tx.settle()),
+    };
+    let can_go_on = match done {
         Ok(()) => true,
         Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_over() => return Err(error),
         Err(_) if savepoints == Savepoints::None => return Ok(false),

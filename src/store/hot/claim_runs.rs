@@ -127,7 +127,7 @@ pub(in crate::store) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result
                exclusive = 1";
     let changed = tx.execute(sql, [run_id.to_string()])?;
     if changed == 1 {
-        tx.execute(
+        tx.put(
             "UPDATE crons SET next_at = 0 WHERE cron_id = (SELECT cron_id FROM runs WHERE run_id = ?1) \
              AND next_at IS NOT NULL",
             [run_id.to_string()],
@@ -230,7 +230,7 @@ impl Claimer<'_> {
             claimed.claim = claimed.claim.saturating_add(1);
             let sql = "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
                        WHERE run_id = ?1";
-            tx.execute(
+            tx.put(
                 sql,
                 (
                     claimed.run.run_id.to_string(),

@@ -108,9 +108,6 @@ pub(in crate::store) fn plan_pass(
 }
 
 fn set_next(tx: &Transaction<'_>, cron_id: CronId, next_at: Option<Timestamp>) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE crons SET next_at = ?2 WHERE cron_id = ?1",
-        (cron_id.to_string(), next_at.map(millis)),
-    )?;
+    tx.put("UPDATE crons SET next_at = ?2 WHERE cron_id = ?1", (cron_id.to_string(), next_at.map(millis)))?;
     Ok(())
 }

@@ -147,7 +147,7 @@ pub(in crate::store) fn insert_event(
     run_id: RunId,
     event: &RunEvent,
 ) -> Result<(), StoreError> {
-    tx.execute(
+    tx.put(
         "INSERT INTO run_events (run_id, at, event, detail) VALUES (:run_id, :at, :event, :detail)",
         named_params! {
             ":run_id": run_id.to_string(),
@@ -166,7 +166,7 @@ pub(in crate::store) fn insert_deletion(
     thread_id: ThreadId,
     due_at: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.execute(
+    tx.put(
         "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (:thread_id, :run_id, :due_at) \
          ON CONFLICT DO NOTHING",
         named_params! {

@@ -122,6 +122,17 @@ impl<'t> Transaction<'t> {
         }
     }
 
+    /// Waits until everything is done that was put.
+    ///
+    /// # Errors
+    /// That of the first one that could not be done.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.settle(),
+        }
+    }
+
     /// Makes the savepoint that [`Transaction::undo`] goes back to.
     pub(super) fn save(&self) -> Result<(), StoreError> {
         self.batch("SAVEPOINT work")
@@ -206,6 +217,11 @@ impl<'t> Transaction<'t> {
     /// Returns how many rows the statement has changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
         self.prepare(sql)?.execute(params)
+    }
+
+    /// Does the same without waiting for it, if nobody needs to know how many rows that are. If it fails, so does the transaction.
+    pub(super) fn put(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.prepare(sql)?.put(params)
     }
 
     /// Reads every row.
@@ -301,6 +317,17 @@ impl Statement<'_> {
             Self::Postgres(statement) => {
                 params.bind(statement)?;
                 statement.execute()
+            }
+        }
+    }
+
+    /// Runs it without waiting for its end.
+    pub(super) fn put(&mut self, params: impl Params) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.execute(params).map(drop),
+            Self::Postgres(statement) => {
+                params.bind(statement)?;
+                statement.put()
             }
         }
     }

@@ -31,7 +31,7 @@ fn the_tests_of_the_store_pass_on_postgres() {
     if std::env::var_os(SERVER).is_some() {
         return;
     }
-    let Some(server) = server::Postgres::start() else {
+    let Some(server) = server::Postgres::start().unwrap() else {
         eprintln!("not run: PostgreSQL's server is not installed (Debian: postgresql)");
         return;
     };

@@ -28,7 +28,7 @@ pub(crate) fn place(path: &Path) -> Place {
     #[expect(clippy::disallowed_methods, reason = "a test is told by its runner where its store is")]
     let Ok(url) = std::env::var(SERVER) else { return path.into() };
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    Place::on(&url, &folder)
+    Place::on_server(&url, &folder).unwrap()
 }
 
 /// Opens the store in a folder.

@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the machine's own package, in a folder of its own on a free port of loopback.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,40 +25,30 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Starts a server with an empty database, or returns `None` if the machine has none.
-    pub(super) fn start() -> Option<Self> {
-        let programs = programs()?;
-        let folder = tempfile::tempdir().unwrap();
+    pub(super) fn start() -> io::Result<Option<Self>> {
+        let Some(programs) = programs() else { return Ok(None) };
+        let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
-        std::fs::create_dir(&data).unwrap();
+        std::fs::create_dir(&data)?;
         if is_root() {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-            chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+            chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
+            chown(&data, Some(NOBODY), Some(NOBODY))?;
         }
         let mut make = program(&programs.join("initdb"));
-        make.args([
-            "--auth=trust",
-            "--username=agentcron",
-            "--encoding=UTF8",
-            "--no-locale",
-            "--no-sync",
-            "-D",
-        ])
-        .arg(&data);
-        let made = make.output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let options =
+            ["--auth=trust", "--username=agentcron", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
+        let made = make.args(options).arg(&data).output()?;
+        if !made.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&made.stderr)));
+        }
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut serve = program(&programs.join("postgres"));
         // Nothing here outlives the machine, so nothing waits for its disk.
-        serve.args(["-c", "fsync=off"]).arg("-D").arg(&data).arg("-k").arg(folder.path()).args([
-            "-p",
-            &port.to_string(),
-            "-h",
-            "127.0.0.1",
-        ]);
-        let server = serve.spawn().unwrap();
-        let mut started = Self { server, port, _folder: folder };
-        started.wait();
-        Some(started)
+        serve.args(["-c", "fsync=off"]).arg("-D").arg(&data);
+        serve.arg("-k").arg(folder.path()).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+        let mut started = Self { server: serve.spawn()?, port, _folder: folder };
+        started.wait(&programs)?;
+        Ok(Some(started))
     }
 
     /// Returns its address, with an empty database.
@@ -65,15 +56,18 @@ impl Postgres {
         format!("postgres://agentcron@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn wait(&mut self) {
+    fn wait(&mut self, programs: &Path) -> io::Result<()> {
         for _ in 0..LOOKS_MAX {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return;
+            let mut ask = program(&programs.join("pg_isready"));
+            if ask.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status()?.success() {
+                return Ok(());
             }
-            assert!(self.server.try_wait().unwrap().is_none(), "PostgreSQL has ended");
+            if self.server.try_wait()?.is_some() {
+                break;
+            }
             std::thread::sleep(LOOKS_EVERY);
         }
-        panic!("PostgreSQL does not listen");
+        Err(io::Error::other("PostgreSQL does not run"))
     }
 }
 

@@ -1,13 +1,18 @@
 //! A connection to PostgreSQL.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
-use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls, RowStream};
+use tokio_postgres::{Client, Error, NoTls, RowStream, Statement};
 
 use super::dialect::{Said, say};
 use super::params::Sent;
@@ -25,15 +30,31 @@ pub struct Server {
 
 /// A connection.
 pub(in crate::store) struct Session {
-    client: Client,
+    client: Arc<Client>,
+    /// What carries the messages to and fro, until it has ended. It is driven by whoever waits for an answer, since every change of
+    /// threads in between would cost as much as a short statement.
+    connection: RefCell<Option<Carrier>>,
     schema: String,
-    /// What was said already.
-    said: RefCell<HashMap<String, Arc<Said>>>,
+    known: RefCell<HashMap<String, Arc<Known>>>,
+    /// What was sent and not waited for.
+    sent: RefCell<FuturesUnordered<Answer>>,
+    /// The first failure of the present transaction: the server refuses everything else until it is undone.
+    failure: RefCell<Option<StoreError>>,
     /// Whether what is read is not wanted any more.
     unwanted: Option<Arc<AtomicBool>>,
-    /// Whether a statement of the present transaction has failed: the server refuses all others until it is undone.
-    pub(super) has_failed: Cell<bool>,
 }
+
+/// A statement that this session has run.
+pub(super) struct Known {
+    pub(super) said: Said,
+    prepared: OnceLock<Statement>,
+}
+
+/// A connection's end.
+type Carrier = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// How many rows were changed.
+type Answer = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 
 impl Session {
     pub(in crate::store) fn connect(server: &Server) -> Result<Self, StoreError> {
@@ -41,13 +62,14 @@ impl Session {
         let config = server.config.clone();
         let connecting = runtime.spawn(async move { config.connect(NoTls).await });
         let (client, connection) = wait(connecting, || ()).map_err(|error| lost(&error.to_string()))??;
-        runtime.spawn(connection);
         Ok(Self {
-            client,
+            client: Arc::new(client),
+            connection: RefCell::new(Some(Box::pin(connection))),
             schema: server.schema.clone(),
-            said: RefCell::default(),
+            known: RefCell::default(),
+            sent: RefCell::default(),
+            failure: RefCell::default(),
             unwanted: None,
-            has_failed: Cell::new(false),
         })
     }
 
@@ -66,38 +88,102 @@ impl Session {
 
     /// Returns how far the server's log has come, which every commit moves on.
     pub(in crate::store::sql) fn version(&self) -> Result<i64, StoreError> {
-        let rows = self.query(&say("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"), &[])?;
+        let rows = self.query(&self.know("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"), &[])?;
         rows.as_slice().first().map_or(Ok(0), |row| Ok(row.value(0)?.as_i64().unwrap_or_default()))
     }
 
     /// Runs statements that return nothing, as they are.
     pub(in crate::store::sql) fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        self.noted(wait(self.client.batch_execute(sql), || self.look()))
+        self.wait(self.client.batch_execute(sql))
     }
 
-    pub(super) fn execute(&self, said: &Said, values: &[Sent]) -> Result<usize, StoreError> {
-        let typed = typed(values);
-        let execute = self.client.execute_typed(&said.sql, &typed);
-        let changed = self.noted(wait(execute, || self.look()))?;
+    pub(super) fn execute(&self, known: &Known, values: &[Sent]) -> Result<usize, StoreError> {
+        let statement = self.prepared(known, values)?;
+        let changed = self.wait(self.client.execute_raw(&statement, values))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn query(&self, said: &Said, values: &[Sent]) -> Result<Rows, StoreError> {
-        let query = async {
-            let typed = values.iter().map(|value| (value, value.kind()));
-            let rows: RowStream = self.client.query_typed_raw(&said.sql, typed).await?;
-            rows.map_ok(Row).try_collect::<Vec<Row>>().await
-        };
-        Ok(self.noted(wait(query, || self.look()))?.into_iter())
+    /// Sends a statement and does not wait for its answer. If it fails, [`Session::settle`] says so.
+    pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<(), StoreError> {
+        let (client, statement) = (Arc::clone(&self.client), self.prepared(known, &values)?);
+        self.sent.borrow_mut().push(Box::pin(async move { client.execute_raw(&statement, values).await }));
+        // It is sent when it is first asked for.
+        self.wait(std::future::ready(Ok(())))
     }
 
-    /// Takes note of a failure.
-    fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T, StoreError> {
-        result.map_err(|error| {
-            self.has_failed.set(true);
-            let is_unwanted = error.code() == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED);
-            if is_unwanted { StoreError::TookTooLong } else { error.into() }
+    pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {
+        let statement = self.prepared(known, values)?;
+        let query = async {
+            let rows: RowStream = self.client.query_raw(&statement, values).await?;
+            rows.map_ok(Row).try_collect::<Vec<Row>>().await
+        };
+        Ok(self.wait(query)?.into_iter())
+    }
+
+    /// Waits for everything that was sent.
+    ///
+    /// # Errors
+    /// The first failure since the transaction began, or since it was undone.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        let all = poll_fn(|context| {
+            self.hear(context);
+            if self.sent.borrow().is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        });
+        self.wait(all)?;
+        self.failure.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    /// Forgets what has failed, which was undone.
+    pub(super) fn forgive(&self) {
+        self.failure.borrow_mut().take();
+    }
+
+    fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Statement, StoreError> {
+        if let Some(prepared) = known.prepared.get() {
+            return Ok(prepared.clone());
+        }
+        let kinds: Vec<Type> = values.iter().map(Sent::kind).collect();
+        let prepared = self.wait(self.client.prepare_typed(&known.said.sql, &kinds))?;
+        Ok(known.prepared.get_or_init(|| prepared).clone())
+    }
+
+    /// Waits for an answer, and hears those that were not waited for.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        let mut answer = pin!(answer);
+        let both = poll_fn(|context| {
+            self.hear(context);
+            let polled = answer.as_mut().poll(context);
+            if polled.is_pending() {
+                self.carry(context);
+            }
+            polled
+        });
+        wait(both, || self.look()).map_err(|error| {
+            let error = sorted(error);
+            let mut failure = self.failure.borrow_mut();
+            // What was sent before has failed first, and says why.
+            failure.take().unwrap_or(error)
         })
+    }
+
+    /// Sends what is to be sent, and takes what has arrived to whoever waits for it.
+    fn carry(&self, context: &mut Context<'_>) {
+        let mut connection = self.connection.borrow_mut();
+        let ended =
+            connection.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready());
+        if ended {
+            *connection = None;
+        }
+    }
+
+    /// Hears the answers that have come to what was not waited for.
+    fn hear(&self, context: &mut Context<'_>) {
+        let mut sent = self.sent.borrow_mut();
+        while let Poll::Ready(Some(answer)) = sent.poll_next_unpin(context) {
+            if let Err(error) = answer {
+                self.failure.borrow_mut().get_or_insert(sorted(error));
+            }
+        }
     }
 
     /// Cancels what is read if nobody wants it any more.
@@ -110,19 +196,19 @@ impl Session {
         }
     }
 
-    pub(super) fn say(&self, sql: &str) -> Arc<Said> {
-        let mut said = self.said.borrow_mut();
-        if let Some(known) = said.get(sql) {
+    pub(super) fn know(&self, sql: &str) -> Arc<Known> {
+        let mut known = self.known.borrow_mut();
+        if let Some(known) = known.get(sql) {
             return Arc::clone(known);
         }
-        let new = Arc::new(say(sql));
-        said.insert(sql.to_owned(), Arc::clone(&new));
+        let new = Arc::new(Known { said: say(sql), prepared: OnceLock::new() });
+        known.insert(sql.to_owned(), Arc::clone(&new));
         new
     }
 }
 
-fn typed(values: &[Sent]) -> Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> {
-    values.iter().map(|value| (value as &(dyn tokio_postgres::types::ToSql + Sync), value.kind())).collect()
+fn sorted(error: Error) -> StoreError {
+    if error.code() == Some(&SqlState::QUERY_CANCELED) { StoreError::TookTooLong } else { error.into() }
 }
 
 pub(super) fn lost(why: &str) -> StoreError {

@@ -2,48 +2,52 @@
 
 use std::sync::Arc;
 
-use super::dialect::Said;
 use super::params::{Sent, sent};
 use super::row::Rows;
-use super::session::Session;
+use super::session::{Known, Session};
 use crate::store::StoreError;
 use crate::store::sql::params::{Parameters, demand_all, unknown};
 
 /// A statement with its parameters.
 pub(in crate::store) struct Statement<'t> {
     session: &'t Session,
-    said: Arc<Said>,
+    known: Arc<Known>,
     values: Vec<Sent>,
 }
 
 impl<'t> Statement<'t> {
-    pub(super) fn new(session: &'t Session, said: Arc<Said>) -> Self {
-        Self { session, said, values: Vec::new() }
+    pub(super) fn new(session: &'t Session, known: Arc<Known>) -> Self {
+        Self { session, known, values: Vec::new() }
     }
 
     pub(in crate::store::sql) fn execute(&self) -> Result<usize, StoreError> {
-        self.session.execute(&self.said, &self.values)
+        self.session.execute(&self.known, &self.values)
+    }
+
+    /// Does not wait for the answer.
+    pub(in crate::store::sql) fn put(&mut self) -> Result<(), StoreError> {
+        self.session.put(&self.known, std::mem::take(&mut self.values))
     }
 
     pub(in crate::store::sql) fn query(&self) -> Result<Rows, StoreError> {
-        self.session.query(&self.said, &self.values)
+        self.session.query(&self.known, &self.values)
     }
 }
 
 impl Parameters for Statement<'_> {
     fn bind_by_place(&mut self, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
-        demand_all(values.len(), self.said.parameters)?;
+        demand_all(values.len(), self.known.said.parameters)?;
         self.values = values.iter().map(|value| sent(*value)).collect::<Result<_, _>>()?;
         Ok(())
     }
 
     fn bind_by_name(&mut self, values: &[(&str, &dyn rusqlite::ToSql)]) -> Result<(), StoreError> {
-        demand_all(values.len(), self.said.parameters)?;
+        demand_all(values.len(), self.known.said.parameters)?;
         let of = |name: &String| {
             let found = values.iter().find(|(given, _)| given.strip_prefix(':') == Some(name));
             found.map_or_else(|| Err(unknown(name)), |(_, value)| sent(*value))
         };
-        self.values = self.said.names.iter().map(of).collect::<Result<_, _>>()?;
+        self.values = self.known.said.names.iter().map(of).collect::<Result<_, _>>()?;
         Ok(())
     }
 }

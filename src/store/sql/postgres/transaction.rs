@@ -3,7 +3,7 @@
 //! Operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
 //! which ends with it. A process that stops in between is cut off by the server, and what it did is undone.
 
-use super::session::{Session, lost};
+use super::session::Session;
 use super::statement::Statement;
 use crate::store::StoreError;
 
@@ -39,12 +39,12 @@ impl<'t> Transaction<'t> {
         let transaction = Self { session, is_open: true };
         transaction
             .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
-        session.has_failed.set(false);
+        session.forgive();
         Ok(transaction)
     }
 
     pub(in crate::store::sql) fn prepare(&self, sql: &str) -> Statement<'t> {
-        Statement::new(self.session, self.session.say(sql))
+        Statement::new(self.session, self.session.know(sql))
     }
 
     /// Runs statements that return nothing, as they are.
@@ -54,18 +54,20 @@ impl<'t> Transaction<'t> {
 
     /// Undoes what was done since the savepoint, and what has failed since.
     pub(in crate::store::sql) fn undo(&self, to_savepoint: &str) -> Result<(), StoreError> {
+        let _ = self.session.settle();
         self.batch(to_savepoint)?;
-        self.session.has_failed.set(false);
+        self.session.forgive();
         Ok(())
     }
 
+    /// Waits until everything is done.
+    pub(in crate::store::sql) fn settle(&self) -> Result<(), StoreError> {
+        self.session.settle()
+    }
+
     pub(in crate::store::sql) fn commit(mut self) -> Result<(), StoreError> {
+        self.settle()?;
         self.is_open = false;
-        if self.session.has_failed.get() {
-            // The server would answer that it has rolled it back, which is no error to it.
-            self.session.batch("ROLLBACK")?;
-            return Err(lost("a statement has failed, so nothing is committed"));
-        }
         self.session.batch("COMMIT")
     }
 
@@ -78,6 +80,7 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.is_open {
             // A connection that has ended needs none.
+            let _ = self.session.settle();
             let _ = self.session.batch("ROLLBACK");
         }
     }
