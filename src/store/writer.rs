@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::counts::{CommitCounts, Counted, Tx};
 use super::daemons::Registration;
@@ -59,6 +60,8 @@ struct WriterHealth {
     commits: watch::Sender<()>,
     /// Whether others have taken this daemon for gone, so that nothing more is committed.
     is_ousted: AtomicBool,
+    /// Cancelled when the thread has ended: what is queued at that moment is neither run nor dropped.
+    ended: CancellationToken,
 }
 
 impl WriterHealth {
@@ -155,6 +158,7 @@ impl Writer {
             committed: Notify::new(),
             commits: watch::Sender::new(()),
             is_ousted: AtomicBool::new(false),
+            ended: CancellationToken::new(),
         });
         let execute = match execution {
             Execution::Inline => Execute::Inline(Mutex::new(connection), None),
@@ -240,7 +244,11 @@ impl Writer {
                 queue.send(closure).await.map_err(|_| self.stopped())?;
             }
         }
-        result.await.map_err(|_| self.stopped())?
+        tokio::select! {
+            biased;
+            result = result => result.map_err(|_| self.stopped())?,
+            () = self.health.ended.cancelled() => Err(self.stopped()),
+        }
     }
 }
 
@@ -263,6 +271,7 @@ fn write_until_closed(
     mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
 ) {
+    let _ended = health.ended.clone().drop_guard();
     while let Some(first) = waiting.blocking_recv() {
         health.pulse.busy();
         let mut queue = Queue::Thread(&mut waiting);
