@@ -350,26 +350,66 @@ fn left_out_text(row: &RunRow, zone: &TimeZone) -> String {
 
 /// Returns the last instant of the calendar before `at`, as far as 30 years back.
 ///
-/// A calendar can only be read forward, so this starts earlier and earlier until it finds one.
+/// A calendar can only be read forward, so this starts earlier and earlier until it finds one, and halves the time in which the last
+/// one is: there may be one in every second of it.
 pub fn instant_before(cron: &Cron, at: Timestamp) -> Option<Timestamp> {
+    let before = |after: Timestamp| instant_after(cron, after).filter(|found| *found < at);
     let mut ago = SignedDuration::from_mins(2);
     let most = SignedDuration::from_hours(24 * 366 * 30);
     while ago < most {
-        let mut last = None;
-        let mut next = instant_after(cron, at.saturating_sub(ago).unwrap_or(Timestamp::MIN));
-        while let Some(found) = next.filter(|found| *found < at) {
-            last = Some(found);
-            next = instant_after(cron, found);
-        }
-        if last.is_some() {
-            return last;
+        let since = at.saturating_sub(ago).unwrap_or(Timestamp::MIN);
+        if let Some(mut last) = before(since) {
+            let mut none_after = at;
+            while let Some(middle) = middle_of(last, none_after) {
+                match before(middle) {
+                    Some(later) => last = later,
+                    None => none_after = middle,
+                }
+            }
+            return Some(last);
         }
         ago = ago.saturating_mul(4);
     }
     None
 }
 
+/// Returns what is between these two, or `None` if no instant can be, since instants are a second apart or more.
+fn middle_of(earlier: Timestamp, later: Timestamp) -> Option<Timestamp> {
+    let between = later.duration_since(earlier);
+    (between >= SignedDuration::from_secs(1)).then(|| earlier.saturating_add(between / 2).unwrap_or(later))
+}
+
 /// Returns the first instant of the calendar after `at`.
 pub fn instant_after(cron: &Cron, at: Timestamp) -> Option<Timestamp> {
     cron.calendar.next_after(at).map(|occasion| occasion.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CronDefinition;
+
+    fn cron(schedule: &str) -> Cron {
+        let body =
+            format!(r#"{{"schedule":"{schedule}","assistant_id":"agent","timezone":"Europe/Berlin"}}"#);
+        CronDefinition::of_body("x", &body).cron().unwrap()
+    }
+
+    #[test]
+    fn the_instant_before_is_the_last_one_however_many_there_are() {
+        for (schedule, at, expected) in [
+            ("* * * * * *", "2026-03-02T09:00:00Z", Some("2026-03-02T08:59:59Z")),
+            ("* * * * * *", "2026-03-02T09:00:00.5Z", Some("2026-03-02T09:00:00Z")),
+            ("* * * * * */7", "2026-03-02T09:00:00Z", Some("2026-03-02T08:59:56Z")),
+            ("30 2 * * *", "2026-03-29T12:00:00Z", Some("2026-03-29T01:00:00Z")),
+            ("0 0 29 2 *", "2026-03-02T09:00:00Z", Some("2024-02-28T23:00:00Z")),
+            // Every second of a month that is long ago.
+            ("* * * 2 * *", "2026-12-31T00:00:00Z", Some("2026-02-28T22:59:59Z")),
+            // Beyond the last year of the calendar.
+            ("* * * * * *", "2198-07-19T16:17:06.812Z", None),
+        ] {
+            let found = instant_before(&cron(schedule), at.parse().unwrap());
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{schedule} before {at}");
+        }
+    }
 }
