@@ -1,7 +1,6 @@
 //! Web pages in a real browser: a chat with the agent server's own React hook works from an allowed origin, and hostile
 //! pages read nothing and change nothing. `tests/system/browsers` installs Chromium and runs these tests.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +17,7 @@ use super::support::free_port::free_address;
 use super::support::installed;
 use super::support::loopback_server::LoopbackServer;
 use super::support::real_server::RealServer;
+use super::support::skipped::skipped;
 use super::web_pages::{CLIENT, Gateway, KEYS};
 
 /// Returns the path of the script of a page.
@@ -33,8 +33,7 @@ async fn threads(server: &RealServer) -> Value {
 #[ignore = "needs Chromium; tests/system/browsers installs it and runs this"]
 async fn a_chat_works_from_an_allowed_origin_and_from_no_other() {
     let Some(script) = installed::web_page(&page("chat.jsx")) else {
-        // Written past the test harness, which captures what a passing test prints.
-        writeln!(std::io::stderr(), "skipped: the chat, because this machine has no node with npm").unwrap();
+        skipped("the chat, because this machine has no node with npm");
         return;
     };
     let (server, pages) = (RealServer::start(), Pages::start(&[("chat", script)]));

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::skipped::skipped;
 
 /// Half a minute, and as much again for a busy machine.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(60);
@@ -179,7 +180,7 @@ fn impossible(layout: &Layout) -> Option<String> {
 
 async fn take_up(layout: &Layout, server: &AgentServerOnPort) -> Result<(), String> {
     if let Some(reason) = impossible(layout) {
-        eprintln!("not shown here: {}: {reason}", layout.name);
+        skipped(&format!("{}: {reason}", layout.name));
         return Ok(());
     }
     let configuration = Configuration::new(&server.url()).top(&format!("include = [\"{}\"]", layout.include));

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::skipped::skipped;
 use super::support::span::now;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ impl Disk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at)),
             failed => {
-                eprintln!("skipped: no file system can be mounted here: {failed:?}");
+                skipped(&format!("a full disk: no file system can be mounted here: {failed:?}"));
                 None
             }
         }

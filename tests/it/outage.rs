@@ -15,6 +15,7 @@ use super::support::history::RunRecord;
 use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::real_server::RealServer;
 use super::support::receiver::Receiver;
+use super::support::skipped::skipped;
 use super::support::soak;
 use super::support::span::{Span, now};
 
@@ -110,7 +111,7 @@ async fn an_outage_pauses_no_cron() {
 async fn a_real_server_that_was_stopped_gets_what_it_missed() {
     let outage = soak::length(Duration::ZERO, Duration::from_secs(20));
     if outage.is_zero() {
-        eprintln!("skipped: starting the real server twice takes half a minute; set AGENTCRON_SOAK");
+        skipped("a real server that is stopped: starting it twice takes half a minute; set AGENTCRON_SOAK");
         return;
     }
     let mut server = RealServer::start();

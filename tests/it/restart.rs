@@ -15,6 +15,7 @@ use super::support::final_checks::{assert_all_notified, assert_started_once, sta
 use super::support::history::RunRecord;
 use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::Receiver;
+use super::support::skipped::skipped;
 use super::support::span::{Span, now};
 
 /// Nothing listens there, and no cron fires.
@@ -252,7 +253,7 @@ async fn a_store_in_a_directory_that_cannot_be_written_is_reported() {
     };
     set_mode(0o500);
     if std::fs::write(daemon.folder().join("probe"), "").is_ok() {
-        eprintln!("skipped: the user who runs this test may write anywhere (root)");
+        skipped("a folder that cannot be written: the user who runs this test may write anywhere (root)");
         return;
     }
     let output = daemon.run_command(&["run"]);

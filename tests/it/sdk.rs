@@ -6,7 +6,6 @@ mod pairs;
 mod recording;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::support::daemon::Daemon;
 use super::support::installed;
 use super::support::real_server::RealServer;
 use super::support::receiver::{Received, Receiver};
+use super::support::skipped::skipped;
 use differences::Comparison;
 use recording::Recording;
 
@@ -36,9 +36,7 @@ async fn the_python_sdk_sees_the_same_through_us_as_from_the_server() {
 #[tokio::test]
 async fn the_js_sdk_sees_the_same_through_us_as_from_the_server() {
     let Some(installed) = installed::js_sdk() else {
-        // Written past the test harness, which captures what a passing test prints.
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "skipped: the JS SDK, because this machine has no node with npm").unwrap();
+        skipped("the JS SDK, because this machine has no node with npm");
         return;
     };
     // Node resolves packages from the folder of the script.

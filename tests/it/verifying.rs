@@ -20,6 +20,7 @@ use super::support::daemon::Daemon;
 use super::support::installed;
 use super::support::loopback_server::{LoopbackServer, serve_router};
 use super::support::receiver::{Received, Receiver};
+use super::support::skipped::skipped;
 use super::support::span::{Span, now};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -123,7 +124,7 @@ const { receive } = require('./out/receive.js');
 ";
     let packages = ["standardwebhooks", "typescript", "@types/node"];
     let Some(installed) = installed::from_npm("standardwebhooks-node", &packages) else {
-        eprintln!("skipped: there is no node with npm on this machine, so nobody can run TypeScript");
+        skipped("the TypeScript of the documents, because this machine has no node with npm");
         return;
     };
     let folder = tempfile::tempdir_in(&installed).unwrap();

@@ -22,6 +22,7 @@ pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;
 pub(crate) mod seeded_random;
+pub(crate) mod skipped;
 pub(crate) mod soak;
 pub(crate) mod span;
 pub(crate) mod tls;
