@@ -152,12 +152,21 @@ fn future<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
     if is_excluded(cron, at) {
         return Explanation::WillBeExcluded;
     }
-    // `skip-next` applies to the first occurrence that is not excluded.
-    let mut next = cron.calendar.next_after(record.cursor).map(|occasion| occasion.at);
-    while let Some(excluded) = next.filter(|next| *next < at && is_excluded(cron, *next)) {
-        next = cron.calendar.next_after(excluded).map(|occasion| occasion.at);
+    if state.skip_next && first_not_excluded(cron, record.cursor) == Some(at) {
+        return Explanation::WillBeSkipped;
     }
-    if state.skip_next && next == Some(at) { Explanation::WillBeSkipped } else { Explanation::WillFire }
+    Explanation::WillFire
+}
+
+/// Returns the first instant of the calendar after this one that is not excluded: the one that `skip-next` is about. What is excluded
+/// is passed over by the day, since there may be an instant in every second of it.
+fn first_not_excluded(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
+    let mut next = instant_after(cron, after);
+    while let Some(excluded) = next.filter(|next| is_excluded(cron, *next)) {
+        let day = excluded.to_zoned_datetime(cron.calendar.zone().clone()).end_of_day().ok()?;
+        next = instant_after(cron, day.timestamp().max(excluded));
+    }
+    next
 }
 
 fn past<'a>(facts: &InstantFacts<'a>) -> Explanation<'a> {
@@ -393,6 +402,16 @@ mod tests {
         let body =
             format!(r#"{{"schedule":"{schedule}","assistant_id":"agent","timezone":"Europe/Berlin"}}"#);
         CronDefinition::of_body("x", &body).cron().unwrap()
+    }
+
+    #[test]
+    fn what_is_excluded_is_passed_over_by_the_day() {
+        let body = r#"{"schedule":"* * * * * *","assistant_id":"agent","timezone":"Europe/Berlin",
+                       "exclude":["2026-03-03..2090-01-01"]}"#;
+        let cron = CronDefinition::of_body("x", body).cron().unwrap();
+        let first = |after: &str| first_not_excluded(&cron, after.parse().unwrap()).unwrap().to_string();
+        assert_eq!(first("2026-03-02T09:00:00Z"), "2026-03-02T09:00:01Z");
+        assert_eq!(first("2026-03-02T22:59:59Z"), "2090-01-01T23:00:00Z");
     }
 
     #[test]

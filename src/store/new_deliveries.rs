@@ -20,8 +20,8 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
         "INSERT INTO deliveries (delivery_id, run_id, url, body, status, due_at, created_at, ended_at, \
          reason_code, reason, of_client, receiver, keeps_body) \
          SELECT :delivery_id, :run_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, of_client, \
-         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, iif(cron_source = 'file', 0, 1) AS of_client FROM runs WHERE run_id = :run_id) AS of_run \
-         WHERE true ON CONFLICT DO NOTHING"
+         {RECEIVER}, :keeps_body FROM (SELECT :url AS url, iif(cron_source = 'file', 0, 1) AS of_client \
+         FROM runs WHERE run_id = :run_id) AS of_run WHERE true ON CONFLICT DO NOTHING"
     );
     let inserted = tx.execute(
         &sql,

@@ -48,7 +48,8 @@ impl Store {
         self.write(move |tx| {
             match &notice {
                 Some(NewNotice { detail, count }) => tx.execute(
-                    "INSERT INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind) DO UPDATE SET at = excluded.at, detail = excluded.detail, count = excluded.count",
+                    "INSERT INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind) \
+                     DO UPDATE SET at = excluded.at, detail = excluded.detail, count = excluded.count",
                     (kind.as_str(), millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX)),
                 )?,
                 None => tx.execute("DELETE FROM notices WHERE kind = ?1", [kind.as_str()])?,

@@ -109,7 +109,7 @@ impl NewRun {
                    starts_ahead, send_count, sent_at, held_by, claim, act_at, recovered_at, reason_code, reason) \
                    VALUES (:run_id, :cron_id, :cron_name, :cron_source, :definition_id, :trigger, :scheduled_for, \
                    :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
-                   :ahead, iif(CAST(:held_by AS BIGINT) IS NULL, 0, 1), :sent_at, :held_by, iif(CAST(:held_by AS BIGINT) IS NULL, 0, 1), iif(CAST(:held_by AS BIGINT) IS NULL, :due_at, NULL), \
+                   :ahead, :sent, :sent_at, :held_by, :sent, iif(:sent = 1, NULL, :due_at), \
                    :unsure_since, :reason_code, :reason) \
                    ON CONFLICT DO NOTHING";
         let inserted = tx.execute(
@@ -136,6 +136,8 @@ impl NewRun {
                 ":reason": unsure.map(|_| WENT_BACK),
                 ":ahead": unsure.map_or(0, |unsure| unsure.starts_ahead),
                 ":held_by": sent.map(|(_, daemon)| daemon.0),
+                // How often it was sent, and claimed.
+                ":sent": sent.is_some(),
             },
         )?;
         Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })

@@ -97,7 +97,8 @@ fn apply(
                 ..former
             };
             if Some(&pause) != before.as_ref() {
-                let sql = "INSERT INTO pauses_of_all (since, until, note) VALUES (?1, ?2, ?3) ON CONFLICT (since) DO UPDATE SET until = excluded.until, note = excluded.note, ended = NULL";
+                let sql = "INSERT INTO pauses_of_all (since, until, note) VALUES (?1, ?2, ?3) \
+                           ON CONFLICT (since) DO UPDATE SET until = excluded.until, note = excluded.note, ended = NULL";
                 tx.execute(sql, (millis(pause.since), pause.until.map(millis), &pause.note))?;
                 record(tx, at, by, ActKind::AllPaused, pause_note(note.as_deref(), *until))?;
                 forget_old(tx)?;

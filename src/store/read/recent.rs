@@ -95,10 +95,11 @@ pub(super) fn failures(
     since: Timestamp,
 ) -> Result<Vec<Failures>, StoreError> {
     let sql = format!(
-        "SELECT {}, count, since FROM (SELECT *, sum(occurrences) OVER alike AS count, min(scheduled_for) OVER alike AS since, \
-         row_number() OVER (alike ORDER BY scheduled_for DESC, retry DESC) AS place FROM runs \
+        "SELECT {}, alike.count, alike.since FROM (SELECT seq AS latest, sum(occurrences) OVER of_kind AS count, \
+         min(scheduled_for) OVER of_kind AS since, \
+         row_number() OVER (of_kind ORDER BY scheduled_for DESC, retry DESC) AS place FROM runs \
          WHERE cron_id = ?1 AND scheduled_for >= ?2 AND {} \
-         WINDOW alike AS (PARTITION BY status, reason_code, error ->> 'error')) AS runs \
+         WINDOW of_kind AS (PARTITION BY status, reason_code, error ->> 'error')) AS alike JOIN runs ON seq = latest \
          WHERE place = 1 ORDER BY scheduled_for DESC LIMIT ?3",
         row_columns(),
         *WENT_WRONG

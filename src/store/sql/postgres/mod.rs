@@ -1,7 +1,7 @@
-//! A store on PostgreSQL, reached by tokio-postgres. What arrives is read on a thread of its own; an operation waits for it where
-//! it runs, as it would for a file.
+//! A store on PostgreSQL, reached by tokio-postgres. An operation waits where it runs, as it would for a file, and carries its
+//! messages meanwhile; a thread of its own only tells it when something has arrived.
 //!
-//! A session keeps nothing between its transactions: each says for itself where its tables are, so that a pooler may stand between.
+//! A session keeps nothing between its transactions but its prepared statements: each says for itself where its tables are.
 
 mod dialect;
 mod params;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// What runs the connections. It is none that a test could stop, and nobody who waits for a statement holds it up.
+/// Opens connections, and tells whoever waits for one when something has arrived there. It is none that a test could stop.
 pub(super) static CONNECTIONS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     Builder::new_multi_thread().worker_threads(1).thread_name("postgres").enable_all().build().ok()
 });
