@@ -5,16 +5,18 @@
 mod by_cron;
 mod histogram;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ended::Ended;
+use super::held_runs::ReadRun;
 use super::sql::{Connection, Transaction};
-use super::{StoreError, rollups};
+use super::{StoreError, held_runs, rollups};
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::ids::{CronId, DaemonNumber};
+use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Run, Status, Trigger};
 
@@ -42,6 +44,9 @@ pub(super) enum Counted {
 pub(super) struct Tx<'t> {
     transaction: Transaction<'t>,
     counted: RefCell<Vec<Counted>>,
+    read_ahead: RefCell<HashMap<RunId, ReadRun>>,
+    /// Whether any URL is suspended; `None` as long as nobody has asked.
+    pub(super) any_suspended: Cell<Option<bool>>,
 }
 
 /// The counts since the process started.
@@ -104,7 +109,25 @@ impl Default for CountsByReason {
 impl Tx<'_> {
     /// Begins a transaction that writes.
     pub(super) fn begin(connection: &mut Connection) -> Result<Tx<'_>, StoreError> {
-        Ok(Tx { transaction: Transaction::begin(connection)?, counted: RefCell::default() })
+        Ok(Tx {
+            transaction: Transaction::begin(connection)?,
+            counted: RefCell::default(),
+            read_ahead: RefCell::default(),
+            any_suspended: Cell::default(),
+        })
+    }
+
+    /// Reads what the next changes are about, if that saves time. Nothing but these changes may touch it meanwhile.
+    pub(super) fn read_ahead(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        if self.transaction.is_far() && runs.len() > 1 {
+            self.read_ahead.replace(held_runs::read_ahead(self, runs)?.into_iter().collect());
+        }
+        Ok(())
+    }
+
+    /// Returns a run that was read ahead, once: it is about to change.
+    pub(super) fn take_read_ahead(&self, run_id: RunId) -> Option<ReadRun> {
+        self.read_ahead.borrow_mut().remove(&run_id)
     }
 
     /// Counts an event once the transaction is committed.

@@ -1,8 +1,9 @@
 //! Runs that a daemon holds: what it says about one counts only under the claim that it has.
 
 use super::StoreError;
+use super::counts::Tx;
 use super::rows::{RUN_COLUMNS, no_run, parsed_option, run_from_row};
-use super::sql::Transaction;
+use super::sql::{Row, Transaction, array};
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run};
 
@@ -17,7 +18,32 @@ pub struct HeldRun {
 /// The number of the claim under which a run is inserted that is sent at once.
 pub(super) const FIRST_CLAIM: u32 = 1;
 
-/// Reads a run that this daemon holds, and why it is to be cancelled, which its state does not say before it is running.
+/// A run as it was read, with who holds it.
+pub(super) struct ReadRun {
+    pub(super) run: Run,
+    /// Why it is to be cancelled, which its state does not say before it is running.
+    pub(super) cancelling: Option<CancelCause>,
+    /// Whether the plan of its cron waits until somebody has looked at it.
+    pub(super) is_awaited: bool,
+    held_by: Option<i64>,
+    claim: u32,
+}
+
+const AWAITED: &str = "recovered_at IS NOT NULL AND exclusive = 1 AS is_awaited";
+
+impl ReadRun {
+    fn of(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            run: run_from_row(row)?,
+            cancelling: parsed_option(row, "cancelling")?,
+            is_awaited: row.get("is_awaited")?,
+            held_by: row.get("held_by")?,
+            claim: row.get("claim")?,
+        })
+    }
+}
+
+/// Reads a run that this daemon holds, and why it is to be cancelled.
 ///
 /// # Errors
 /// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
@@ -25,15 +51,39 @@ pub(super) fn held_run(
     tx: &Transaction<'_>,
     held: HeldRun,
     by: DaemonNumber,
-) -> Result<(Run, Option<CancelCause>), StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim FROM runs WHERE run_id = ?1");
-    tx.query_opt(&sql, [held.run_id.to_string()], |row| {
-        if (row.get::<Option<i64>>("held_by")?, row.get("claim")?) != (Some(by.0), held.claim) {
-            return Err(StoreError::NotHeld);
-        }
-        Ok((run_from_row(row)?, parsed_option(row, "cancelling")?))
-    })?
-    .ok_or_else(|| no_run(held.run_id))
+) -> Result<ReadRun, StoreError> {
+    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ?1");
+    let read = tx.query_opt(&sql, [held.run_id.to_string()], ReadRun::of)?;
+    demand(read.ok_or_else(|| no_run(held.run_id))?, held, by)
+}
+
+/// Does the same for a change about this run, which may have been read ahead ([`read_ahead`]).
+pub(super) fn run_to_change(
+    tx: &Tx<'_>,
+    held: HeldRun,
+    by: DaemonNumber,
+) -> Result<ReadRun, StoreError> {
+    match tx.take_read_ahead(held.run_id) {
+        Some(read) => demand(read, held, by),
+        None => held_run(tx, held, by),
+    }
+}
+
+/// Reads the runs that the next changes are about, all at once: where a store is on a server, each by itself would be a way there
+/// and back.
+pub(super) fn read_ahead(tx: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
+    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1)");
+    tx.query(&sql, [array(runs)], |row| {
+        let read = ReadRun::of(row)?;
+        Ok((read.run.run_id, read))
+    })
+}
+
+fn demand(read: ReadRun, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
+    match (read.held_by, read.claim) == (Some(by.0), held.claim) {
+        true => Ok(read),
+        false => Err(StoreError::NotHeld),
+    }
 }
 
 /// Fails if this daemon does not hold the run any more.

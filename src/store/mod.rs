@@ -146,7 +146,7 @@ use readers::Readers;
 use writer::Writer;
 
 use crate::clock::Clock;
-use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
+use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunId, RunOwner};
 use crate::pulse::Pulse;
 
 /// The daemon's store. Cheap to clone.
@@ -252,7 +252,17 @@ impl Store {
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(work).await
+        self.writer.write(None, work).await
+    }
+
+    /// Does the same for a change about a run that this daemon holds. It reads that run by `held_runs::run_to_change`, and changes
+    /// no other run that anybody holds.
+    async fn write_about<T: Send + 'static>(
+        &self,
+        run_id: RunId,
+        work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(Some(run_id), work).await
     }
 
     /// Returns the id of this store, from which the ids of its crons, runs and threads derive.

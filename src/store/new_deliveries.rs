@@ -23,9 +23,8 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
          {RECEIVER}, :keeps_body FROM (SELECT :url AS url, iif(cron_source = 'file', 0, 1) AS of_client \
          FROM runs WHERE run_id = :run_id) AS of_run WHERE true ON CONFLICT DO NOTHING"
     );
-    let inserted = tx.execute(
-        &sql,
-        named_params! {
+    let mut insert = tx.prepare(&sql)?;
+    let values = named_params! {
             ":delivery_id": delivery.delivery_id.to_string(),
             ":run_id": delivery.run_id.to_string(),
             ":url": delivery.url,
@@ -37,11 +36,12 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
             ":ended_at": suppressed.then(|| millis(now)),
             ":reason_code": suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
             ":reason": suppressed.then_some(delivery_mode::DISABLED),
-        },
-    )?;
+    };
     if suppressed {
+        let inserted = insert.execute(values)?;
         tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
         return Ok(());
     }
+    insert.put(values)?;
     suspended::end_waiting_to(tx, &delivery.url, now)
 }

@@ -71,7 +71,9 @@ pub(super) fn insert_numbered(
     )?;
     let unsure = Failovers::read(tx)?.unsure(times.scheduled_for, times.due_at);
     let run = NewRun { times, trigger, number, turn, sent: None, unsure };
-    let insertion = run.insert(tx, scheduled)?;
+    let inserted = run.insert(tx, scheduled)?;
+    tx.settle()?;
+    let insertion = if inserted.rows() == 0 { Insertion::Existed } else { Insertion::Inserted };
     if insertion == Insertion::Inserted {
         tx.put("UPDATE crons SET turn = ?2 WHERE cron_id = ?1", (cron_id.to_string(), turn))?;
     }
@@ -91,12 +93,12 @@ pub(super) struct NewRun {
 }
 
 impl NewRun {
-    /// Inserts it, unless its occurrence has a run with this number already.
+    /// Inserts it, unless its occurrence has a run with this number already. Returns how many were inserted.
     pub(super) fn insert(
         &self,
         tx: &Transaction<'_>,
         scheduled: &ScheduledCron,
-    ) -> Result<Insertion, StoreError> {
+    ) -> Result<Changed, StoreError> {
         let Self { times, trigger, number, turn, sent, unsure } = *self;
         let cron = &scheduled.cron;
         let phase = match (sent, unsure) {
@@ -112,7 +114,7 @@ impl NewRun {
                    :ahead, :sent, :sent_at, :held_by, :sent, iif(:sent = 1, NULL, :due_at), \
                    :unsure_since, :reason_code, :reason) \
                    ON CONFLICT DO NOTHING";
-        let inserted = tx.execute(
+        tx.put_counted(
             sql,
             named_params! {
                 ":run_id": self.run_id(scheduled).to_string(),
@@ -139,8 +141,7 @@ impl NewRun {
                 // How often it was sent, and claimed.
                 ":sent": sent.is_some(),
             },
-        )?;
-        Ok(if inserted == 0 { Insertion::Existed } else { Insertion::Inserted })
+        )
     }
 
     /// Returns the first run of an occurrence, as it is while it is being sent.
@@ -167,7 +168,7 @@ impl NewRun {
         }
     }
 
-    fn run_id(&self, scheduled: &ScheduledCron) -> RunId {
+    pub(super) fn run_id(&self, scheduled: &ScheduledCron) -> RunId {
         RunId::of_occurrence(scheduled.cron.cron_id, self.times.scheduled_for, self.number.retry)
     }
 }

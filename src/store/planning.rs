@@ -1,6 +1,7 @@
 //! Planning of a cron: the decisions of the pure plan become rows. A run for which there is room is inserted as one that is being
 //! sent, so that its intention costs no second write.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,20 +10,20 @@ use super::counts::Tx;
 use super::cron_entries::CronEntry;
 use super::failovers::Failovers;
 use super::held_runs::FIRST_CLAIM;
-use super::occurrences::{Insertion, NewRun, RunNumber, RunTimes, cancel_superseded};
+use super::occurrences::{NewRun, RunNumber, RunTimes, cancel_superseded};
 use super::room::{ClaimedRun, Room, ServedTurns};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::ScheduledCron;
-use super::set_back::decided;
-use super::sql::Transaction;
+use super::set_back::{decided, decided_after};
+use super::sql::{Changed, Transaction, array};
 use super::{StoreError, acts, outages, pauses_of_all, skipped_ranges, zone_rules};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::OCCURRENCES_PER_PASS;
 use crate::domain::cron::{Cron, Overlap};
 use crate::domain::cron_state::Pause;
-use crate::domain::ids::FIRST_RUN;
+use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::outage::Outage;
-use crate::domain::plan::{Active, Decision, Former, Going, Plan, PlanFacts, just_before, plan};
+use crate::domain::plan::{Active, Decided, Decision, Former, Going, Plan, PlanFacts, just_before, plan};
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::run::{Phase, Status, Trigger};
 use crate::domain::run_spec::RunSpec;
@@ -69,6 +70,18 @@ pub(super) struct Pass<'a> {
     /// How many occurrences of each cron are planned at most.
     pub(super) occurrences_max: usize,
     pub(super) room: &'a mut Room,
+    /// What was inserted, as far as is known.
+    inserted: Vec<(RunId, Changed)>,
+    ahead: Ahead,
+    /// The time zones whose rules are on record.
+    zones: HashSet<String>,
+}
+
+/// What was read of the crons of a pass at once. It is true until the first plan of its cron.
+#[derive(Default)]
+struct Ahead {
+    decided: HashMap<CronId, Decided>,
+    active: HashMap<CronId, Active>,
 }
 
 impl<'a> Pass<'a> {
@@ -84,7 +97,37 @@ impl<'a> Pass<'a> {
         let outages = outages::lasting_since(tx, since)?;
         let pauses_of_all = pauses_of_all::lasting_since(tx, since)?;
         let (served, occurrences_max) = (ServedTurns::read(tx)?, OCCURRENCES_PER_PASS);
-        Ok(Self { now, outages, pauses_of_all, served, failovers, unsure, occurrences_max, room })
+        Ok(Self { now, outages, pauses_of_all, served, failovers, unsure, occurrences_max, room, inserted: Vec::new(), ahead: Ahead::default(), zones: HashSet::new() })
+    }
+
+    /// Reads what the plans of these crons need, all at once, if each by itself would be a way to a server and back.
+    pub(super) fn read_ahead<'e>(
+        &mut self,
+        tx: &Transaction<'_>,
+        crons: impl Iterator<Item = &'e CronEntry>,
+    ) -> Result<(), StoreError> {
+        if !tx.is_far() {
+            return Ok(());
+        }
+        let cursors: Vec<(CronId, Timestamp)> = crons.map(|entry| (entry.cron_id, entry.cursor)).collect();
+        let ids: Vec<CronId> = cursors.iter().map(|(cron_id, _)| *cron_id).collect();
+        let (mut decided, mut active) = (decided_after(tx, &cursors)?, active(tx, &ids, self.now)?);
+        for cron_id in ids {
+            self.ahead.decided.insert(cron_id, decided.remove(&cron_id).unwrap_or_default().into_iter().collect());
+            self.ahead.active.insert(cron_id, active.remove(&cron_id).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is written, and takes back what turns out to have been there. Returns how many runs that are.
+    pub(super) fn settle(self, tx: &Transaction<'_>) -> Result<usize, StoreError> {
+        tx.settle()?;
+        let there = self.inserted.iter().filter(|(_, inserted)| inserted.rows() == 0).map(|(run_id, _)| *run_id);
+        let there: HashSet<RunId> = there.collect();
+        if !there.is_empty() {
+            self.room.sending.retain(|claimed| !there.contains(&claimed.run.run_id));
+        }
+        Ok(there.len())
     }
 
     /// Plans one cron, writes the decisions and the cursor, and clears `skip_next` if the plan used it up. After an edit
@@ -103,9 +146,16 @@ impl<'a> Pass<'a> {
             until: former.until,
             reason: &former.reason,
         });
-        let decided = decided(tx, Some(cron.cron_id), cursor)?
-            .with_deleted(entry.history_deleted_until.map(|until| (cron.cron_id, until)));
-        let active = active(tx, cron, now)?;
+        let decided = match self.ahead.decided.remove(&cron.cron_id) {
+            Some(decided) => decided,
+            None => decided(tx, Some(cron.cron_id), cursor)?,
+        };
+        let decided = decided.with_deleted(entry.history_deleted_until.map(|until| (cron.cron_id, until)));
+        let active = match self.ahead.active.remove(&cron.cron_id) {
+            _ if cron.policy.overlap == Overlap::Allow => Active::default(),
+            Some(active) => active,
+            None => active(tx, &[cron.cron_id], now)?.remove(&cron.cron_id).unwrap_or_default(),
+        };
         let facts = PlanFacts {
             state,
             pauses_of_all: &self.pauses_of_all,
@@ -142,9 +192,11 @@ impl<'a> Pass<'a> {
                     let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));
                     let number = RunNumber::FIRST;
                     let run = NewRun { times, trigger, number, turn: next_turn, sent, unsure };
-                    if run.insert(tx, scheduled)? == Insertion::Existed {
+                    let inserted = run.insert(tx, scheduled)?;
+                    if inserted.is_none() {
                         continue;
                     }
+                    self.inserted.push((run.run_id(scheduled), inserted));
                     (fired, turn, is_alone) = (fired + 1, next_turn, false);
                     first_fired.get_or_insert(times.scheduled_for);
                     if sent.is_some() {
@@ -166,7 +218,11 @@ impl<'a> Pass<'a> {
         if let Some(until) = plan.pause_ended {
             end_pause(tx, entry, until)?;
         }
-        zone_rules::record(tx, &cron.calendar)?;
+        let zone = cron.calendar.timezone();
+        if !self.zones.contains(zone) {
+            zone_rules::record(tx, &cron.calendar)?;
+            self.zones.insert(zone.to_owned());
+        }
         let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3 = 1, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
         tx.put(
@@ -240,19 +296,25 @@ fn shortly_before(now: Timestamp) -> Timestamp {
     now.saturating_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(now)
 }
 
-/// Returns the runs of a cron that have not ended, as far as its overlap policy depends on them. One whose time is still
+/// Returns the runs of these crons that have not ended, as far as their overlap policies depend on them. One whose time is still
 /// to come, because the clock was set back, is in nobody's way. Between two runs of an occurrence, the occurrence is in
 /// progress, unless the next one comes too late.
-fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, StoreError> {
-    let mut active = Active::default();
-    if cron.policy.overlap == Overlap::Allow {
-        return Ok(active);
-    }
-    let sql = "SELECT run_id, phase, retry, recovered_at, reason_code, \
-               coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE cron_id = ?1 AND phase <> 'ended' \
-               AND (phase <> 'pending' OR scheduled_for <= ?2) \
-               AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)";
-    tx.each(sql, (cron.cron_id.to_string(), millis(now)), |row| {
+fn active(
+    tx: &Transaction<'_>,
+    crons: &[CronId],
+    now: Timestamp,
+) -> Result<HashMap<CronId, Active>, StoreError> {
+    let mut all = HashMap::<CronId, Active>::new();
+    let of_crons = if let [_] = crons { "cron_id = ?1" } else { "cron_id = ANY(?1)" };
+    let sql = format!(
+        "SELECT cron_id, run_id, phase, retry, recovered_at, reason_code, \
+         coalesce(first_started_at, started_at, sent_at) AS going_since FROM runs WHERE {of_crons} AND phase <> 'ended' \
+         AND (phase <> 'pending' OR scheduled_for <= ?2) \
+         AND NOT (phase = 'pending' AND retry > 0 AND start_before <= ?2)"
+    );
+    let ids = if let [cron_id] = crons { cron_id.to_string() } else { array(crons) };
+    tx.each(&sql, (ids, millis(now)), |row| {
+        let active = all.entry(parsed(row, "cron_id")?).or_default();
         match parsed::<Phase>(row, "phase")? {
             Phase::Pending if row.get::<u32>("retry")? == FIRST_RUN => active.waiting += 1,
             phase @ (Phase::Pending | Phase::Sending | Phase::Unconfirmed | Phase::Running) => {
@@ -268,5 +330,5 @@ fn active(tx: &Transaction<'_>, cron: &Cron, now: Timestamp) -> Result<Active, S
         }
         Ok(())
     })?;
-    Ok(active)
+    Ok(all)
 }

@@ -1,12 +1,14 @@
 //! What changes in the store when the wall clock was set back: what waits does not wait longer for it, and what lies
 //! ahead by the new clock is decided again unless a run stands for it.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::definitions::Definitions;
 use super::rollups::{self, Record};
 use super::rows::{millis, parsed, time};
-use super::sql::{Row, Transaction, named_params};
+use super::sql::{Row, Transaction, array, named_params};
 use super::{Store, StoreError};
 use crate::domain::bounds::{CLOCK_EARLIEST, RANGE_WALK_MAX};
 use crate::domain::cron::Cron;
@@ -106,6 +108,25 @@ pub(super) fn decided(
         None => deleted_until(tx, after)?,
     };
     Ok(decided.with_deleted(deleted))
+}
+
+/// Returns the instants of these crons, each after its own one, that have a record which stays; only where the engine is far.
+pub(super) fn decided_after(
+    tx: &Transaction<'_>,
+    cursors: &[(CronId, Timestamp)],
+) -> Result<HashMap<CronId, Vec<(CronId, Timestamp)>>, StoreError> {
+    let (crons, after): (Vec<CronId>, Vec<i64>) = cursors.iter().map(|(cron_id, at)| (*cron_id, millis(*at))).unzip();
+    let sql = format!(
+        "SELECT runs.cron_id AS cron_id, scheduled_for FROM unnest(CAST(?1 AS text[]), CAST(?2 AS bigint[])) AS after (cron_id, at) \
+         JOIN runs ON runs.cron_id = after.cron_id AND runs.scheduled_for > after.at WHERE NOT {NOTHING_RAN}"
+    );
+    let mut decided = HashMap::<CronId, Vec<(CronId, Timestamp)>>::new();
+    tx.each(&sql, (array(&crons), array(&after)), |row| {
+        let cron_id = parsed(row, "cron_id")?;
+        decided.entry(cron_id).or_default().push((cron_id, time(row, "scheduled_for")?));
+        Ok(())
+    })?;
+    Ok(decided)
 }
 
 pub(super) const DELETED_UNTIL: &str = "SELECT cron_id, history_deleted_until FROM crons \

@@ -47,7 +47,7 @@ impl Store {
 pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreError> {
     let sql = "INSERT INTO suspended_urls (url, since, detail, delivery_id) VALUES (:url, :since, :detail, :delivery_id) \
                ON CONFLICT DO NOTHING";
-    tx.execute(
+    tx.put(
         sql,
         named_params! {
             ":url": suspension.url,
@@ -56,6 +56,7 @@ pub(super) fn suspend(tx: &Tx<'_>, suspension: &Suspension) -> Result<(), StoreE
             ":delivery_id": suspension.delivery_id.to_string(),
         },
     )?;
+    tx.any_suspended.set(Some(true));
     end_waiting_to(tx, &suspension.url, suspension.since)
 }
 
@@ -76,6 +77,15 @@ pub(super) fn resume(tx: &Transaction<'_>, url: &str) -> Result<Resumption, Stor
 
 /// Ends every delivery that waits for this URL, if it is suspended.
 pub(super) fn end_waiting_to(tx: &Tx<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
+    // There is hardly ever any, and a commit has many deliveries.
+    let any = match tx.any_suspended.get() {
+        Some(any) => any,
+        None => tx.query_value("SELECT EXISTS (SELECT 1 FROM suspended_urls)", ())?,
+    };
+    tx.any_suspended.set(Some(any));
+    if !any {
+        return Ok(());
+    }
     let suspension = tx.query_opt(
         "SELECT url, since, detail, delivery_id FROM suspended_urls WHERE url = ?1",
         [url],

@@ -21,7 +21,7 @@ use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
-use crate::domain::ids::DaemonNumber;
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
 
@@ -102,6 +102,8 @@ impl Queue<'_> {
 
 /// A closure that waits for its transaction, with room for its result.
 trait QueuedWrite: Send {
+    /// The only run that anybody holds and that it changes, if that is known.
+    fn about(&self) -> Option<RunId>;
     /// Runs the closure and keeps its result. It is called again if the transaction was undone.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// Replaces the result that `run` kept by an error.
@@ -111,12 +113,17 @@ trait QueuedWrite: Send {
 }
 
 struct Closure<T, F> {
+    about: Option<RunId>,
     work: F,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
+    fn about(&self) -> Option<RunId> {
+        self.about
+    }
+
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         // Dropped first: the result of a transaction that was undone may hold permits that this run needs
         // again.
@@ -221,10 +228,11 @@ impl Writer {
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
+        about: Option<RunId>,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, result) = oneshot::channel();
-        let closure: Box<dyn QueuedWrite> = Box::new(Closure { work, result: None, reply });
+        let closure: Box<dyn QueuedWrite> = Box::new(Closure { about, work, result: None, reply });
         match &self.execute {
             Execute::Inline(connection, weather) => {
                 let fault = match weather {
@@ -389,6 +397,9 @@ fn commit_as(
     let mut done = 0;
     while done < batch.len() {
         let upto = batch.len();
+        let about: Option<Vec<RunId>> = batch[done..upto].iter().map(|work| work.about()).collect();
+        // Whatever else is among them may change the same runs.
+        tx.read_ahead(&about.unwrap_or_default())?;
         for work in &mut batch[done..upto] {
             if !run(&tx, work.as_mut(), savepoints)? {
                 return Ok(None);
@@ -479,7 +490,7 @@ mod tests {
         let tx = Tx::begin(&mut connection).unwrap();
         let permit = Arc::new(());
         let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
-        let mut closure = Closure { work, result: None, reply: oneshot::channel().0 };
+        let mut closure = Closure { about: None, work, result: None, reply: oneshot::channel().0 };
         closure.run(&tx).unwrap();
         closure.run(&tx).unwrap();
         let (_kept, holders) = closure.result.unwrap().unwrap();

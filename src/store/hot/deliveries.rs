@@ -1,5 +1,6 @@
 //! Claiming the deliveries that are due, and recording what their attempts came to.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::store::delivery_mode::{self, CurrentMode};
 use crate::store::delivery_queue::{Admission, QueueHead, due};
 use crate::store::receivers_away::{self, ReceiverAway};
 use crate::store::rows::{millis, parsed, timestamp};
-use crate::store::sql::Transaction;
+use crate::store::sql::{Row, Transaction, array};
 use crate::store::{Store, StoreError, suspended};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
@@ -107,7 +108,6 @@ impl Store {
                     }
                     DeliveryMode::Free => (limit, next_due_at(tx, now)?),
                 };
-                let mut deliveries = Vec::new();
                 let mut admitted = due(tx, now, limit, &mut admit)?;
                 for receiver in &away {
                     if admitted.len() >= limit {
@@ -118,11 +118,7 @@ impl Store {
                         admitted.push((head, permit));
                     }
                 }
-                for (head, permit) in admitted {
-                    if let Some(delivery) = take(tx, &head, daemon, now)? {
-                        deliveries.push((delivery, permit));
-                    }
-                }
+                let deliveries = take_all(tx, admitted, daemon, now)?;
                 Ok((DeliveryClaim { deliveries, next_due_at, mode }, release_ended))
             })
             .await?;
@@ -139,8 +135,12 @@ impl Store {
     pub async fn finish_attempts(&self, finished: Arc<Vec<FinishedAttempt>>) -> Result<(), StoreError> {
         let daemon = self.number;
         self.write(move |tx| {
+            let mut made = still_made(tx, &finished, daemon)?;
             for attempt in finished.iter() {
-                finish(tx, attempt, daemon)?;
+                let ClaimedDelivery { seq, attempt: number, .. } = attempt.delivery;
+                if made.as_mut().is_none_or(|made| made.remove(&(seq, number))) {
+                    finish(tx, attempt, daemon)?;
+                }
                 attempt.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, attempt.at))?;
             }
             Ok(())
@@ -155,41 +155,88 @@ fn next_due_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>
     next.map(|at| timestamp(at, "due_at")).transpose()
 }
 
-/// Claims the delivery at this head of a queue and counts its attempt. Only a pending delivery can be claimed.
+/// What is read of a delivery that was claimed.
+const CLAIMED: &str = "seq, delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs WHERE runs.run_id = deliveries.run_id) \
+     AS cron_name, created_at, body";
+
+/// Claims the deliveries at these heads of queues and counts their attempts. Only a pending delivery can be claimed.
+fn take_all<Permit>(
+    tx: &Transaction<'_>,
+    admitted: Vec<(QueueHead, Permit)>,
+    daemon: DaemonNumber,
+    now: Timestamp,
+) -> Result<Vec<(ClaimedDelivery, Permit)>, StoreError> {
+    let mut claimed = Vec::new();
+    if !tx.is_far() {
+        for (head, permit) in admitted {
+            claimed.extend(take(tx, &head, daemon, now)?.map(|delivery| (delivery, permit)));
+        }
+        return Ok(claimed);
+    }
+    let rows: Vec<i64> = admitted.iter().map(|(head, _)| head.row).collect();
+    let mut heads: HashMap<i64, (QueueHead, Permit)> =
+        admitted.into_iter().map(|(head, permit)| (head.row, (head, permit))).collect();
+    let sql = format!("{TAKE} WHERE seq = ANY(?1) AND status = 'pending' RETURNING {CLAIMED}");
+    tx.each(&sql, (array(&rows), millis(now), daemon.0), |row| {
+        if let Some((head, permit)) = heads.remove(&row.get("seq")?) {
+            claimed.push((claimed_from_row(row, &head, now)?, permit));
+        }
+        Ok(())
+    })?;
+    // In the order in which they were due.
+    let place = |delivery: &ClaimedDelivery| rows.iter().position(|row| *row == delivery.seq);
+    claimed.sort_by_cached_key(|(delivery, _)| place(delivery));
+    Ok(claimed)
+}
+
+const TAKE: &str = "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
+     attempts = attempts + 1";
+
 fn take(
     tx: &Transaction<'_>,
     head: &QueueHead,
     daemon: DaemonNumber,
     now: Timestamp,
 ) -> Result<Option<ClaimedDelivery>, StoreError> {
-    let early = (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?;
     // Two statements are faster than one that returns what it has updated.
-    let claimed = tx.execute(
-        "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = ?2, held_by = ?3, \
-         attempts = attempts + 1 WHERE seq = ?1 AND status = 'pending'",
-        [head.row, millis(now), daemon.0],
-    )?;
-    if claimed == 0 {
+    let sql = format!("{TAKE} WHERE seq = ?1 AND status = 'pending'");
+    if tx.execute(&sql, [head.row, millis(now), daemon.0])? == 0 {
         return Ok(None);
     }
-    let sql = "SELECT delivery_id, run_id, attempts, uncounted, (SELECT cron_name FROM runs \
-               WHERE runs.run_id = deliveries.run_id), created_at, body FROM deliveries WHERE seq = ?1";
-    tx.query_opt(sql, [head.row], |row| {
-        Ok(ClaimedDelivery {
-            seq: head.row,
-            delivery_id: parsed(row, "delivery_id")?,
-            created_at: timestamp(row.get(5)?, "created_at")?,
-            claimed_at: now,
-            run_id: parsed(row, "run_id")?,
-            cron_name: row.get(4)?,
-            url: head.url.clone(),
-            body: row.get(6)?,
-            attempt: row.get(2)?,
-            uncounted: row.get(3)?,
-            source: head.source,
-            early,
-        })
+    let sql = format!("SELECT {CLAIMED} FROM deliveries WHERE seq = ?1");
+    tx.query_opt(&sql, [head.row], |row| claimed_from_row(row, head, now))
+}
+
+fn claimed_from_row(row: &Row<'_>, head: &QueueHead, now: Timestamp) -> Result<ClaimedDelivery, StoreError> {
+    Ok(ClaimedDelivery {
+        seq: head.row,
+        delivery_id: parsed(row, "delivery_id")?,
+        created_at: timestamp(row.get("created_at")?, "created_at")?,
+        claimed_at: now,
+        run_id: parsed(row, "run_id")?,
+        cron_name: row.get("cron_name")?,
+        url: head.url.clone(),
+        body: row.get("body")?,
+        attempt: row.get("attempts")?,
+        uncounted: row.get("uncounted")?,
+        source: head.source,
+        early: (head.due_at > millis(now)).then(|| timestamp(head.due_at, "due_at")).transpose()?,
     })
+}
+
+/// Returns which of these attempts this daemon still makes, if each by itself would be a way to a server and back.
+fn still_made(
+    tx: &Transaction<'_>,
+    finished: &[FinishedAttempt],
+    daemon: DaemonNumber,
+) -> Result<Option<HashSet<(i64, u32)>>, StoreError> {
+    if !tx.is_far() {
+        return Ok(None);
+    }
+    let rows: Vec<i64> = finished.iter().map(|finished| finished.delivery.seq).collect();
+    let sql = "SELECT seq, attempts FROM deliveries WHERE seq = ANY(?1) AND status = 'sending' AND held_by = ?2";
+    let made = tx.query(sql, (array(&rows), daemon.0), |row| Ok((row.get("seq")?, row.get("attempts")?)))?;
+    Ok(Some(made.into_iter().collect()))
 }
 
 /// What an attempt means for its delivery, as columns.
@@ -241,7 +288,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
                ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9, \
                body = iif(CAST(?7 AS BIGINT) IS NULL OR keeps_body = 1, body, NULL) \
                WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10";
-    let decided = tx.execute(
+    let decided = tx.put_counted(
         sql,
         (
             seq,
@@ -257,7 +304,7 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
         ),
     )?;
     // Only the latest attempt may decide, and only whoever holds it: what is said by a former holder is ignored.
-    if decided == 0 {
+    if decided.is_none() {
         return Ok(());
     }
     if !not_made {

@@ -18,7 +18,7 @@ use crate::store::cron_entries::run_ended;
 use crate::store::definitions::Definitions;
 use crate::store::edits::revise_waiting;
 use crate::store::held_runs::HeldRun;
-use crate::store::held_runs::held_run;
+use crate::store::held_runs::{ReadRun, run_to_change};
 use crate::store::lease::Sharing;
 use crate::store::new_deliveries::insert_delivery;
 use crate::store::owed_webhooks::{self, Owed};
@@ -75,9 +75,9 @@ impl Store {
         // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
         let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
-            .write(move |tx| {
+            .write_about(ending.run.run_id, move |tx| {
                 let run_id = ending.run.run_id;
-                let (mut run, _) = held_run(tx, ending.run, daemon)?;
+                let ReadRun { mut run, is_awaited, .. } = run_to_change(tx, ending.run, daemon)?;
                 let now = ending.outcome.learnt_at;
                 let was_sent = !matches!(run.state, RunState::Pending { start_number: 1 });
                 run.state = run.state.apply(RunChange::End(ending.outcome.clone()))?;
@@ -102,7 +102,9 @@ impl Store {
                     if let Some(cron_id) = run.cron_id() {
                         revise_waiting(tx, &cache, cron_id, now)?;
                     }
-                    looked_at(tx, run_id)?;
+                    if is_awaited {
+                        looked_at(tx, run_id)?;
+                    }
                     return Ok((None, AfterEnd { may_notify, may_act: true }));
                 }
                 let failure_limit = ending.failure_limit.as_ref();
@@ -121,7 +123,7 @@ impl Store {
                 if let Some(delivery) = delivery.as_ref().filter(|_| owed == Owed::Nothing) {
                     insert_delivery(tx, delivery, now)?;
                 }
-                let may_act = looked_at(tx, run_id)? || paused.is_some();
+                let may_act = is_awaited && looked_at(tx, run_id)? || paused.is_some();
                 Ok((paused, AfterEnd { may_notify, may_act }))
             })
             .await?;

@@ -75,6 +75,7 @@ pub(in crate::store) fn plan_pass(
     let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
     let mut pass = Pass::begin(tx, cursors.min().unwrap_or(now), room, now)?;
     pass.occurrences_max /= (files.len() + clients.len()).max(1);
+    pass.read_ahead(tx, files.as_slice().iter().chain(clients.as_slice()))?;
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
             Some(CronSource::File) => files.next(),
@@ -100,6 +101,7 @@ pub(in crate::store) fn plan_pass(
             Err(error) => return Err(error),
         }
     }
+    planned.fired -= pass.settle(tx)?;
     planned.next = cron_entries::next(tx)?;
     let delay = if waits_for_room && room.starts == 0 { PLANNED_WITHIN } else { Duration::ZERO };
     let next = planned.next.iter().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });

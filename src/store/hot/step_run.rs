@@ -10,7 +10,7 @@ use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{Run, RunChange, RunState};
 use crate::store::counts::Counted;
 use crate::store::held_runs::HeldRun;
-use crate::store::held_runs::held_run;
+use crate::store::held_runs::{ReadRun, held_run, run_to_change};
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
 use crate::store::{Store, StoreError, cron_entries, edits};
@@ -61,9 +61,9 @@ impl Store {
     /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
         let (cache, daemon) = (self.definitions.clone(), self.number);
-        self.write(move |tx| {
+        self.write_about(step.run.run_id, move |tx| {
             let run_id = step.run.run_id;
-            let (mut run, cancelling) = held_run(tx, step.run, daemon)?;
+            let ReadRun { mut run, cancelling, is_awaited, .. } = run_to_change(tx, step.run, daemon)?;
             if let Some(change) = step.change.clone() {
                 let accepted = matches!(change, RunChange::Accept { .. });
                 run.state = run.state.apply(change)?;
@@ -77,7 +77,7 @@ impl Store {
                     backend_run.cancelling = backend_run.cancelling.or(cancelling);
                 }
             }
-            if matches!(run.state, RunState::Pending { .. }) {
+            if is_awaited && matches!(run.state, RunState::Pending { .. }) {
                 looked_at(tx, run_id)?;
             }
             run.not_found_count = step.not_found_count;
@@ -112,7 +112,7 @@ impl Store {
     /// [`StoreError::NotHeld`] if this daemon does not hold the run any more.
     pub async fn held_run(&self, held: HeldRun) -> Result<Run, StoreError> {
         let daemon = self.number;
-        self.read_for_loop(move |tx| Ok(held_run(tx, held, daemon)?.0)).await
+        self.read_for_loop(move |tx| Ok(held_run(tx, held, daemon)?.run)).await
     }
 
     /// Reads a run. Everything that was committed before this call is visible.

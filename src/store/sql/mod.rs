@@ -4,6 +4,7 @@
 //! Statements are in the words of SQLite; `postgres/dialect.rs` says what they are on PostgreSQL. The verbs are those of
 //! rust-postgres. Each prepares its statement once per connection.
 
+mod changed;
 mod column;
 mod params;
 mod postgres;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{CachedStatement, TransactionBehavior};
 
+pub(super) use changed::Changed;
 pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
@@ -23,6 +25,11 @@ pub(super) use rusqlite::named_params;
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
 
 use super::StoreError;
+
+/// Returns an array of PostgreSQL with ids or numbers.
+pub(super) fn array(items: &[impl ToString]) -> String {
+    format!("{{{}}}", items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+}
 
 /// Between two tests of whether a read is still wanted; well under a millisecond of SQLite's work.
 const INSTRUCTIONS_BETWEEN_TESTS: i32 = 10_000;
@@ -158,6 +165,11 @@ impl<'t> Transaction<'t> {
         }
     }
 
+    /// Whether a statement is a way to a server and back.
+    pub(super) fn is_far(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Whether the engine has rolled the transaction back by itself.
     pub(super) fn is_over(&self) -> bool {
         match self {
@@ -221,6 +233,11 @@ impl<'t> Transaction<'t> {
 
     /// Does the same without waiting for it, if nobody needs to know how many rows that are. If it fails, so does the transaction.
     pub(super) fn put(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.prepare(sql)?.put(params).map(drop)
+    }
+
+    /// Does the same, and says later how many they are.
+    pub(super) fn put_counted(&self, sql: &str, params: impl Params) -> Result<Changed, StoreError> {
         self.prepare(sql)?.put(params)
     }
 
@@ -322,9 +339,9 @@ impl Statement<'_> {
     }
 
     /// Runs it without waiting for its end.
-    pub(super) fn put(&mut self, params: impl Params) -> Result<(), StoreError> {
+    pub(super) fn put(&mut self, params: impl Params) -> Result<Changed, StoreError> {
         match self {
-            Self::Sqlite(_) => self.execute(params).map(drop),
+            Self::Sqlite(_) => self.execute(params).map(Changed::Known),
             Self::Postgres(statement) => {
                 params.bind(statement)?;
                 statement.put()

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -33,7 +33,7 @@ pub(in crate::store) struct Session {
     client: Arc<Client>,
     /// What carries the messages to and fro, until it has ended. It is driven by whoever waits for an answer, since every change of
     /// threads in between would cost as much as a short statement.
-    connection: RefCell<Option<Carrier>>,
+    connection: RefCell<Option<Answer>>,
     schema: String,
     known: RefCell<HashMap<String, Arc<Known>>>,
     /// What was sent and not waited for.
@@ -50,11 +50,8 @@ pub(super) struct Known {
     prepared: OnceLock<Statement>,
 }
 
-/// A connection's end.
-type Carrier = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
-
-/// How many rows were changed.
-type Answer = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+/// What ends once a statement is answered, or the connection over.
+type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Session {
     pub(in crate::store) fn connect(server: &Server) -> Result<Self, StoreError> {
@@ -103,12 +100,20 @@ impl Session {
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
-    /// Sends a statement and does not wait for its answer. If it fails, [`Session::settle`] says so.
-    pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<(), StoreError> {
+    /// Sends a statement and does not wait for its answer. Returns where it will be found how many rows it has changed. If it fails,
+    /// [`Session::settle`] says so.
+    pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<Arc<AtomicUsize>, StoreError> {
         let (client, statement) = (Arc::clone(&self.client), self.prepared(known, &values)?);
-        self.sent.borrow_mut().push(Box::pin(async move { client.execute_raw(&statement, values).await }));
+        let rows = Arc::new(AtomicUsize::new(0));
+        let noted = Arc::clone(&rows);
+        self.sent.borrow_mut().push(Box::pin(async move {
+            let changed = client.execute_raw(&statement, values).await?;
+            noted.store(usize::try_from(changed).unwrap_or(usize::MAX), Ordering::Relaxed);
+            Ok(())
+        }));
         // It is sent when it is first asked for.
-        self.wait(std::future::ready(Ok(())))
+        self.wait(std::future::ready(Ok(())))?;
+        Ok(rows)
     }
 
     pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {

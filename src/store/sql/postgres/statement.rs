@@ -6,6 +6,7 @@ use super::params::{Sent, sent};
 use super::row::Rows;
 use super::session::{Known, Session};
 use crate::store::StoreError;
+use crate::store::sql::changed::Changed;
 use crate::store::sql::params::{Parameters, demand_all, unknown};
 
 /// A statement with its parameters.
@@ -25,8 +26,9 @@ impl<'t> Statement<'t> {
     }
 
     /// Does not wait for the answer.
-    pub(in crate::store::sql) fn put(&mut self) -> Result<(), StoreError> {
-        self.session.put(&self.known, std::mem::take(&mut self.values))
+    pub(in crate::store::sql) fn put(&mut self) -> Result<Changed, StoreError> {
+        let rows = self.session.put(&self.known, std::mem::take(&mut self.values))?;
+        Ok(Changed::Awaited(rows))
     }
 
     pub(in crate::store::sql) fn query(&self) -> Result<Rows, StoreError> {
