@@ -47,22 +47,14 @@ impl ReadRun {
 ///
 /// # Errors
 /// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
-pub(super) fn held_run(
-    tx: &Transaction<'_>,
-    held: HeldRun,
-    by: DaemonNumber,
-) -> Result<ReadRun, StoreError> {
+pub(super) fn held_run(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ?1");
     let read = tx.query_opt(&sql, [held.run_id.to_string()], ReadRun::of)?;
     demand(read.ok_or_else(|| no_run(held.run_id))?, held, by)
 }
 
 /// Does the same for a change about this run, which may have been read ahead ([`read_ahead`]).
-pub(super) fn run_to_change(
-    tx: &Tx<'_>,
-    held: HeldRun,
-    by: DaemonNumber,
-) -> Result<ReadRun, StoreError> {
+pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     match tx.take_read_ahead(held.run_id) {
         Some(read) => demand(read, held, by),
         None => held_run(tx, held, by),

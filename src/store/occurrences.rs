@@ -6,7 +6,7 @@ use super::StoreError;
 use super::failovers::{Failovers, Unsure, WENT_BACK};
 use super::rows::millis;
 use super::scheduled_crons::ScheduledCron;
-use super::sql::{Transaction, named_params};
+use super::sql::{Changed, Transaction, named_params};
 use crate::domain::cron::Overlap;
 use crate::domain::ids::{CronId, DaemonNumber, FIRST_RUN, RunId};
 use crate::domain::reason::ReasonCode;

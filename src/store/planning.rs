@@ -19,7 +19,7 @@ use super::sql::{Changed, Transaction, array};
 use super::{StoreError, acts, outages, pauses_of_all, skipped_ranges, zone_rules};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::OCCURRENCES_PER_PASS;
-use crate::domain::cron::{Cron, Overlap};
+use crate::domain::cron::Overlap;
 use crate::domain::cron_state::Pause;
 use crate::domain::ids::{CronId, FIRST_RUN, RunId};
 use crate::domain::outage::Outage;
@@ -97,7 +97,19 @@ impl<'a> Pass<'a> {
         let outages = outages::lasting_since(tx, since)?;
         let pauses_of_all = pauses_of_all::lasting_since(tx, since)?;
         let (served, occurrences_max) = (ServedTurns::read(tx)?, OCCURRENCES_PER_PASS);
-        Ok(Self { now, outages, pauses_of_all, served, failovers, unsure, occurrences_max, room, inserted: Vec::new(), ahead: Ahead::default(), zones: HashSet::new() })
+        Ok(Self {
+            now,
+            outages,
+            pauses_of_all,
+            served,
+            failovers,
+            unsure,
+            occurrences_max,
+            room,
+            inserted: Vec::new(),
+            ahead: Ahead::default(),
+            zones: HashSet::new(),
+        })
     }
 
     /// Reads what the plans of these crons need, all at once, if each by itself would be a way to a server and back.
@@ -113,7 +125,9 @@ impl<'a> Pass<'a> {
         let ids: Vec<CronId> = cursors.iter().map(|(cron_id, _)| *cron_id).collect();
         let (mut decided, mut active) = (decided_after(tx, &cursors)?, active(tx, &ids, self.now)?);
         for cron_id in ids {
-            self.ahead.decided.insert(cron_id, decided.remove(&cron_id).unwrap_or_default().into_iter().collect());
+            self.ahead
+                .decided
+                .insert(cron_id, decided.remove(&cron_id).unwrap_or_default().into_iter().collect());
             self.ahead.active.insert(cron_id, active.remove(&cron_id).unwrap_or_default());
         }
         Ok(())
@@ -122,7 +136,8 @@ impl<'a> Pass<'a> {
     /// Waits until everything is written, and takes back what turns out to have been there. Returns how many runs that are.
     pub(super) fn settle(self, tx: &Transaction<'_>) -> Result<usize, StoreError> {
         tx.settle()?;
-        let there = self.inserted.iter().filter(|(_, inserted)| inserted.rows() == 0).map(|(run_id, _)| *run_id);
+        let there =
+            self.inserted.iter().filter(|(_, inserted)| inserted.rows() == 0).map(|(run_id, _)| *run_id);
         let there: HashSet<RunId> = there.collect();
         if !there.is_empty() {
             self.room.sending.retain(|claimed| !there.contains(&claimed.run.run_id));

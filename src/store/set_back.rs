@@ -115,7 +115,8 @@ pub(super) fn decided_after(
     tx: &Transaction<'_>,
     cursors: &[(CronId, Timestamp)],
 ) -> Result<HashMap<CronId, Vec<(CronId, Timestamp)>>, StoreError> {
-    let (crons, after): (Vec<CronId>, Vec<i64>) = cursors.iter().map(|(cron_id, at)| (*cron_id, millis(*at))).unzip();
+    let (crons, after): (Vec<CronId>, Vec<i64>) =
+        cursors.iter().map(|(cron_id, at)| (*cron_id, millis(*at))).unzip();
     let sql = format!(
         "SELECT runs.cron_id AS cron_id, scheduled_for FROM unnest(CAST(?1 AS text[]), CAST(?2 AS bigint[])) AS after (cron_id, at) \
          JOIN runs ON runs.cron_id = after.cron_id AND runs.scheduled_for > after.at WHERE NOT {NOTHING_RAN}"

@@ -234,7 +234,8 @@ fn still_made(
         return Ok(None);
     }
     let rows: Vec<i64> = finished.iter().map(|finished| finished.delivery.seq).collect();
-    let sql = "SELECT seq, attempts FROM deliveries WHERE seq = ANY(?1) AND status = 'sending' AND held_by = ?2";
+    let sql =
+        "SELECT seq, attempts FROM deliveries WHERE seq = ANY(?1) AND status = 'sending' AND held_by = ?2";
     let made = tx.query(sql, (array(&rows), daemon.0), |row| Ok((row.get("seq")?, row.get("attempts")?)))?;
     Ok(Some(made.into_iter().collect()))
 }
