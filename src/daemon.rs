@@ -36,8 +36,8 @@ use crate::engine::runner::{self, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::pulse::{Pulse, Pulses};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Predecessor, Recovered, Sharing, Store,
-    StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Place, Predecessor, Recovered, Sharing,
+    Store, StoreError,
 };
 use crate::transport::{Guard, Relay, Transport};
 use crate::webhook::{LiveSettings, WebhookSettings};
@@ -134,22 +134,21 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
 
 /// Opens the store, waiting as long as the disk has no room for it. Returns `None` if it is stopped meanwhile.
 async fn open(world: &World, stop: &CancellationToken) -> Result<Option<Store>, StoreError> {
-    let path = &world.config.store.path;
-    let lock = Arc::new(match world.sharing {
-        Sharing::Alone => DaemonLock::take(path)?,
-        Sharing::Shared => DaemonLock::waived(),
+    let place = Place::of(&world.config.store.location)?;
+    let lock = Arc::new(match (place.file(), world.sharing) {
+        (Some(path), Sharing::Alone) => DaemonLock::take(path)?,
+        _ => DaemonLock::waived(),
     });
     let mut waited = None;
     loop {
         let (execution, id, clock) = (world.execution.clone(), world.new_installation, &world.clock);
-        match Store::open_locked(&lock, &path.as_path().into(), execution, id, clock.clone(), waited.clone())
-        {
-            Err(StoreError::NoRoom { problem, .. }) if waited.is_none() => {
-                tracing::error!(error = problem, "the store cannot be opened; nothing is fired until it can");
+        match Store::open_locked(&lock, &place, execution, id, clock.clone(), waited.clone()) {
+            Err(error) if error.passes() && waited.is_none() => {
+                tracing::error!(%error, "the store cannot be opened; nothing is fired until it can");
                 lock.tell_no_room(clock.now());
-                waited = Some((clock.now(), problem));
+                waited = Some((clock.now(), error.to_string()));
             }
-            Err(StoreError::NoRoom { .. }) => {}
+            Err(error) if error.passes() => {}
             opened => return opened.map(Some),
         }
         tokio::select! {
@@ -209,7 +208,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         added = report.added,
         changed = report.changed,
         removed = report.removed,
-        store = %config.store.path.display(),
+        store = %store.place(),
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );

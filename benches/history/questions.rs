@@ -72,7 +72,7 @@ fn status(database: &Path, at: Timestamp) -> Vec<Question> {
     vec![
         question("status", move |reader| {
             let snapshot = StatusSnapshot::read(reader, DaemonState::Stopped, at)?;
-            let report = StatusReport::of(&path, &snapshot, None, at);
+            let report = StatusReport::of(&path.display().to_string(), &snapshot, None, at);
             Ok(serde_json::to_string(&report).map_or(0, |_| 1))
         }),
         question("  its counts of 24 hours", move |reader| reader.overview(since).map(|_| 1)),

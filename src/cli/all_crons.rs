@@ -11,10 +11,12 @@ use crate::store::{DaemonState, PauseOfAllChange, StoreError, change_pause_of_al
 
 /// Makes a change and returns the response of the API.
 pub(super) fn change(change: &PauseOfAllChange, session: &mut Session) -> Result<Value, Failure> {
-    let store = session.store_path()?;
-    if daemon_state(&store) == DaemonState::Stopped {
+    let place = session.place();
+    if let Ok(place) = &place
+        && daemon_state(place, session.now()) == DaemonState::Stopped
+    {
         let by = Actor::uid(Some(rustix::process::getuid().as_raw()));
-        match change_pause_of_all_alone(&store, session.now(), &by, change) {
+        match change_pause_of_all_alone(place, session.now(), &by, change) {
             // One has just been started.
             Err(StoreError::Taken { .. }) => {}
             changed => {

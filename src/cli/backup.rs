@@ -1,11 +1,12 @@
 //! `agentcron backup`: a copy of the database while it is in use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Failure, Progress, Session};
+use crate::config::StoreLocation;
 use crate::store::{BackupProgress, StoreError, back_up};
 
 /// Copy the database to a file, while the daemon runs or not
@@ -25,7 +26,10 @@ pub(super) struct Backup {
 }
 
 pub(super) fn backup(backup: &Backup, session: &mut Session) -> Result<(), Failure> {
-    let store = session.store_path()?;
+    if let StoreLocation::Server(_) = session.store_location()? {
+        return dump_instead(&backup.file, session);
+    }
+    let store = session.store_file("use pg_dump")?;
     let bytes = back_up(&store, &backup.file, &mut shown(Progress::new()))?;
     if session.output.is_json() {
         return Ok(session.output.json(&json!({ "file": backup.file, "bytes": bytes }))?);
@@ -37,6 +41,18 @@ pub(super) fn backup(backup: &Backup, session: &mut Session) -> Result<(), Failu
         bytes / 1024
     );
     Ok(session.output.line(&line)?)
+}
+
+/// Prints how a server is backed up, which is its own business.
+fn dump_instead(file: &Path, session: &mut Session) -> Result<(), Failure> {
+    let place = session.place();
+    let url = place.map_or_else(|_| "postgres://…".to_owned(), |place| place.to_string());
+    let command = format!("pg_dump --format=custom --schema=agentcron --file={} {url}", file.display());
+    if session.output.is_json() {
+        return Ok(session.output.json(&json!({ "command": command }))?);
+    }
+    session.output.warn("nothing was copied: the store is on a PostgreSQL server, which has its own means")?;
+    Ok(session.output.line(&command)?)
 }
 
 /// Returns what shows how far a copy is.

@@ -15,7 +15,7 @@ use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::of_cron;
 use crate::present::{Tone, counted, pitfalls, times};
-use crate::store::{DaemonState, NoticeKind, Reader, daemon_state, exposure};
+use crate::store::{DaemonState, NoticeKind, Place, Reader, daemon_state, exposure};
 
 /// How many of the next times are shown.
 const TIMES_SHOWN: usize = 3;
@@ -46,7 +46,7 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
     demand_file(&path)?;
     let environment = session.environment.for_looking();
     let loaded = config::load_partly(&path, &environment);
-    let (mistakes, store) = (ConfigErrors(loaded.mistakes.clone()), loaded.store_path(&environment));
+    let (mistakes, store) = (ConfigErrors(loaded.mistakes.clone()), loaded.store_location(&environment));
     let config = match store {
         Some(store) => in_force(loaded, store, &environment)?,
         None => return Err(Failure::Mistakes(mistakes, vec!["it does not start".to_owned()])),
@@ -56,11 +56,12 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
         return Err(Failure::Mistakes(mistakes, consequences));
     }
     session.output.warn_about(&config.warnings)?;
-    if let Some(warning) = exposure(&config.store.path) {
+    if let Some(warning) = config.store.location.file().and_then(exposure) {
         session.output.warn(&warning)?;
     }
     // Nothing here needs a daemon: the database is used only if it exists and can be read.
-    let history = Reader::open(&config.store.path).ok();
+    let place = Place::of(&config.store.location).ok();
+    let history = place.as_ref().and_then(|place| Reader::connect(place).ok());
     let ids = history.as_ref().map(ids_in_store).unwrap_or_default();
     let crons: Vec<(&CronDefinition, Cron)> =
         config.crons.iter().filter_map(|definition| Some((&**definition, definition.cron()?))).collect();
@@ -78,15 +79,16 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
         session.output.warn(&warning)?;
     }
     if !session.output.is_json() {
-        print_summary(&config, session)?;
+        print_summary(&config, place.as_ref(), session)?;
     }
-    warn_about_daemon(&config, history.as_ref(), session)?;
+    warn_about_daemon(place.as_ref(), history.as_ref(), session)?;
     if check.online { online::check(&path, session) } else { Ok(()) }
 }
 
 /// Returns the crons of the database that go on although the files do not define them.
 fn kept_crons(config: &Config) -> Vec<KeptCron> {
-    let crons = Reader::open(&config.store.path).and_then(|store| store.cron_heads()).unwrap_or_default();
+    let reader = Place::of(&config.store.location).and_then(|place| Reader::connect(&place));
+    let crons = reader.and_then(|store| store.cron_heads()).unwrap_or_default();
     let of_files = crons.into_iter().filter(|row| row.source == CronSource::File);
     let is_defined = |name: &str| config.crons.iter().any(|definition| definition.name == name);
     let others = of_files.filter(|row| !is_defined(&row.name));
@@ -95,8 +97,13 @@ fn kept_crons(config: &Config) -> Vec<KeptCron> {
 }
 
 /// Warns if the daemon runs something else, because it does not understand all of these files, or has not reloaded them.
-fn warn_about_daemon(config: &Config, store: Option<&Reader>, session: &mut Session) -> Result<(), Failure> {
-    let is_running = matches!(daemon_state(&config.store.path), DaemonState::Running { .. });
+fn warn_about_daemon(
+    place: Option<&Place>,
+    store: Option<&Reader>,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    let state = place.map(|place| daemon_state(place, session.now()));
+    let is_running = matches!(state, Some(DaemonState::Running { .. }));
     let Some(store) = store.filter(|_| is_running) else { return Ok(()) };
     let notices = store.notices()?;
     if let Some(refused) = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration) {
@@ -180,7 +187,7 @@ fn print_json(
     Ok(())
 }
 
-fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> {
+fn print_summary(config: &Config, place: Option<&Place>, session: &mut Session) -> Result<(), Failure> {
     let crons = match config.crons.len() {
         0 if config.kept.is_empty() => "no crons yet (write a [cron.NAME] table)".to_owned(),
         count => counted(count as u64, "cron"),
@@ -194,7 +201,7 @@ fn print_summary(config: &Config, session: &mut Session) -> Result<(), Failure> 
     let summary = format!(
         "{verdict} in {}: {crons}{others}, agent server {backend}, store {}",
         config.path.display(),
-        config.store.path.display()
+        place.map_or_else(|| config.store.location.beside().display().to_string(), ToString::to_string)
     );
     session.output.line(&summary)?;
     Ok(())

@@ -67,7 +67,7 @@ async fn run_daemon(
     stop: &Stop,
     session: &mut Session,
 ) -> Result<Narrator, Failure> {
-    let store = world.config.store.path.clone();
+    let store = world.config.store.location.beside().to_owned();
     let names: Vec<String> = world.config.crons.iter().map(|definition| definition.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let ready = CancellationToken::new();

@@ -8,7 +8,7 @@ use super::terminal::{Failure, Session, Source, in_short, parse_occurrence, prin
 use crate::api::wire::{Explanation, Time, Word};
 use crate::domain::calendar::zone_named;
 use crate::present::{Tone, times};
-use crate::store::daemon_state;
+use crate::store::{DaemonState, daemon_state};
 
 /// Explain why a cron did, did not, or will not fire at an instant
 #[derive(Args, Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Explain {
 }
 
 pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Failure> {
-    let (source, store) = (session.source()?, session.store_path()?);
+    let (source, store) = (session.source()?, session.place());
     let (own, now) = (session.zone.clone(), session.now());
     let explained = |at: Option<Timestamp>| match &source {
         Source::Daemon(daemon) => {
@@ -40,7 +40,8 @@ pub(super) fn explain(explain: &Explain, session: &mut Session) -> Result<(), Fa
             daemon.get(&["crons", &explain.cron, "explain"], &[("at", at), ("timezone", zone)])
         }
         Source::Store(reader) => {
-            let daemon = daemon_state(&store);
+            let daemon = store.as_ref().map(|store| daemon_state(store, now));
+            let daemon = daemon.unwrap_or_else(|failure| DaemonState::Unknown(failure.to_string()));
             match Explanation::read(reader, &daemon, (&explain.cron, at), &own, now)? {
                 Some(explanation) => explanation.map_err(Failure::Failed),
                 None => {

@@ -14,7 +14,7 @@ use crate::domain::cron_state::{CronState, CronStatus};
 use crate::domain::ids::DefinitionId;
 use crate::domain::plan::Decided;
 use crate::present::{Tone, times, with_short_ids};
-use crate::store::{CronRow, Recent};
+use crate::store::{CronRow, Place, Recent};
 
 /// List the crons with their schedule, next time and last outcome
 #[derive(Args, Debug)]
@@ -64,9 +64,9 @@ const SHAPE: Shape = Shape {
 
 pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let now = session.now();
-    let store = session.store_path()?;
+    let store = session.store_location()?;
     // A file that this user may not see is not missing.
-    let mut crons: Vec<Cron> = if matches!(store.try_exists(), Ok(false)) {
+    let mut crons: Vec<Cron> = if store.is_missing() {
         let path = session.config_path.clone();
         let config = session.view_config(&path)?;
         session.output.warn("the daemon has not run yet: these are the crons of the configuration")?;
@@ -76,7 +76,7 @@ pub(super) fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
         match session.source()? {
             Source::Daemon(daemon) => daemon.list("crons", &[], u64::MAX)?,
             Source::Store(reader) => {
-                session.warn_if_stopped(&store)?;
+                session.warn_if_stopped(&Place::of(&store)?)?;
                 let decided = reader.decided(now)?;
                 reader.crons(now)?.iter().map(|row| Cron::of(row, &decided, now)).collect()
             }

@@ -20,7 +20,7 @@ use crate::domain::ids::CronId;
 use crate::domain::plan::Decided;
 use crate::present::occurrences::{UpcomingOccurrence, of_calendar, of_cron_in_state};
 use crate::present::times;
-use crate::store::Reader;
+use crate::store::{Place, Reader};
 
 /// Show the next times of one cron, of all crons, or of any schedule
 #[derive(Args, Debug)]
@@ -121,9 +121,11 @@ struct Known {
 fn configured(session: &mut Session) -> Result<(Vec<Cron>, Known), Failure> {
     let path = session.config_path.clone();
     let config = session.view_config(&path)?;
-    let known = match Reader::open(&config.store.path) {
-        Ok(store) => {
-            session.warn_if_stopped(&config.store.path)?;
+    let place = Place::of(&config.store.location);
+    let opened = place.and_then(|place| Ok((Reader::connect(&place)?, place)));
+    let known = match opened {
+        Ok((store, place)) => {
+            session.warn_if_stopped(&place)?;
             let states = store.cron_heads()?.into_iter().map(|cron| (cron.cron_id, cron.state));
             Known {
                 decided: store.decided(session.now())?,
@@ -132,14 +134,14 @@ fn configured(session: &mut Session) -> Result<(Vec<Cron>, Known), Failure> {
             }
         }
         Err(unreadable) => {
-            if !matches!(config.store.path.try_exists(), Ok(false)) {
+            if !config.store.location.is_missing() {
                 let unknown = "pauses, and crons made through the API, are not known here";
                 session.output.warn(&format!("{unreadable}; {unknown}"))?;
             }
             Known::default()
         }
     };
-    Ok((crons_of(&config.crons, &config.store.path)?, known))
+    Ok((crons_of(&config.crons, &config.store.location)?, known))
 }
 
 /// Returns the first `number` occurrences of all crons together, in order of time.

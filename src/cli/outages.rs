@@ -52,13 +52,14 @@ pub(super) fn outages(outages: &Outages, session: &mut Session) -> Result<(), Fa
 
 /// Returns the outages, the latest first: from the daemon, which knows what it cannot store, or else from the database.
 fn found(since: Timestamp, session: &mut Session) -> Result<Vec<wire::Outage>, Failure> {
-    let store = session.store_path()?;
+    let place = session.place();
     let socket = session.socket_path().map_err(|_| NoResponse::NotAllowed);
     let page = socket.and_then(|socket| get(&socket, &format!("/v1/outages?since={since}"), READ_WAIT));
     match page {
         Ok(Page { items, .. }) => Ok(items),
         Err(_) => {
-            let outages = Reader::open(&store)?.outages_seen(&daemon_state(&store), since, session.now())?;
+            let (place, now) = (place?, session.now());
+            let outages = Reader::connect(&place)?.outages_seen(&daemon_state(&place, now), since, now)?;
             Ok(outages.iter().map(wire::Outage::of).collect())
         }
     }

@@ -38,7 +38,7 @@ pub(super) struct Restore {
 }
 
 pub(super) fn restore(restore: &Restore, session: &mut Session) -> Result<(), Failure> {
-    let store = session.store_path()?;
+    let store = session.store_file("restore the server with pg_restore, as it was dumped")?;
     let restore_as = match (restore.as_new, restore.catchup) {
         (true, _) => RestoreAs::New,
         (false, true) => RestoreAs::CatchUp,

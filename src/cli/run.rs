@@ -1,7 +1,7 @@
 //! `agentcron run`: the daemon in the foreground, from its configuration to its end.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -13,7 +13,7 @@ use super::terminal::{
     Failure, LogFormat, Session, backend_relay, backend_transport, demand_file, in_force, receiver_transport,
     start_log,
 };
-use crate::config::{self, Config, ConfigErrors, Environment, Loss, WebhooksConfig};
+use crate::config::{self, Config, ConfigErrors, Environment, Loss, StoreLocation, WebhooksConfig};
 use crate::daemon::{self, DaemonError, Watchdog, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
@@ -123,8 +123,9 @@ fn config_in_force(session: &mut Session) -> Result<Config, Failure> {
     }
     let loaded = config::load_partly(&path, &environment).with_certificates();
     session.output.warn_about(&loaded.warnings)?;
-    let may_begin = |store: &PathBuf| loaded.mistakes.is_empty() || !is_terminal || store.exists();
-    let Some(store) = loaded.store_path(&environment).filter(may_begin) else {
+    let may_begin =
+        |store: &StoreLocation| loaded.mistakes.is_empty() || !is_terminal || store.file().is_none_or(Path::exists);
+    let Some(store) = loaded.store_location(&environment).filter(may_begin) else {
         demand_file(&path)?;
         return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
     };
@@ -161,7 +162,7 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
         notify_service_manager(NotifyState::Stopping);
         stop.now.cancelled().await;
     };
-    let path = world.config.store.path.clone();
+    let path = world.config.store.location.beside().to_owned();
     let ready = || {
         store::keep_panics_beside(&path);
         notify_service_manager(NotifyState::Ready);

@@ -30,7 +30,7 @@ pub(super) struct Status {}
 pub(super) fn status(_: &Status, session: &mut Session) -> Result<(), Failure> {
     let question = Question::of(session)?;
     let report = question.report()?;
-    if let Some(warning) = exposure(question.store()) {
+    if let Some(warning) = exposure(question.beside()) {
         session.output.warn(&warning)?;
     }
     match session.output.is_json() {

@@ -15,7 +15,7 @@ use crate::config::{self, ConfigError, LEFT_OUT, Loaded, host_of, redacted_file}
 use crate::domain::bounds::READ_WAIT;
 use crate::domain::printable::on_lines;
 use crate::present::attention::Concern;
-use crate::store::{NoticeKind, Reader};
+use crate::store::NoticeKind;
 
 /// Write one file for a bug report: versions, status, configuration, log, without secrets
 #[derive(Args, Debug)]
@@ -181,7 +181,7 @@ fn without_quotes(text: &str) -> String {
 }
 
 fn database(session: &mut Session) -> Result<String, Failure> {
-    let counts = Reader::open(&session.store_path()?)?.row_counts()?;
+    let counts = session.open_store()?.row_counts()?;
     Ok(counts.iter().map(|(table, count)| format!("{table}: {count} rows\n")).collect())
 }
 

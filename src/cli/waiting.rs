@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::terminal::{Failure, Session, Source, TableOptions, Watcher, run_cells, run_table};
 use crate::api::wire::{Run, RunDetails};
 use crate::domain::run::{Phase, Status};
-use crate::store::{DaemonState, daemon_state};
+use crate::store::{DaemonState, Place, daemon_state};
 
 /// How often a daemon is asked where the database may not be read.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Waiting {
     }
 
     fn ended(&self, run_id: &str, session: &mut Session) -> Result<Run, Failure> {
-        let store = session.store_path()?;
+        let place = session.place();
         let (mut version, mut is_warned) = (None, false);
         loop {
             let run = match &self.source {
@@ -83,7 +83,8 @@ impl Waiting {
             if let Some(run) = run.filter(|run| run.phase.0 == Phase::Ended) {
                 return Ok(run);
             }
-            if !is_warned && daemon_state(&store) == DaemonState::Stopped {
+            let is_stopped = |place: &Place| daemon_state(place, session.now()) == DaemonState::Stopped;
+            if !is_warned && place.as_ref().is_ok_and(is_stopped) {
                 let text = "the daemon is not running: whether the run ends is seen once it is started; Ctrl-C ends the waiting";
                 session.output.warn(text)?;
                 is_warned = true;

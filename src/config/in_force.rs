@@ -2,7 +2,7 @@
 //! or granted beyond that.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::certificates::read_certificates;
 use super::environment::Environment;
@@ -11,19 +11,21 @@ use super::last_good::{LastGood, Settings};
 use super::load::Loaded;
 use super::loss::{KeptCron, KeptCrons, Loss};
 use super::settings::Config;
+use super::store_location::StoreLocation;
 use super::unit_places::default_store;
 use crate::domain::printable::on_one_line;
 
 impl Loaded {
-    /// Returns where the database is. If `[store]` is not understood, that is the path that it names all the same, or a
+    /// Returns where the store is. If `[store]` is not understood, that is the place that it names all the same, or a
     /// database that exists already.
-    pub fn store_path(&self, environment: &Environment) -> Option<PathBuf> {
+    pub fn store_location(&self, environment: &Environment) -> Option<StoreLocation> {
         if let Some(store) = &self.settings.store {
-            return Some(store.path.clone());
+            return Some(store.location.clone());
         }
         let is_whole = self.named_store.is_some() && self.partial.store.is_some();
-        let path = self.named_store.clone().unwrap_or_else(|| default_store(environment));
-        (is_whole || path.exists()).then_some(path)
+        let location =
+            self.named_store.clone().unwrap_or_else(|| StoreLocation::File(default_store(environment)));
+        (is_whole || location.file().is_none_or(Path::exists)).then_some(location)
     }
 
     /// Returns the same without a section whose `ca_file` holds no certificates. Only a daemon has to read them.

@@ -177,6 +177,12 @@ pub(super) fn saved(
     understood.map(|(name, _)| (*name, text(name))).collect()
 }
 
+/// Returns whether this is a URL with nothing between its user and its host.
+fn is_url_without_password(text: &str) -> bool {
+    let user = text.split_once("://").map(|(_, rest)| rest.rsplit_once('@').map_or("", |(user, _)| user));
+    user.is_some_and(|user| !user.contains([':', '/'])) && !text.contains("password=")
+}
+
 /// Returns whether a place for a secret has anything but a placeholder, which may follow a scheme as in `Bearer …`.
 fn holds_secret(name: &str, section: &Value) -> bool {
     let list = |key| section.get(key).and_then(Value::as_array).into_iter().flatten();
@@ -190,6 +196,11 @@ fn holds_secret(name: &str, section: &Value) -> bool {
         found.first().is_none_or(|placeholder| placeholder.range != (0..text.len()))
     };
     match name {
+        "store" => {
+            let texts = ["url", "listen_url", "password"].into_iter().filter_map(|key| section.get(key));
+            // A URL may be without a password, and one that is not is filled in as a whole.
+            texts.filter(|text| text.as_str().is_none_or(|text| !is_url_without_password(text))).any(is_secret)
+        }
         "backend" => section.get("api_key").into_iter().chain(table("headers")).any(is_secret),
         "http" => list("api_keys").chain(table("keys").filter_map(|key| key.get("key"))).any(is_secret),
         _ => false,

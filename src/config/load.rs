@@ -18,11 +18,12 @@ use super::langgraph_json;
 use super::last_good::{LastGood, Settings, saved};
 use super::limits::{FILES_MAX, STACK_BYTES};
 use super::loss::Loss;
-use super::places::named;
+use super::places::{named, named_store};
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::settings::{Config, SavedSection, Sources};
 use super::source_file::SourceFile;
+use super::store_location::StoreLocation;
 use super::top_level::top_level;
 
 /// What the files say, as far as it is understood, and what is wrong with the rest.
@@ -42,7 +43,7 @@ pub struct Loaded {
     pub(super) crons: Vec<Arc<CronDefinition>>,
     pub(super) clean_files: Arc<CleanFiles>,
     /// The database and the socket that a main file with mistakes names.
-    pub(super) named_store: Option<PathBuf>,
+    pub(super) named_store: Option<StoreLocation>,
     pub(super) named_socket: Option<PathBuf>,
 }
 
@@ -72,7 +73,7 @@ pub fn load_again(path: &Path, environment: &Environment, known: &CleanFiles) ->
         let read = || {
             let mut report = Report::default();
             if read_all(&mut loaded, environment, known, &mut report).is_none() || report.has_mistakes() {
-                loaded.named_store = named(path, "store", "path", environment);
+                loaded.named_store = named_store(path, environment);
                 loaded.named_socket = named(path, "http", "socket", environment);
             }
             report

@@ -29,6 +29,7 @@ mod load;
 mod loss;
 mod nearest;
 mod pasted;
+mod password_file;
 mod placeholders;
 mod places;
 mod redact;
@@ -42,6 +43,7 @@ mod sections;
 mod settings;
 mod source_file;
 mod starter;
+mod store_location;
 mod top_level;
 mod type_check;
 mod unit_places;
@@ -75,6 +77,7 @@ pub use settings::{
     WebhooksConfig,
 };
 pub use starter::STARTER_FILES;
+pub use store_location::{ServerLocation, StoreLocation};
 pub use unit_places::{default_store, socket_from_outside};
 pub use validate_cron::{
     CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,

@@ -7,17 +7,42 @@ use super::environment::Environment;
 use super::limits::FILE_BYTES_MAX;
 use super::reference::{STORE, TOP_LEVEL};
 use super::regular_file::read_regular;
+use super::store_location::{ServerLocation, StoreLocation, session};
 use super::unit_places::default_store;
 
-/// Returns the database that the file names or has by default, or `None` if that cannot be told without the rest.
-pub fn store_in_file(config: &Path, environment: &Environment) -> Option<PathBuf> {
+/// Returns where the store is that the file names or has by default, or `None` if that cannot be told without the rest.
+pub fn store_in_file(config: &Path, environment: &Environment) -> Option<StoreLocation> {
     let section = section(config, "store")?;
-    match section.get("path") {
+    let file = match section.get("path") {
+        _ if section.contains_key("url") => return named_store(config, environment),
         Some(path) => filled(config, environment, path.as_str()?),
         // An unknown key may be this one.
         None if section.keys().any(|key| STORE.key(key).is_none()) => None,
         None => Some(default_store(environment)),
-    }
+    };
+    file.map(StoreLocation::File)
+}
+
+/// Returns where the store is that the file names, if it can be read.
+pub(super) fn named_store(config: &Path, environment: &Environment) -> Option<StoreLocation> {
+    let section = section(config, "store")?;
+    let text = |key: &str| section.get(key).and_then(toml::Value::as_str);
+    let Some(url) = text("url") else {
+        return named(config, "store", "path", environment).map(StoreLocation::File);
+    };
+    let secret = |text: &str| environment.fill(text).ok();
+    // Whoever may not have the secrets of the daemon asks the daemon.
+    let password = text("password").map(secret);
+    let session = |url: &str| {
+        let url = secret(url).filter(|_| password != Some(None))?;
+        session(url.expose(), password.as_ref().and_then(Option::as_ref), environment).ok()
+    };
+    Some(StoreLocation::Server(Box::new(ServerLocation {
+        session: session(url),
+        listen: text("listen_url").and_then(session),
+        ca_file: text("ca_file").and_then(|path| filled(config, environment, path)),
+        beside: default_store(environment),
+    })))
 }
 
 /// Returns where the database may be if the file does not say so: what it has in `[store]` or in unknown tables, whatever

@@ -10,8 +10,10 @@ use super::errors::Complaint;
 use super::headers;
 use super::redact::pointers;
 use super::reference;
+use super::placeholders::is_of_daemon;
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, BackupConfig, StoreConfig};
+use super::store_location::{self, ServerLocation, StoreLocation};
 use super::unit_places::default_store;
 use crate::domain::calendar::Calendar;
 use crate::domain::log::LoggedRuns;
@@ -71,15 +73,53 @@ fn backend_headers(backend: &mut SectionReader<'_, '_>) -> Credentials {
 
 pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Reported> {
     let mut section = root.table("store", "store", &reference::STORE);
-    let path = section.path("path")?;
-    let path = path.unwrap_or_else(|| default_store(section.environment));
+    let location = location(&mut section)?;
     let backup = match section.has("backup") {
         true => Some(backup(&mut section)),
         false => None,
     };
     let backup = backup.transpose();
     let retention = retention(&mut section)?;
-    Ok(StoreConfig { path, values_bytes_max: section.value("values_bytes_max"), retention, backup: backup? })
+    Ok(StoreConfig { location, values_bytes_max: section.value("values_bytes_max"), retention, backup: backup? })
+}
+
+fn location(section: &mut SectionReader<'_, '_>) -> Result<StoreLocation, Reported> {
+    if section.has("url") {
+        return server(section).map(|server| StoreLocation::Server(Box::new(server)));
+    }
+    for key in ["password", "listen_url", "ca_file"] {
+        if section.has(key) {
+            let hint = "it is for a store on a PostgreSQL server";
+            return Err(section.report(key, Complaint::with_hint("got this without store.url", hint)));
+        }
+    }
+    let path = section.path("path")?;
+    Ok(StoreLocation::File(path.unwrap_or_else(|| default_store(section.environment))))
+}
+
+fn server(section: &mut SectionReader<'_, '_>) -> Result<ServerLocation, Reported> {
+    let of_file = [("path", "leave one of the two out"), ("backup", "see `agentcron backup` for how a server is backed up")];
+    for (key, hint) in of_file {
+        if section.has(key) {
+            let complaint = Complaint::with_hint("is for a file of SQLite, and store.url is a server", hint);
+            return Err(section.report(key, complaint));
+        }
+    }
+    let password = section.value::<Option<String>>("password");
+    let has_password = password.as_deref().is_none_or(|text| !is_of_daemon(text, section.environment));
+    let password = password.map(|text| section.secret("password", "", &text)).transpose()?;
+    let mut session = |key: &str| {
+        let Some(written) = section.value::<Option<String>>(key) else { return Ok(None) };
+        let filled = section.fill_secret(key, "", &written)?;
+        if !has_password || is_of_daemon(&written, section.environment) {
+            return Ok(None);
+        }
+        let session = store_location::session(&filled, password.as_ref(), section.environment);
+        session.map(Some).map_err(|complaint| section.report(key, complaint))
+    };
+    let (url, listen) = (session("url")?, session("listen_url")?);
+    let (ca_file, beside) = (section.path("ca_file")?, default_store(section.environment));
+    Ok(ServerLocation { session: url, listen, ca_file, beside })
 }
 
 fn backup(store: &mut SectionReader<'_, '_>) -> Result<BackupConfig, Reported> {

@@ -17,6 +17,7 @@ use super::errors::ConfigError;
 use super::include;
 use super::loss::{KeptCrons, Loss};
 use super::secret::Secret;
+use super::store_location::StoreLocation;
 use super::unit_places::default_socket;
 use crate::domain::access::{Access, ClientCrons, PageAccess};
 use crate::domain::calendar::Calendar;
@@ -63,7 +64,7 @@ pub struct Config {
 impl Config {
     /// Returns the Unix socket on which a daemon with this configuration and environment listens.
     pub fn socket_path(&self, environment: &Environment) -> PathBuf {
-        self.http.socket.clone().unwrap_or_else(|| default_socket(environment, &self.store.path))
+        self.http.socket.clone().unwrap_or_else(|| default_socket(environment, self.store.location.beside()))
     }
 }
 
@@ -117,8 +118,8 @@ impl BackendConfig {
 
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// The database file, which has not been opened yet.
-    pub path: PathBuf,
+    /// Where the store is, which has not been opened yet.
+    pub location: StoreLocation,
     /// The most bytes of a run's final values that are kept.
     pub values_bytes_max: usize,
     /// What is kept of what has no rules of its own.

@@ -45,9 +45,9 @@ fn of_backend(running: &BackendConfig, written: &BackendConfig) -> Vec<&'static 
 }
 
 fn of_store(running: &StoreConfig, written: &StoreConfig) -> Vec<&'static str> {
-    let StoreConfig { path, values_bytes_max, retention: _, backup } = running;
+    let StoreConfig { location, values_bytes_max, retention: _, backup } = running;
     names([
-        ("store.path", *path != written.path),
+        (if location.file().is_some() { "store.path" } else { "store.url" }, *location != written.location),
         ("store.values_bytes_max", *values_bytes_max != written.values_bytes_max),
         ("store.backup", *backup != written.backup),
     ])

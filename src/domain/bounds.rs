@@ -15,6 +15,7 @@ mod page_runs;
 mod report;
 mod retention;
 mod self_care;
+mod server;
 mod waiting;
 
 pub use acts::*;
@@ -28,6 +29,7 @@ pub use page_runs::*;
 pub use report::*;
 pub use retention::*;
 pub use self_care::*;
+pub use server::*;
 pub use waiting::*;
 
 /// Occurrences that one pass plans, which the crons that are due share: after an outage of a year, crons that fire every

@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tokio::time::Instant;
 
-use super::read::{DaemonState, daemon_state};
+use super::read::{DaemonState, lock_state};
 use super::swap::{beside, sync_folder};
 use super::{StoreError, open};
 use crate::config::{Links, open_regular};
@@ -76,7 +76,7 @@ fn copy(
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     let written = open_regular(to, OpenOptions::new().write(true), Links::Refused)
         .map_err(|error| unusable(to, error.to_string()))?;
-    let rests = daemon_state(from) != DaemonState::Stopped;
+    let rests = lock_state(from) != DaemonState::Stopped;
     {
         let backup = Backup::new(&source, &mut target)?;
         loop {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::ended::Ended;
 use super::held_runs::ReadRun;
-use super::sql::{Connection, Transaction};
+use super::sql::{Connection, Mark, Transaction};
 use super::{StoreError, held_runs, rollups};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{CronId, DaemonNumber, RunId};
@@ -166,12 +166,11 @@ impl Tx<'_> {
         rollups::add(self, daemon, ended)
     }
 
-    /// Commits the transaction, counts its events and returns them.
-    pub(super) fn commit(self, counts: &CommitCounts) -> Result<Vec<Counted>, StoreError> {
-        self.transaction.commit()?;
-        let counted = self.counted.into_inner();
-        counted.iter().for_each(|counted| counts.add(counted));
-        Ok(counted)
+    /// Commits the transaction, and returns its events, which are to be counted once it is known to be committed: there is a mark
+    /// if that is not known yet.
+    pub(super) fn commit(self) -> Result<(Vec<Counted>, Option<Mark>), StoreError> {
+        let mark = self.transaction.commit()?;
+        Ok((self.counted.into_inner(), mark))
     }
 }
 
@@ -204,6 +203,11 @@ impl Default for CommitCounts {
 }
 
 impl CommitCounts {
+    /// Counts what was committed.
+    pub(super) fn add_all(&self, committed: &[Counted]) {
+        committed.iter().for_each(|counted| self.add(counted));
+    }
+
     fn add(&self, counted: &Counted) {
         match counted {
             Counted::Started { cron_id, late } => {

@@ -5,13 +5,13 @@ use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
-use super::counts::{CommitCounts, Tx};
+use super::counts::Tx;
 use super::lease::Sharing;
 use super::lock::{DaemonLock, LifeSigns};
 use super::recovery;
 use super::rows::{millis, parsed, time, time_option};
 use super::sql::{Connection, Transaction};
-use super::{Store, StoreError, open, outages};
+use super::{Store, StoreError, failovers, open, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId};
 use crate::domain::lease;
@@ -101,6 +101,7 @@ pub(super) fn register(
         "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2) RETURNING number",
         (daemon_id.to_string(), millis(now)),
     )?);
+    failovers::note_history(&tx)?;
     let timeline = recovery::sweep(&tx, number, now)?;
     // One that may still hold something stays until that is recovered.
     tx.execute(
@@ -109,7 +110,10 @@ pub(super) fn register(
     )?;
     let installation_id = open::installation_id(&tx)?;
     let daemons = tx.query("SELECT daemon_id FROM daemons", (), |row| parsed(row, "daemon_id"))?;
-    tx.commit(&CommitCounts::default())?;
+    // Whoever does not know whether it is registered registers again.
+    if tx.commit()?.1.is_some() {
+        return Err(StoreError::Unconfirmed);
+    }
     lock.tell(|own| {
         let now = Some(now);
         *own = LifeSigns { started_at: now, seen_at: now, stopped_at: None, ..*own };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::sql::{in_words, is_of_connection};
 use crate::domain::run::IllegalTransition;
 
 /// A failure of the store.
@@ -29,6 +30,22 @@ pub enum StoreError {
     /// This user may not read the file.
     #[error("{path}: permission denied; run this as root, or as the user that the daemon runs as")]
     Denied { path: PathBuf },
+    /// A store cannot be on this server. An operator must act.
+    #[error("{server}: {problem}")]
+    ServerUnusable {
+        server: String,
+        /// What is wrong and what to do about it.
+        problem: String,
+    },
+    /// The server of the store does not let us in.
+    #[error("{server}: {problem}")]
+    ServerDenied { server: String, problem: String },
+    /// The server of the store cannot be reached now. It passes.
+    #[error("{server}: {problem}")]
+    ServerAway { server: String, problem: String },
+    /// The connection ended before the server had confirmed a COMMIT.
+    #[error("the connection to the server of the store ended before a commit was confirmed")]
+    Unconfirmed,
     /// The state in the file is unknown to this process. The daemon must end and read it again at its next
     /// start.
     #[error("the store is lost to this process: {0}")]
@@ -93,6 +110,10 @@ impl StoreError {
             | StoreError::Unusable { .. }
             | StoreError::NoRoom { .. }
             | StoreError::Denied { .. }
+            | StoreError::ServerUnusable { .. }
+            | StoreError::ServerDenied { .. }
+            | StoreError::ServerAway { .. }
+            | StoreError::Unconfirmed
             | StoreError::Lost(_)
             | StoreError::Ousted
             | StoreError::TookTooLong
@@ -113,6 +134,25 @@ impl StoreError {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
     }
 
+    /// Returns whether the server of the store cannot be reached, or the connection to it is over.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            StoreError::ServerAway { .. } | StoreError::Unconfirmed => true,
+            StoreError::Postgres(error) => is_of_connection(error),
+            _ => false,
+        }
+    }
+
+    /// Returns whether it passes by itself: a full disk, a file that another process locks, a server that cannot be reached.
+    pub fn passes(&self) -> bool {
+        matches!(self, StoreError::NoRoom { .. }) || self.is_away()
+    }
+
+    /// Returns whether somebody else may read the store and this user may not.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, StoreError::Denied { .. } | StoreError::ServerDenied { .. })
+    }
+
     /// Returns whether the file itself can no longer be trusted or reached.
     pub(super) fn is_fatal(&self) -> bool {
         use rusqlite::ErrorCode as Code;
@@ -122,7 +162,11 @@ impl StoreError {
             | StoreError::Taken { .. }
             | StoreError::Unusable { .. }
             | StoreError::NoRoom { .. }
-            | StoreError::Denied { .. } => true,
+            | StoreError::Denied { .. }
+            | StoreError::ServerUnusable { .. }
+            | StoreError::ServerDenied { .. }
+            | StoreError::Unconfirmed
+            | StoreError::ServerAway { .. } => true,
             StoreError::NotFound(_)
             | StoreError::Conflict(_)
             | StoreError::TooManyWaiting { .. }
@@ -130,7 +174,7 @@ impl StoreError {
             | StoreError::IllegalTransition(_)
             | StoreError::NotHeld
             | StoreError::TookTooLong => false,
-            StoreError::Postgres(error) => error.is_closed(),
+            StoreError::Postgres(error) => is_of_connection(error),
             StoreError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -143,15 +187,6 @@ impl StoreError {
                 )
             ),
         }
-    }
-}
-
-/// Says an error of PostgreSQL without the values that it concerns.
-fn in_words(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(error) => format!("{} ({})", error.message(), error.code().code()),
-        None => std::error::Error::source(error)
-            .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
     }
 }
 

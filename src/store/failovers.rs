@@ -69,6 +69,17 @@ impl Failovers {
     }
 }
 
+/// Takes note of another history of the server, if it has one: it may have gone back to an earlier state.
+pub(super) fn note_history(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    let Some(history) = tx.history()? else { return Ok(()) };
+    let known: Option<String> = tx.query_value("SELECT server_history FROM installation", ())?;
+    if known.as_ref() != Some(&history) {
+        let sql = "UPDATE installation SET server_history = ?1, timeline = timeline + ?2";
+        tx.execute(sql, (history, i64::from(known.is_some())))?;
+    }
+    Ok(())
+}
+
 /// Records one, and of which times occurrences may have been started although the store knows nothing of them.
 pub(super) fn insert(
     tx: &Transaction<'_>,

@@ -1,10 +1,8 @@
 //! Pauses all crons and ends that, through the daemon or while none has the store.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
-use super::counts::{CommitCounts, Tx};
+use super::counts::Tx;
 use super::cron_state::pause_note;
 use super::definitions::Definitions;
 use super::edits::revise_waiting;
@@ -55,22 +53,24 @@ impl Store {
 /// # Errors
 /// [`StoreError::Taken`] if a daemon has it. Those of opening it; it is not created.
 pub fn change_pause_of_all_alone(
-    path: &Path,
+    place: &Place,
     now: Timestamp,
     by: &Actor,
     change: &PauseOfAllChange,
 ) -> Result<ChangedPauseOfAll, StoreError> {
     // Made by a person, it might belong to another user than the daemon.
-    open::open_to_read(path)?;
-    let _lock = DaemonLock::take(path)?;
-    let mut connection = Place::from(path).open_to_write(InstallationId::default())?;
+    drop(place.open_to_read()?);
+    // Where daemons share the store, one that begins meanwhile finds the change.
+    let _lock = place.file().map(DaemonLock::take).transpose()?;
+    let mut connection = place.open_to_write(InstallationId::default())?;
     let tx = Tx::begin(&mut connection)?;
     let cache = Definitions::new(open::installation_id(&tx)?);
     let changed = apply(&tx, &cache, by, change, now)?;
     tx.roll_up(rollups::CORRECTIONS)?;
-    let counted = tx.commit(&CommitCounts::default())?;
-    drop(counted);
-    Ok(changed)
+    match tx.commit()? {
+        (_, None) => Ok(changed),
+        (_, Some(_)) => Err(StoreError::Unconfirmed),
+    }
 }
 
 fn apply(

@@ -1,11 +1,15 @@
 //! Where a store is.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::sql::{Connection, Server, Session, make};
+use super::lease::Sharing;
+use super::sql::{Connection, Server, Session, demand_made, make};
 use super::{StoreError, open};
+use crate::config::StoreLocation;
 use crate::domain::ids::InstallationId;
+use crate::transport::tls_client;
 
 /// Where a store is.
 #[derive(Clone, Debug)]
@@ -17,12 +21,41 @@ pub enum Place {
 }
 
 impl Place {
+    /// Returns the place that a configuration names.
+    ///
+    /// # Errors
+    /// [`StoreError::ServerDenied`] if only the daemon has what is needed to reach it.
+    pub fn of(location: &StoreLocation) -> Result<Self, StoreError> {
+        Ok(match location {
+            StoreLocation::File(path) => Self::File(path.clone()),
+            StoreLocation::Server(server) => Self::Server(Arc::new(Server::of(server)?)),
+        })
+    }
+
     /// Returns the place of a store on a server, in a schema of its own.
     ///
     /// # Errors
     /// [`StoreError::Postgres`] if it is no URL of PostgreSQL.
     pub fn on_server(url: &str, schema: &str) -> Result<Self, StoreError> {
-        Ok(Place::Server(Arc::new(Server { config: url.parse()?, schema: schema.to_owned() })))
+        let config: tokio_postgres::Config = url.parse()?;
+        let tls = tls_client(None).map_err(|error| StoreError::Lost(error.to_string()))?;
+        Ok(Place::Server(Arc::new(Server::new(config.clone(), config, schema, tls, PathBuf::new()))))
+    }
+
+    /// Returns beside what the files of a daemon are.
+    pub fn beside(&self) -> &Path {
+        match self {
+            Place::File(path) => path,
+            Place::Server(server) => &server.beside,
+        }
+    }
+
+    /// Returns who may have the store at the same time.
+    pub fn sharing(&self) -> Sharing {
+        match self {
+            Place::File(_) => Sharing::Alone,
+            Place::Server(_) => Sharing::Shared,
+        }
     }
 
     /// Returns the file, if it is in one.
@@ -39,6 +72,7 @@ impl Place {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_write(path, new_installation)?)),
             Place::Server(server) => {
                 let session = Session::connect(server)?;
+                server.demand_usable(&session)?;
                 make(&session, open::MIGRATIONS, new_installation)?;
                 Ok(Connection::Postgres(Box::new(session)))
             }
@@ -49,7 +83,11 @@ impl Place {
     pub(super) fn open_to_read(&self) -> Result<Connection, StoreError> {
         match self {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_read(path)?)),
-            Place::Server(server) => Ok(Connection::Postgres(Box::new(Session::connect(server)?))),
+            Place::Server(server) => {
+                let session = Session::connect(server)?;
+                demand_made(&session, open::MIGRATIONS.len())?;
+                Ok(Connection::Postgres(Box::new(session)))
+            }
         }
     }
 
@@ -65,5 +103,14 @@ impl Place {
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
         Place::File(path.to_path_buf())
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Server(server) => f.write_str(&server.name()),
+        }
     }
 }

@@ -58,7 +58,7 @@ pub use grep::Mentions;
 pub use history::RunFilter;
 pub use marks::{MarksBetween, RunMark};
 pub use measures::{CronMeasures, CronsAtAGlance, Measures};
-pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state};
+pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state, lock_state};
 pub(super) use positions::Order;
 pub use positions::PageCursor;
 pub use receivers::{LastAnswer, ReceiverNow, Receivers};
@@ -126,9 +126,24 @@ impl Reader {
         Ok(Self { connection: place.open_to_read()?, place: place.clone() })
     }
 
+    /// Returns whether it can still be used.
+    pub(super) fn is_alive(&self) -> bool {
+        self.connection.is_alive()
+    }
+
+    /// Connects anew to a server.
+    pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
+        self.connection.reconnect()
+    }
+
     /// Returns the file, if the store is in one.
     pub(super) fn file(&self) -> Option<&Path> {
         self.place.file()
+    }
+
+    /// Returns beside what the files of the daemon are.
+    pub(super) fn beside(&self) -> &Path {
+        self.place.beside()
     }
 
     /// Interrupts its reads as soon as `unwanted` is set, even if that happened before they began.

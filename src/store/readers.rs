@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::sql::Transaction;
 use super::{Execution, Place, Reader, Store, StoreError, StoreFault};
@@ -19,7 +21,18 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Reader>>,
     /// Opened at the start, so that no number of clients' reads can leave the loops without a connection.
     for_loops: Arc<Mutex<Reader>>,
+    /// Cancelled when nobody reads any more.
+    ended: CancellationToken,
 }
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+/// The wait before a connection to the server of the store is tried again.
+const RECONNECT_WAIT: Duration = Duration::from_millis(250);
 
 /// Interrupts a read when its caller stops waiting for it.
 struct InterruptOnDrop(Arc<AtomicBool>);
@@ -28,7 +41,8 @@ impl Readers {
     pub(super) fn new(place: &Place, execution: Execution) -> Result<Self, StoreError> {
         let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
         let for_loops = Arc::new(Mutex::new(Reader::connect(place)?));
-        Ok(Self { place: place.clone(), execution, permits, idle: Mutex::default(), for_loops })
+        let (idle, ended) = (Mutex::default(), CancellationToken::new());
+        Ok(Self { place: place.clone(), execution, permits, idle, for_loops, ended })
     }
 
     pub(super) fn execution(&self) -> &Execution {
@@ -37,7 +51,7 @@ impl Readers {
 
     fn take(&self) -> Result<Reader, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| Reader::connect(&self.place), Ok)
+        idle.filter(Reader::is_alive).map_or_else(|| Reader::connect(&self.place), Ok)
     }
 
     fn give_back(&self, reader: Reader) {
@@ -96,10 +110,23 @@ impl Store {
     /// read a lot. The loops' reads wait for each other, so each has to be short.
     pub(super) async fn read_for_loop<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        mut read: impl FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let reader = Arc::clone(&self.readers.for_loops);
-        let work = move || reader.lock().unwrap_or_else(PoisonError::into_inner).at_one_moment(read);
+        let (reader, ended) = (Arc::clone(&self.readers.for_loops), self.readers.ended.clone());
+        let mut work = move || {
+            loop {
+                let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                match reader.at_one_moment(&mut read) {
+                    // A loop has nothing to do but to wait for the store.
+                    Err(error) if error.is_away() && !ended.is_cancelled() => {
+                        if reader.reconnect().is_err() {
+                            std::thread::sleep(RECONNECT_WAIT);
+                        }
+                    }
+                    result => return result,
+                }
+            }
+        };
         match &self.readers.execution {
             Execution::Inline => work(),
             Execution::Simulated(weather) => match weather.next().await {
@@ -108,6 +135,11 @@ impl Store {
             },
             Execution::WriterThread => blocking(work).await?,
         }
+    }
+
+    /// Returns where the store is.
+    pub fn place(&self) -> &Place {
+        &self.readers.place
     }
 
     /// Returns the file, if the store is in one.

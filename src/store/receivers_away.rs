@@ -27,15 +27,15 @@ impl Store {
     ) -> Result<Vec<(Scope, DeliveryId)>, StoreError> {
         self.read_for_loop(move |tx| {
             let mut without = Vec::new();
-            for (scope, delivery_id) in receivers {
-                let to = to_receiver(scope);
+            for (scope, delivery_id) in &receivers {
+                let to = to_receiver(*scope);
                 let sql = format!(
                     "SELECT EXISTS (SELECT 1 FROM deliveries WHERE due_at IS NOT NULL AND {to}) \
                      OR EXISTS (SELECT 1 FROM deliveries WHERE status = 'sending' AND {to})"
                 );
                 let id = delivery_id.to_string();
                 let waits: bool = tx.query_value(&sql, named_params! { ":delivery_id": id })?;
-                without.extend((!waits).then_some((scope, delivery_id)));
+                without.extend((!waits).then_some((*scope, *delivery_id)));
             }
             Ok(without)
         })

@@ -86,7 +86,7 @@ impl Deleted {
 impl Store {
     /// Returns the rules for every cron, with those of the configuration for all that have none of their own.
     pub async fn retention_policies(&self, of_store: Retention) -> Result<Policies, StoreError> {
-        self.read_for_loop(move |tx| Policies::read(tx, of_store)).await
+        self.read_for_loop(move |tx| Policies::read(tx, of_store.clone())).await
     }
 
     /// Finds what a walk deletes next. It reads a bounded number of rows.
@@ -98,9 +98,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Expired, StoreError> {
         self.read_for_loop(move |tx| {
-            let found = match from {
-                WalkFrom::Behind(position) => walks::find(tx, &policies, walk, position, now)?,
-                WalkFrom::Rows(rows) => walks::look_again(tx, &policies, walk, &rows, now)?,
+            let found = match &from {
+                WalkFrom::Behind(position) => walks::find(tx, &policies, walk, position.clone(), now)?,
+                WalkFrom::Rows(rows) => walks::look_again(tx, &policies, walk, rows, now)?,
             };
             let Found { rows, waiting, position } = found;
             Ok(Expired { rows, waiting, position })

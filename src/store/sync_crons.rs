@@ -83,7 +83,7 @@ impl Store {
         let installation = cache.installation();
         // Found out beside the writer, which has crons to fire. Nobody else changes what is found.
         let changes =
-            self.read_for_loop(move |tx| Changes::find(tx, installation, definitions, &kept)).await?;
+            self.read_for_loop(move |tx| Changes::find(tx, installation, definitions.clone(), &kept)).await?;
         let synced = self
             .write(move |tx| {
                 let kept = changes.kept.clone();

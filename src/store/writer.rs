@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::counts::{CommitCounts, Counted, Tx};
 use super::daemons::Registration;
 use super::lease::Lease;
-use super::sql::Connection;
+use super::sql::{Connection, Fate, Mark};
 use super::weather::{StoreFault, Weather};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
@@ -27,6 +27,8 @@ use crate::pulse::Pulse;
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// The wait before a connection to the server of the store is tried again.
+const RECONNECT_WAIT: Duration = Duration::from_millis(250);
 
 pub(super) struct Writer {
     execute: Execute,
@@ -318,6 +320,13 @@ fn commit_until_done(
                 report(health, Some((began, &error)));
                 std::thread::sleep(RETRY_WAIT);
             }
+            // Nothing of it is committed.
+            Err(error) if error.is_away() && !queue.is_closed() => {
+                if let Err(still) = connection.reconnect() {
+                    report(health, Some((began, &still)));
+                    std::thread::sleep(RECONNECT_WAIT);
+                }
+            }
             Err(error) => break Err(error),
         }
     };
@@ -349,6 +358,28 @@ fn commit_until_done(
             Committed::Yes
         }
         Err(_) => Committed::StoreLost,
+    }
+}
+
+/// Returns whether a transaction is committed that was not confirmed. It waits until the server says so.
+fn is_committed(
+    connection: &mut Connection,
+    mark: &Mark,
+    health: &WriterHealth,
+    queue: &Queue<'_>,
+) -> Result<bool, StoreError> {
+    let began = health.clock.now();
+    loop {
+        match connection.fate_of(mark) {
+            Ok(Some(Fate::Committed)) => return Ok(true),
+            Ok(Some(Fate::RolledBack)) => return Ok(false),
+            // What others have of it is another daemon's to find out.
+            Ok(Some(Fate::Lost)) => return Err(StoreError::Ousted),
+            Ok(None) => {}
+            Err(error) if error.is_away() && !queue.is_closed() => report(health, Some((began, &error))),
+            Err(error) => return Err(error),
+        }
+        std::thread::sleep(RECONNECT_WAIT);
     }
 }
 
@@ -424,7 +455,13 @@ fn commit_as(
     // A COMMIT that fails may have taken effect all the same. Only after a full disk or a lock is it known
     // not to have.
     let began = Instant::now();
-    let counted = tx.commit(&health.counts)?;
+    let (counted, mark) = tx.commit()?;
+    if let Some(mark) = mark
+        && !is_committed(connection, &mark, health, queue)?
+    {
+        return Err(StoreError::Unconfirmed);
+    }
+    health.counts.add_all(&counted);
     health.counts.commits.observe(began.elapsed());
     health.counts.changes.observe_number(batch.len());
     *health.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = now;

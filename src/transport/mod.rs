@@ -45,6 +45,7 @@ pub use dialer::{ConnectionInfo, Dialer, JudgedAddress};
 pub use guard::Guard;
 pub use probe::{Probe, ProbeReport};
 pub use relay::{Relay, RelayError};
+pub use tls::tls_client;
 
 /// Sends HTTP requests. It is cheap to clone.
 #[derive(Clone)]

@@ -23,13 +23,23 @@ pub(super) fn verifier(
 
 /// Returns a connector that leaves the decision about certificates to this verifier.
 pub(super) fn connector(verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {
-    let mut tls = ClientConfig::builder_with_provider(provider())
+    let mut tls = client(verifier)?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(tls)))
+}
+
+/// Returns how connections are made to servers that `verifier` trusts.
+fn client(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, rustls::Error> {
+    Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(tls)))
+        .with_no_client_auth())
+}
+
+/// Returns how connections are made that carry something else than HTTP.
+pub fn tls_client(extra_root_certificates: Option<&[u8]>) -> Result<ClientConfig, rustls::Error> {
+    client(verifier(extra_root_certificates)?)
 }
 
 fn provider() -> Arc<CryptoProvider> {

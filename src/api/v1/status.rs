@@ -33,7 +33,7 @@ pub(in crate::api) async fn report(api: &Api, viewer: Viewer) -> Result<StatusRe
     let now = api.clock.now();
     // Whoever reads it may be in another folder.
     let file = api.store.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
-    let path = file.unwrap_or_default();
+    let place = file.map_or_else(|| api.store.place().to_string(), |file| file.display().to_string());
     let stuck = api.stuck_loops();
     let (lasting, probes) = (api.lasting_outages(), api.health.outages.probes());
     let status = api.store.read(move |reader| {
@@ -45,7 +45,7 @@ pub(in crate::api) async fn report(api: &Api, viewer: Viewer) -> Result<StatusRe
         snapshot.backend = backend;
         snapshot.stuck = stuck;
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
-        Ok(StatusReport::of(&path, &snapshot, version, now))
+        Ok(StatusReport::of(&place, &snapshot, version, now))
     });
     Ok(status.await?)
 }

@@ -54,7 +54,7 @@ pub use requests::{
 pub use runs::{Run, RunDelivery, RunDetails, RunError, RunEvent, RunWebhook, TimelineEntry};
 pub use status::{
     Attention, Configuration, Counts, DaemonProcess, Denied, Liveness, LogTail, NextOccurrence, Notice,
-    Outage, Readiness, StatusReport, StoreFile, Verdict,
+    Outage, Readiness, StatusReport, StorePlace, Verdict,
 };
 pub use values::HideValues;
 pub(super) use values::hide_values_of_definition;

@@ -1,7 +1,6 @@
 //! The state of the daemon, of its configuration, and of the last 24 hours.
 
 use std::fmt::Display;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
@@ -22,7 +21,7 @@ pub struct StatusReport {
     pub daemon: DaemonProcess,
     /// The clock by which this was said.
     pub now: Time,
-    pub store: StoreFile,
+    pub store: StorePlace,
     /// Whether the configuration files match the configuration in force.
     pub configuration: Configuration,
     /// The pause of all crons; null if it is not in force.
@@ -97,12 +96,13 @@ pub struct DaemonProcess {
     pub version: Option<String>,
 }
 
-/// The file of the store.
+/// Where the store is.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct StoreFile {
+pub struct StorePlace {
+    /// The file, or the server and its database.
     pub path: String,
     pub exists: bool,
-    /// With the latest changes, which are in a file beside it.
+    /// With the latest changes, which may be in a file beside it.
     pub bytes: u64,
 }
 
@@ -271,8 +271,8 @@ impl Attention {
 }
 
 impl StatusReport {
-    /// Returns the report of the store at `path`. `version` is that of the daemon, if it says so itself.
-    pub fn of(path: &Path, snapshot: &StatusSnapshot, version: Option<String>, now: Timestamp) -> Self {
+    /// Returns the report of the store that is called `place`. `version` is that of the daemon, if it says so itself.
+    pub fn of(place: &str, snapshot: &StatusSnapshot, version: Option<String>, now: Timestamp) -> Self {
         let (running, pid) = match snapshot.daemon {
             DaemonState::Running { pid } | DaemonState::Starting { pid, .. } => (Some(true), pid),
             DaemonState::Stopped => (Some(false), None),
@@ -297,7 +297,11 @@ impl StatusReport {
                 version,
             },
             now: Time(now),
-            store: StoreFile::at(path),
+            store: StorePlace {
+                path: place.to_owned(),
+                exists: snapshot.bytes.is_some(),
+                bytes: snapshot.bytes.unwrap_or_default(),
+            },
             // The daemon loads changed files by itself; if it cannot, it leaves a notice of the mistakes.
             configuration: snapshot
                 .mistakes()
@@ -344,17 +348,4 @@ pub enum Verdict {
     NeedsPerson,
     /// No daemon is running.
     DaemonDown,
-}
-
-impl StoreFile {
-    fn at(path: &Path) -> Self {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-        Self {
-            path: path.display().to_string(),
-            exists: path.exists(),
-            bytes: bytes(path) + bytes(Path::new(&log)),
-        }
-    }
 }

@@ -47,7 +47,7 @@ impl DemoSetup {
         std::fs::write(&path, include_str!("agentcron.toml"))
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
         let config = config::load(&path, &empty_environment())?;
-        let socket = config::socket_from_outside(&empty_environment(), &config.store.path);
+        let socket = config::socket_from_outside(&empty_environment(), config.store.location.beside());
         Ok(Self { folder, config, socket, received: Arc::default() })
     }
 

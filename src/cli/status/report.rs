@@ -9,18 +9,18 @@ use jiff::Timestamp;
 
 use crate::api::wire::{Configuration, StatusReport};
 use crate::cli::terminal::{Failure, NoResponse, Session, get, is_alive};
-use crate::config::{self, Environment, KeptCron};
+use crate::config::{self, Environment, KeptCron, StoreLocation};
 use crate::domain::bounds::READ_WAIT;
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DefinitionId;
 use crate::present::attention;
-use crate::store::{CronHead, DaemonState, Reader, StatusSnapshot, daemon_state};
+use crate::store::{CronHead, DaemonState, Place, Reader, StatusSnapshot, StoreError, daemon_state};
 
 /// What has to be known to find out how things are.
 pub(in crate::cli) struct Question {
     config_path: PathBuf,
     environment: Environment,
-    store: PathBuf,
+    store: StoreLocation,
     /// `None` if the configuration does not say.
     socket: Option<PathBuf>,
     now: Timestamp,
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Question {
 impl Question {
     pub(in crate::cli) fn of(session: &mut Session) -> Result<Self, Failure> {
         Ok(Self {
-            store: session.store_path()?,
+            store: session.store_location()?,
             socket: session.socket_path().ok(),
             config_path: session.config_path.clone(),
             environment: session.environment.for_looking(),
@@ -37,8 +37,17 @@ impl Question {
         })
     }
 
-    pub(in crate::cli) fn store(&self) -> &Path {
-        &self.store
+    /// Returns beside what the files of the daemon are.
+    pub(in crate::cli) fn beside(&self) -> &Path {
+        self.store.beside()
+    }
+
+    fn place(&self) -> Result<Place, StoreError> {
+        Place::of(&self.store)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::connect(&self.place()?)
     }
 
     /// Returns what `ask` returns, or fails if that takes longer than `wait`.
@@ -60,7 +69,7 @@ impl Question {
     pub(in crate::cli) fn report(&self) -> Result<StatusReport, Failure> {
         let report = self.alive().and_then(|socket| get(socket, "/v1/status", READ_WAIT));
         let (mut report, crons) = match report {
-            Ok(report) => (report, Reader::open(&self.store).and_then(|reader| reader.cron_heads()).ok()),
+            Ok(report) => (report, self.reader().and_then(|reader| reader.cron_heads()).ok()),
             Err(none) => self.stored(&none)?,
         };
         if report.configuration == Configuration::Same
@@ -89,11 +98,14 @@ impl Question {
     /// Returns what the database says, and the crons in it.
     fn stored(&self, none: &NoResponse) -> Result<(StatusReport, Option<Vec<CronHead>>), Failure> {
         // A file that this user may not see is not missing.
-        let snapshot = match self.store.try_exists() {
-            Ok(false) => StatusSnapshot::empty(),
-            _ => StatusSnapshot::read(&Reader::open(&self.store)?, daemon_state(&self.store), self.now)?,
+        let place = self.place()?;
+        let snapshot = match self.store.is_missing() {
+            true => StatusSnapshot::empty(),
+            false => {
+                StatusSnapshot::read(&Reader::connect(&place)?, daemon_state(&place, self.now), self.now)?
+            }
         };
-        let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
+        let mut report = StatusReport::of(&place.to_string(), &snapshot, None, self.now);
         // One that waits for the disk says so in its lock file.
         let should_respond = matches!(
             snapshot.daemon,

@@ -1,14 +1,13 @@
 //! Finds the cron, run or webhook that was typed, or suggests what might have been meant.
 
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::config::{CronDefinition, nearest};
+use crate::config::{CronDefinition, StoreLocation, nearest};
 use crate::domain::cron::{Cron, CronSource};
 use crate::domain::ids::{CronId, DeliveryId, ID_CHARS_MIN, RunId, may_begin_id};
-use crate::store::Reader;
+use crate::store::{Place, Reader};
 
 /// How many matches of an ambiguous prefix are listed.
 const MATCHES_LISTED: u32 = 5;
@@ -18,10 +17,10 @@ const MATCHES_LISTED: u32 = 5;
 /// The ids of the configuration's crons are known only once there is a database.
 pub(in crate::cli) fn crons_of(
     definitions: &[Arc<CronDefinition>],
-    store: &Path,
+    store: &StoreLocation,
 ) -> Result<Vec<Cron>, Failure> {
     let mut crons: Vec<Cron> = definitions.iter().filter_map(|definition| definition.cron()).collect();
-    if let Ok(store) = Reader::open(store) {
+    if let Ok(store) = Place::of(store).and_then(|place| Reader::connect(&place)) {
         for row in store.cron_heads()? {
             match row.source {
                 CronSource::Api => crons.extend(store.definition(row.definition_id, &row.name)?),

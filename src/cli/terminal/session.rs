@@ -10,10 +10,10 @@ use super::time_arguments::{parse_coming, parse_end, parse_past};
 use super::{Failure, GlobalOptions, Output};
 use crate::api::wire::StatusReport;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded};
+use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded, StoreLocation};
 use crate::domain::bounds::RESPONSE_WITHIN;
 use crate::present::times;
-use crate::store::{DaemonState, Reader, daemon_state};
+use crate::store::{DaemonState, Place, Reader, daemon_state, lock_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
 const CONFIG_DEFAULTS: [&str; 2] = ["./agentcron.toml", "/etc/agentcron/agentcron.toml"];
@@ -28,8 +28,8 @@ pub(in crate::cli) struct Session {
     pub(in crate::cli) zone: TimeZone,
     /// The main file of the configuration.
     pub(in crate::cli) config_path: PathBuf,
-    /// The database, once it was found.
-    store: Option<PathBuf>,
+    /// Where the store is, once that was found.
+    store: Option<StoreLocation>,
 }
 
 impl Session {
@@ -93,9 +93,9 @@ impl Session {
         load(path, &self.environment.for_looking())
     }
 
-    /// Returns the path of the database. Other mistakes in the configuration, and credentials that only the daemon may
-    /// read, must not prevent anybody from reading the database.
-    pub(in crate::cli) fn store_path(&mut self) -> Result<PathBuf, Failure> {
+    /// Returns where the store is. Other mistakes in the configuration, and credentials that only the daemon may
+    /// read, must not prevent anybody from reading it.
+    pub(in crate::cli) fn store_location(&mut self) -> Result<StoreLocation, Failure> {
         let found = match &self.store {
             Some(store) => store.clone(),
             None => self.find_store()?,
@@ -104,9 +104,25 @@ impl Session {
         Ok(found)
     }
 
-    fn find_store(&mut self) -> Result<PathBuf, Failure> {
+    /// Returns the same as a place that can be opened.
+    pub(in crate::cli) fn place(&mut self) -> Result<Place, Failure> {
+        Ok(Place::of(&self.store_location()?)?)
+    }
+
+    /// Returns the database, for what is done to a file only. `instead` says what is done to a server.
+    pub(in crate::cli) fn store_file(&mut self, instead: &str) -> Result<PathBuf, Failure> {
+        match self.store_location()? {
+            StoreLocation::File(path) => Ok(path),
+            StoreLocation::Server(_) => Err(Failure::Usage(format!(
+                "the store is on a PostgreSQL server (store.url), and this is for a file of SQLite; {instead}"
+            ))),
+        }
+    }
+
+    fn find_store(&mut self) -> Result<StoreLocation, Failure> {
         let path = self.config_path.clone();
-        let told = config::store_in_file(&path, &self.environment).or_else(|| self.store_of_daemon());
+        let of_daemon = || self.store_of_daemon().map(StoreLocation::File);
+        let told = config::store_in_file(&path, &self.environment).or_else(of_daemon);
         if let Some(store) = told {
             return Ok(store);
         }
@@ -117,7 +133,7 @@ impl Session {
                 "the configuration does not say where the database is; this is about {default_shown}, with which a daemon \
                  that is started now goes on"
             ))?;
-            return Ok(default);
+            return Ok(StoreLocation::File(default));
         }
         match self.view_config(&path) {
             Err(Failure::Config(errors)) => {
@@ -125,7 +141,7 @@ impl Session {
                                that is";
                 Err(Failure::Mistakes(errors, vec![unknown.to_owned()]))
             }
-            config => Ok(config?.store.path),
+            config => Ok(config?.store.location),
         }
     }
 
@@ -137,10 +153,11 @@ impl Session {
         let answer =
             socket.and_then(|socket| get::<StatusReport>(&socket, "/v1/status", RESPONSE_WITHIN).ok());
         let is_held = |store: &PathBuf| {
-            matches!(daemon_state(store), DaemonState::Running { .. } | DaemonState::Starting { .. })
+            matches!(lock_state(store), DaemonState::Running { .. } | DaemonState::Starting { .. })
         };
         let by_lock = || config::stores_perhaps(path, environment).into_iter().find(is_held);
-        answer.map(|report| PathBuf::from(report.store.path)).or_else(by_lock)
+        let of_answer = answer.map(|report| PathBuf::from(report.store.path));
+        of_answer.filter(|path| path.is_absolute()).or_else(by_lock)
     }
 
     /// Returns the path of the daemon's socket, found in the same way.
@@ -149,23 +166,23 @@ impl Session {
         match config::socket_in_file(&path, &self.environment) {
             Some(socket) => Ok(socket),
             None => {
-                let store = self.store_path()?;
-                Ok(config::socket_from_outside(&self.environment, &store))
+                let store = self.store_location()?;
+                Ok(config::socket_from_outside(&self.environment, store.beside()))
             }
         }
     }
 
-    /// Warns if no daemon runs on this database: what is scheduled does not fire then.
-    pub(in crate::cli) fn warn_if_stopped(&mut self, store: &Path) -> Result<(), Failure> {
-        if daemon_state(store) == DaemonState::Stopped {
+    /// Warns if no daemon runs on this store: what is scheduled does not fire then.
+    pub(in crate::cli) fn warn_if_stopped(&mut self, store: &Place) -> Result<(), Failure> {
+        if daemon_state(store, self.now()) == DaemonState::Stopped {
             self.output.warn("the daemon is not running: nothing fires until it is started")?;
         }
         Ok(())
     }
 
-    /// Opens the database for reading.
+    /// Opens the store for reading.
     pub(in crate::cli) fn open_store(&mut self) -> Result<Reader, Failure> {
-        Ok(Reader::open(&self.store_path()?)?)
+        Ok(Reader::connect(&self.place()?)?)
     }
 }
 
@@ -174,18 +191,19 @@ fn load(path: &Path, environment: &Environment) -> Result<Config, Failure> {
     Ok(config::load(path, environment)?)
 }
 
-/// Returns what is in force with this database of what was loaded.
+/// Returns what is in force with this store of what was loaded.
 pub(in crate::cli) fn in_force(
     loaded: Loaded,
-    store: PathBuf,
+    store: StoreLocation,
     environment: &Environment,
 ) -> Result<Config, Failure> {
-    // What is wrong with the database is found when it is opened to be written.
-    let saved = Reader::open(&store).and_then(|reader| reader.last_good_sections()).unwrap_or_default();
+    // What is wrong with the store is found when it is opened to be written.
+    let reader = Place::of(&store).and_then(|place| Reader::connect(&place));
+    let saved = reader.and_then(|reader| reader.last_good_sections()).unwrap_or_default();
     let last = LastGood::of_saved(&saved, loaded.path.parent().unwrap_or(Path::new("")), environment);
     let mistakes = ConfigErrors(loaded.mistakes.clone());
     let mut config = loaded.in_force(last).ok_or(Failure::Config(mistakes))?;
-    config.store.path = store;
+    config.store.location = store;
     Ok(config)
 }
 

@@ -8,7 +8,7 @@ use super::ask::get_with;
 use super::socket::is_alive;
 use super::{Failure, Session};
 use crate::api::wire::Page;
-use crate::store::{Reader, StoreError};
+use crate::store::{Place, Reader};
 
 /// As many items are on a page as fit well into a response.
 const PAGE: u64 = 500;
@@ -25,8 +25,9 @@ pub(in crate::cli) struct RespondingDaemon {
 
 impl Session {
     pub(in crate::cli) fn source(&mut self) -> Result<Source, Failure> {
-        let denied = match Reader::open(&self.store_path()?) {
-            Err(denied @ StoreError::Denied { .. }) => denied,
+        let location = self.store_location()?;
+        let denied = match Place::of(&location).and_then(|place| Reader::connect(&place)) {
+            Err(denied) if denied.is_denied() => denied,
             opened => return Ok(Source::Store(Box::new(opened?))),
         };
         match self.socket_path() {

@@ -83,7 +83,7 @@ pub(super) fn choose_receiver(
         assistant_id: ASSISTANT_ID.to_owned(),
     };
     if let Some(name) = &arguments.cron {
-        let cron = cron_named(name, crons_of(&config.crons, &config.store.path)?)?;
+        let cron = cron_named(name, crons_of(&config.crons, &config.store.location)?)?;
         let no_webhook = || Failure::Usage(format!("the cron `{name}` has no webhook"));
         let url = cron.webhook.ok_or_else(no_webhook)?.0;
         receiver.url = match cron.source {

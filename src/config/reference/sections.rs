@@ -67,6 +67,14 @@ pub(in crate::config) const STORE: SectionReference = SectionReference {
         path: Path, Absent("under systemd `$STATE_DIRECTORY/agentcron.db`, else `/var/lib/agentcron/agentcron.db`"), Public,
             "\"agentcron.db\"";
             "The SQLite file."
+        url: Text, Absent("the store is in the file `path`"), MayHoldSecret, "\"postgres://agentcron@db.internal/agentcron\"";
+            "A PostgreSQL server with the store instead, which several daemons may share; [Several daemons](operating.md#several-daemons) has the rules. TLS is used except to this machine, and `?sslmode=disable` turns it off."
+        password: Text, Absent("one in `url`, or that of the file `$PGPASSFILE` or `~/.pgpass`"), MayHoldSecret, "\"${{ credential.agentcron_db }}\"";
+            "The password at the server of `url`."
+        listen_url: Text, Absent("that of `url`"), MayHoldSecret, "\"postgres://agentcron@db-direct.internal/agentcron\"";
+            "The same server without the pooler in front: behind one that pools transactions, no daemon hears of what others have committed, and looks every second instead."
+        ca_file: Path, Absent("only the system's certificate authorities are trusted"), Public, "\"/etc/agentcron/db-ca.pem\"";
+            "A PEM file with further certificate authorities to trust at the server of `url`."
         values_bytes_max: Integer { min: 0, max: VALUES_BYTES_MAX }, Toml("65536"), Public, "1048576";
             "The most bytes of a run's final values that are kept."
         keep: Period, Toml("\"90d\""), Public, "\"30d\"";

@@ -9,6 +9,8 @@ CREATE TABLE installation (
     -- Counts how often the store has gone back to an earlier state, which nothing in it can tell: a failover that loses the
     -- last commits, or a backup that is restored.
     timeline        INTEGER NOT NULL DEFAULT 0,
+    -- Which history of its server it was on last, as a failover begins a new one; NULL in a file.
+    server_history  TEXT,
     -- When the daemon made its last backup by itself.
     backed_up_at    INTEGER
 ) STRICT;

@@ -112,7 +112,7 @@ async fn a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_o
     let folder = tempfile::tempdir().unwrap();
     drop(store(folder.path()).await);
     let alone = |now: &str, change: PauseOfAllChange| {
-        change_pause_of_all_alone(&file(folder.path()), at(now), &Actor::uid(Some(7)), &change)
+        change_pause_of_all_alone(&file(folder.path()).as_path().into(), at(now), &Actor::uid(Some(7)), &change)
     };
     alone("09:01:30", pause(None, None)).unwrap();
     alone("09:03:30", PauseOfAllChange::Resume).unwrap();
@@ -142,7 +142,7 @@ async fn a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_o
     let wrong = shell(folder.path()).count(wrong);
     assert_eq!(wrong, 0, "the roll-ups and the runs disagree");
     let missing = change_pause_of_all_alone(
-        &folder.path().join("none.db"),
+        &folder.path().join("none.db").as_path().into(),
         at("09:00:00"),
         &Actor::AGENTCRON,
         &pause(None, None),

@@ -8,14 +8,16 @@ use jiff::Timestamp;
 
 use super::Reader;
 use crate::domain::delivery::DeliveryStatus;
+use crate::domain::lease;
 use crate::domain::outage::Outage;
 use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
+use crate::store::daemons::former;
 use crate::store::lock::{LifeSigns, open_lock};
 use crate::store::outages::{lasting_between, lasting_since};
 use crate::store::rows::{millis, parsed, time};
 use crate::store::sql::{Params, Transaction};
-use crate::store::{NoticeKind, StoreError};
+use crate::store::{NoticeKind, Place, StoreError};
 
 /// Whether a daemon has locked the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +61,21 @@ pub struct Denied {
     pub threads: u64,
 }
 
+/// Returns whether a daemon has the store; on a server, whether any of those that share it gives signs of life.
+pub fn daemon_state(place: &Place, now: Timestamp) -> DaemonState {
+    match place {
+        Place::File(path) => lock_state(path),
+        Place::Server(_) => Reader::connect(place)
+            .and_then(|reader| reader.shared_state(now))
+            .unwrap_or_else(|error| DaemonState::Unknown(error.to_string())),
+    }
+}
+
 /// Tests the daemon's lock of the database at `path`.
 ///
 /// If no daemon holds the lock, the test does for a moment. It holds the lock shared, so that two tests at
 /// the same time do not take each other for a daemon.
-pub fn daemon_state(path: &Path) -> DaemonState {
+pub fn lock_state(path: &Path) -> DaemonState {
     let file = match open_lock(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return DaemonState::Stopped,
@@ -134,6 +146,14 @@ const DENIED: &str = "SELECT count(*) FROM runs INDEXED BY runs_in_progress WHER
      AND phase IN ('unconfirmed', 'running') AND reason_code = ?1";
 
 impl Reader {
+    /// Returns whether any daemon gives signs of life.
+    fn shared_state(&self, now: Timestamp) -> Result<DaemonState, StoreError> {
+        let former = self.at_one_moment(former)?;
+        let is_alive =
+            former.is_some_and(|daemon| daemon.stopped_at.is_none() && lease::gone_at(daemon.seen_at) > now);
+        Ok(if is_alive { DaemonState::Running { pid: None } } else { DaemonState::Stopped })
+    }
+
     /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {

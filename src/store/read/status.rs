@@ -52,6 +52,8 @@ pub struct StatusSnapshot {
     pub probes: HashMap<String, Timestamp>,
     pub backend: BackendContact,
     pub unstarted: Option<Unstarted>,
+    /// How large the store is, with the latest changes, which may be in a file beside it; `None` if there is none yet.
+    pub bytes: Option<u64>,
     /// The room on the disk of the store; `None` if the system does not say.
     pub disk: Option<DiskSpace>,
     /// The last panic of a daemon, however long ago.
@@ -139,8 +141,9 @@ impl StatusSnapshot {
                     time_option(row, "backed_up_at")
                 })
             })?,
+            bytes: Some(reader.bytes()?),
             disk: reader.file().and_then(disk_space),
-            panic: reader.file().and_then(last_panic),
+            panic: last_panic(reader.beside()),
             stuck: Vec::new(),
             unstarted: reader
                 .at_one_moment(|tx| unstarted(tx, now.saturating_sub(UNSTARTED_AFTER).unwrap_or(now)))?,
@@ -166,6 +169,7 @@ impl StatusSnapshot {
             queued: Vec::new(),
             probes: HashMap::new(),
             backend: BackendContact::default(),
+            bytes: None,
             disk: None,
             panic: None,
             stuck: Vec::new(),

@@ -19,7 +19,7 @@ pub(super) use changed::Changed;
 pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
-pub(super) use postgres::{Session, make};
+pub(super) use postgres::{Fate, Mark, Session, demand_made, in_words, is_of_connection, make};
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
@@ -64,6 +64,30 @@ impl Connection {
         if let Self::Sqlite(_) = self {
             // A clean end leaves one file behind, not three.
             let _ = self.batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        }
+    }
+
+    /// Connects anew to a server; a file is as it was.
+    pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => session.reconnect(),
+        }
+    }
+
+    /// Returns what became of a transaction whose COMMIT was not confirmed; `None` if that is not decided.
+    pub(super) fn fate_of(&mut self, mark: &Mark) -> Result<Option<Fate>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(Fate::Lost)),
+            Self::Postgres(session) => session.fate_of(mark),
+        }
+    }
+
+    /// Returns whether it can be used. That costs a way to a server and back.
+    pub(super) fn is_alive(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(session) => session.is_alive(),
         }
     }
 
@@ -122,10 +146,19 @@ impl<'t> Transaction<'t> {
         })
     }
 
-    pub(super) fn commit(self) -> Result<(), StoreError> {
+    /// Commits it, or returns its mark if the connection ended before that was confirmed.
+    pub(super) fn commit(self) -> Result<Option<Mark>, StoreError> {
         match self {
-            Self::Sqlite(transaction) => Ok(transaction.commit()?),
+            Self::Sqlite(transaction) => Ok(transaction.commit().map(|()| None)?),
             Self::Postgres(transaction) => transaction.commit(),
+        }
+    }
+
+    /// Returns which history of its server this is; `None` if the store has no server, or that does not say so.
+    pub(super) fn history(&self) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(transaction) => transaction.history(),
         }
     }
 

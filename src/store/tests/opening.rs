@@ -108,7 +108,7 @@ fn a_lock_file_that_is_not_ours_is_refused_and_not_changed() {
         );
         assert!(!file(&folder).exists());
         // What only asks whether a daemon is running must not wait or follow either.
-        assert!(!matches!(daemon_state(&file(&folder)), DaemonState::Running { .. }));
+        assert!(!matches!(lock_state(&file(&folder)), DaemonState::Running { .. }));
     }
 }
 

@@ -63,7 +63,7 @@ impl Pauses {
             None => self.of_all.push((now, end)),
         }
         let path = scenario.folder.join("agentcron.db");
-        change_pause_of_all_alone(&path, now, &Actor::uid(None), &change).unwrap();
+        change_pause_of_all_alone(&path.as_path().into(), now, &Actor::uid(None), &change).unwrap();
     }
 
     /// Pauses the cron `paused` until a time.

@@ -168,7 +168,7 @@ fn relative_paths_start_at_the_main_file() {
     let config =
         loaded("[store]\npath = \"data/a.db\"\n[http]\nsocket = \"a.sock\"\nlisten = \"[::1]:2025\"");
     let base = config.path.parent().unwrap();
-    assert_eq!(config.store.path, base.join("data/a.db"));
+    assert_eq!(config.store.location.file(), Some(&*base.join("data/a.db")));
     assert_eq!(config.http.socket, Some(base.join("a.sock")));
     assert_eq!(config.http.listen, Some("[::1]:2025".parse().unwrap()));
 }

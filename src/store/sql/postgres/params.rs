@@ -24,6 +24,10 @@ pub(super) fn sent(value: &dyn rusqlite::ToSql) -> Result<Sent, StoreError> {
 }
 
 impl Sent {
+    pub(super) fn text(text: &str) -> Self {
+        Self(Value::Text(text.to_owned()))
+    }
+
     /// Returns what the server is told that it is.
     pub(super) fn kind(&self) -> Type {
         match &self.0 {

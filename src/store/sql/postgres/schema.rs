@@ -30,6 +30,10 @@ pub(in crate::store) fn make(
     let tx = Transaction::Postgres(super::transaction::Transaction::begin(session)?);
     tx.batch("CREATE TABLE IF NOT EXISTS migrations (number bigint PRIMARY KEY)")?;
     let has = tx.query_count("SELECT coalesce(max(number), 0) FROM migrations", ())?;
+    if usize::try_from(has).is_ok_and(|has| has > migrations.len()) {
+        let problem = newer(i64::try_from(has).unwrap_or(i64::MAX), migrations.len());
+        return Err(StoreError::ServerUnusable { server: session.server().name(), problem });
+    }
     for (number, migration) in (1_u64..).zip(migrations).skip(usize::try_from(has).unwrap_or(usize::MAX)) {
         for statement in statements(migration) {
             tx.batch(&statement)?;
@@ -43,7 +47,28 @@ pub(in crate::store) fn make(
             tx.execute("INSERT INTO installation (one, installation_id) VALUES (1, ?1)", [id])?;
         }
     }
-    tx.commit()
+    tx.commit().map(drop)
+}
+
+/// Fails unless the tables are there, and those of this version.
+pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Result<(), StoreError> {
+    let schema = session.schema();
+    let server = session.server().name();
+    let not = |problem: String| StoreError::ServerUnusable { server: server.clone(), problem };
+    let is_there = session.ask(&format!("SELECT to_regclass('\"{schema}\".migrations') IS NOT NULL"))?;
+    if is_there.as_slice().first().is_none_or(|row| row.value(0).is_ok_and(|value| value.as_i64() != Ok(1))) {
+        return Err(not("there is no store yet; `agentcron run` makes it".to_owned()));
+    }
+    let rows = session.ask(&format!("SELECT coalesce(max(number), 0) FROM \"{schema}\".migrations"))?;
+    let has = rows.as_slice().first().and_then(|row| row.value(0).ok()?.as_i64().ok()).unwrap_or_default();
+    match usize::try_from(has) {
+        Ok(has) if has == migrations => Ok(()),
+        _ => Err(not(newer(has, migrations))),
+    }
+}
+
+fn newer(has: i64, knows: usize) -> String {
+    format!("was written by another version of agentcron (schema {has}, this one knows {knows}); install that version")
 }
 
 /// Says each statement of a migration in the words of PostgreSQL.

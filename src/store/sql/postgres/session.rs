@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,21 +13,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error, NoTls, RowStream, Statement};
+use tokio_postgres::{Client, Error, RowStream, Statement};
 
 use super::dialect::{Said, say};
 use super::params::Sent;
 use super::row::{Row, Rows};
+use super::server::SharedServer;
 use super::wait::{CONNECTIONS, wait};
 use crate::store::StoreError;
-
-/// Where the store is.
-#[derive(Clone, Debug)]
-pub struct Server {
-    pub(in crate::store) config: tokio_postgres::Config,
-    /// The schema with its tables.
-    pub(in crate::store) schema: String,
-}
 
 /// A connection.
 pub(in crate::store) struct Session {
@@ -34,12 +28,14 @@ pub(in crate::store) struct Session {
     /// What carries the messages to and fro, until it has ended. It is driven by whoever waits for an answer, since every change of
     /// threads in between would cost as much as a short statement.
     connection: RefCell<Option<Answer>>,
-    schema: String,
+    server: SharedServer,
     known: RefCell<HashMap<String, Arc<Known>>>,
     /// What was sent and not waited for.
     sent: RefCell<FuturesUnordered<Answer>>,
     /// The first failure of the present transaction: the server refuses everything else until it is undone.
     failure: RefCell<Option<StoreError>>,
+    /// Which history of the server this is, for a session that writes.
+    history: OnceLock<Option<History>>,
     /// Whether what is read is not wanted any more.
     unwanted: Option<Arc<AtomicBool>>,
 }
@@ -50,22 +46,71 @@ pub(super) struct Known {
     prepared: OnceLock<Statement>,
 }
 
+/// Which of the histories of its data a server has: a standby that becomes the primary begins a new one, from what had reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct History {
+    /// The number that the server got when it was made.
+    system: String,
+    timeline: String,
+}
+
+impl History {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        let text = |place: usize| row.value(place).map(|value| value.as_str().unwrap_or_default().to_owned());
+        Ok(Self { system: text(0)?, timeline: text(1)? })
+    }
+
+    pub(super) fn timeline(&self) -> &str {
+        &self.timeline
+    }
+}
+
+impl Display for History {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.system, self.timeline)
+    }
+}
+
+/// What tells a transaction from all others, if its COMMIT is not answered.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Mark {
+    transaction: String,
+    pub(super) timeline: Option<String>,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Fate {
+    Committed,
+    RolledBack,
+    /// The server has gone back to an earlier state, or does not know any more.
+    Lost,
+}
+
+/// The timeline is the beginning of the name of the file that is written just now: the control file has it only later.
+const HISTORY: &str = "SELECT system_identifier::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) \
+     FROM pg_control_system()";
+const MARK: &str = "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
+const MARK_ALONE: &str = "SELECT pg_current_xact_id()::text, NULL::text";
+
 /// What ends once a statement is answered, or the connection over.
 type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Session {
-    pub(in crate::store) fn connect(server: &Server) -> Result<Self, StoreError> {
+    pub(in crate::store) fn connect(server: &SharedServer) -> Result<Self, StoreError> {
         let runtime = CONNECTIONS.as_ref().ok_or_else(|| lost("no thread for it can be started"))?;
-        let config = server.config.clone();
-        let connecting = runtime.spawn(async move { config.connect(NoTls).await });
-        let (client, connection) = wait(connecting, || ()).map_err(|error| lost(&error.to_string()))??;
+        let (config, tls) = (server.config.clone(), server.tls.clone());
+        let connecting = runtime.spawn(async move { config.connect(tls).await });
+        let connected = wait(connecting, || ()).map_err(|error| lost(&error.to_string()))?;
+        let (client, connection) = connected.map_err(|error| server.sorted(error))?;
         Ok(Self {
             client: Arc::new(client),
             connection: RefCell::new(Some(Box::pin(connection))),
-            schema: server.schema.clone(),
+            server: Arc::clone(server),
             known: RefCell::default(),
             sent: RefCell::default(),
             failure: RefCell::default(),
+            history: OnceLock::new(),
             unwanted: None,
         })
     }
@@ -75,7 +120,16 @@ impl Session {
     }
 
     pub(super) fn schema(&self) -> &str {
-        &self.schema
+        &self.server.schema
+    }
+
+    pub(in crate::store) fn server(&self) -> &SharedServer {
+        &self.server
+    }
+
+    /// Runs a statement without parameters, outside a transaction.
+    pub(super) fn ask(&self, sql: &str) -> Result<Rows, StoreError> {
+        self.query(&self.know(sql), &[])
     }
 
     /// Ends what is read as soon as `unwanted` is set.
@@ -85,7 +139,7 @@ impl Session {
 
     /// Returns how far the server's log has come, which every commit moves on.
     pub(in crate::store::sql) fn version(&self) -> Result<i64, StoreError> {
-        let rows = self.query(&self.know("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"), &[])?;
+        let rows = self.ask("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")?;
         rows.as_slice().first().map_or(Ok(0), |row| Ok(row.value(0)?.as_i64().unwrap_or_default()))
     }
 
@@ -123,6 +177,72 @@ impl Session {
             rows.map_ok(Row).try_collect::<Vec<Row>>().await
         };
         Ok(self.wait(query)?.into_iter())
+    }
+
+    /// Returns whether the server answers.
+    pub(in crate::store::sql) fn is_alive(&self) -> bool {
+        !self.is_closed() && self.batch("").is_ok()
+    }
+
+    /// Connects anew, which forgets whatever was not committed.
+    pub(in crate::store::sql) fn reconnect(&mut self) -> Result<(), StoreError> {
+        let unwanted = self.unwanted.take();
+        *self = Self { unwanted, ..Self::connect(&self.server)? };
+        Ok(())
+    }
+
+    /// Returns which history of the server this is; `None` if the server does not say so.
+    pub(super) fn history(&self) -> Result<Option<&History>, StoreError> {
+        if let Some(known) = self.history.get() {
+            return Ok(known.as_ref());
+        }
+        let history = match self.ask(HISTORY) {
+            Ok(rows) => rows.as_slice().first().map(History::read).transpose()?,
+            Err(error) if error.is_away() => return Err(error),
+            // Some that are rented out do not show it.
+            Err(_) => None,
+        };
+        Ok(self.history.get_or_init(|| history).as_ref())
+    }
+
+    /// Asks for the mark of the present transaction without waiting for it.
+    pub(super) fn mark(&self) -> Result<Arc<OnceLock<Mark>>, StoreError> {
+        let is_shown = self.history()?.is_some();
+        let known = self.know(if is_shown { MARK } else { MARK_ALONE });
+        let (client, statement) = (Arc::clone(&self.client), self.prepared(&known, &[])?);
+        let mark = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&mark);
+        self.sent.borrow_mut().push(Box::pin(async move {
+            let row = client.query_one(&statement, &[]).await?;
+            let _ = noted.set(Mark { transaction: row.try_get(0)?, timeline: row.try_get(1)? });
+            Ok(())
+        }));
+        self.wait(std::future::ready(Ok(())))?;
+        Ok(mark)
+    }
+
+    /// Returns what became of a transaction whose COMMIT was not answered, over a new connection; `None` if that is not decided.
+    pub(in crate::store::sql) fn fate_of(&mut self, mark: &Mark) -> Result<Option<Fate>, StoreError> {
+        self.reconnect()?;
+        let is_the_same = match (self.history()?, &mark.timeline) {
+            (Some(history), Some(timeline)) => history.timeline == *timeline,
+            (None, None) => true,
+            _ => false,
+        };
+        // Numbers of transactions that a failover has lost are given out again (it was tried), so they say nothing then.
+        if !is_the_same {
+            return Ok(Some(Fate::Lost));
+        }
+        let known = self.know("SELECT pg_xact_status(CAST(?1 AS xid8))");
+        let rows = self.query(&known, &[Sent::text(&mark.transaction)])?;
+        let status = rows.as_slice().first().map(|row| row.value(0)).transpose()?;
+        let status = status.and_then(|status| status.as_str().ok());
+        Ok(match status {
+            Some("committed") => Some(Fate::Committed),
+            Some("aborted") => Some(Fate::RolledBack),
+            Some(_) => None,
+            None => Some(Fate::Lost),
+        })
     }
 
     /// Waits for everything that was sent.
@@ -196,8 +316,8 @@ impl Session {
         if self.unwanted.as_ref().is_some_and(|unwanted| unwanted.swap(false, Ordering::Relaxed))
             && let Some(runtime) = CONNECTIONS.as_ref()
         {
-            let cancel = self.client.cancel_token();
-            runtime.spawn(async move { cancel.cancel_query(NoTls).await });
+            let (cancel, tls) = (self.client.cancel_token(), self.server.tls.clone());
+            runtime.spawn(async move { cancel.cancel_query(tls).await });
         }
     }
 

@@ -3,7 +3,7 @@
 //! Operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
 //! which ends with it. A process that stops in between is cut off by the server, and what it did is undone.
 
-use super::session::Session;
+use super::session::{History, Mark, Session};
 use super::statement::Statement;
 use crate::store::StoreError;
 
@@ -21,13 +21,14 @@ const WRITERS: i64 = 0x6167_6372;
 pub(in crate::store) struct Transaction<'t> {
     session: &'t Session,
     is_open: bool,
+    writes: bool,
 }
 
 impl<'t> Transaction<'t> {
     /// Begins a transaction that writes: nobody else can until it ends.
     pub(in crate::store::sql) fn begin(session: &'t Session) -> Result<Self, StoreError> {
         let alone = format!("SELECT pg_advisory_xact_lock({WRITERS}, hashtext('{}'))", session.schema());
-        Self::begin_as(session, WRITE, &alone)
+        Ok(Self { writes: true, ..Self::begin_as(session, WRITE, &alone)? })
     }
 
     /// Begins a transaction that only reads.
@@ -36,7 +37,7 @@ impl<'t> Transaction<'t> {
     }
 
     fn begin_as(session: &'t Session, how: &str, last: &str) -> Result<Self, StoreError> {
-        let transaction = Self { session, is_open: true };
+        let transaction = Self { session, is_open: true, writes: false };
         transaction
             .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
         session.forgive();
@@ -65,10 +66,29 @@ impl<'t> Transaction<'t> {
         self.session.settle()
     }
 
-    pub(in crate::store::sql) fn commit(mut self) -> Result<(), StoreError> {
+    /// Commits it, or returns its mark if nobody knows whether it is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Ousted`] if the server has gone back to an earlier state since this session began.
+    pub(in crate::store::sql) fn commit(mut self) -> Result<Option<Mark>, StoreError> {
+        let mark = if self.writes { Some(self.session.mark()?) } else { None };
         self.settle()?;
+        let mark = mark.and_then(|mark| mark.get().cloned());
+        if let Some(mark) = &mark
+            && mark.timeline.as_deref() != self.session.history()?.map(History::timeline)
+        {
+            return Err(StoreError::Ousted);
+        }
         self.is_open = false;
-        self.session.batch("COMMIT")
+        match self.session.batch("COMMIT") {
+            Err(error) if error.is_away() => mark.map(Some).ok_or(error),
+            committed => committed.map(|()| None),
+        }
+    }
+
+    /// Returns which history of the server this is; `None` if the server does not say so.
+    pub(in crate::store::sql) fn history(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.session.history()?.map(ToString::to_string))
     }
 
     pub(in crate::store::sql) fn is_over(&self) -> bool {

@@ -1,0 +1,11 @@
+//! Bounds of a store on a PostgreSQL server.
+
+use std::time::Duration;
+
+/// A connection to the server of the store is made within this time, or tried again: two lost packets of a handshake cost three
+/// seconds.
+pub const STORE_CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What was sent to the server of the store is confirmed by its machine within this time, or the connection is over. It is as long
+/// as a daemon without a sign of life counts as alive.
+pub const STORE_SILENT_MAX: Duration = Duration::from_secs(10);

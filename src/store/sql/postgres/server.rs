@@ -1,0 +1,215 @@
+//! The server of a store: how it is reached, whether it is one that a store can be on, and what its errors mean.
+
+use std::error::Error as _;
+use std::fmt::{self, Debug, Formatter};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, Error};
+use tokio_postgres_rustls_improved::MakeRustlsConnect;
+
+use super::session::Session;
+use crate::config::{ServerLocation, read_certificates};
+use crate::store::StoreError;
+use crate::transport::tls_client;
+
+/// The schema with the tables of a store.
+const SCHEMA: &str = "agentcron";
+/// The oldest version that the statements are for, as `server_version_num` has it.
+const VERSION_MIN: i64 = 150_000;
+/// Databases that speak like PostgreSQL, by what their `version()` says. Locks of theirs do nothing, or no rows are skipped that
+/// are locked, so several daemons on one of them would do things twice.
+const IMPOSTORS: [&str; 7] =
+    ["CockroachDB", "-YB-", "Yugabyte", "Redshift", "Materialize", "CrateDB", "QuestDB"];
+
+/// Where a store is.
+#[derive(Clone)]
+pub struct Server {
+    pub(in crate::store) config: Config,
+    /// How it is reached to hear what others have committed.
+    pub(in crate::store) listen: Config,
+    /// The schema with its tables.
+    pub(in crate::store) schema: String,
+    pub(in crate::store) tls: MakeRustlsConnect,
+    pub(in crate::store) beside: PathBuf,
+}
+
+/// Shows no password.
+impl Debug for Server {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("config", &self.config).field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Returns the server of a configuration.
+    ///
+    /// # Errors
+    /// [`StoreError::ServerDenied`] if only the daemon has what is needed to reach it.
+    pub(in crate::store) fn of(location: &ServerLocation) -> Result<Self, StoreError> {
+        let Some(config) = location.session.clone() else {
+            let problem = "only the daemon has the password".to_owned();
+            return Err(StoreError::ServerDenied { server: "the server of store.url".to_owned(), problem });
+        };
+        let pem = location.ca_file.as_deref().map(read_certificates).transpose();
+        let tls = pem.and_then(|pem| tls_client(pem.as_deref()).map_err(|error| error.to_string()));
+        let tls = tls.map_err(|problem| StoreError::ServerUnusable { server: name(&config), problem })?;
+        let listen = location.listen.clone().unwrap_or_else(|| config.clone());
+        Ok(Self::new(config, listen, SCHEMA, tls, location.beside.clone()))
+    }
+
+    pub(in crate::store) fn new(
+        config: Config,
+        listen: Config,
+        schema: &str,
+        tls: ClientConfig,
+        beside: PathBuf,
+    ) -> Self {
+        Self { config, listen, schema: schema.to_owned(), tls: MakeRustlsConnect::new(tls), beside }
+    }
+
+    /// Returns how it is called: without a password.
+    pub(in crate::store) fn name(&self) -> String {
+        name(&self.config)
+    }
+
+    /// Says what an error of a connection to it means.
+    pub(super) fn sorted(&self, error: Error) -> StoreError {
+        let server = self.name();
+        let problem = in_words(&error);
+        let denied = |problem| StoreError::ServerDenied { server: server.clone(), problem };
+        let unusable = |hint: &str| StoreError::ServerUnusable {
+            server: server.clone(),
+            problem: format!("{problem}{hint}"),
+        };
+        let said = error.to_string();
+        match error.code() {
+            Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => denied(problem),
+            Some(&SqlState::INVALID_CATALOG_NAME) => {
+                unusable("; create it with `createdb`, or name another one in store.url")
+            }
+            None if said.contains("password missing") => {
+                denied("it asks for a password; write store.password, or put it into $PGPASSFILE".to_owned())
+            }
+            None if said.contains("TLS") => unusable(
+                "; store.ca_file names a certificate authority, and ?sslmode=disable in store.url is for a network that is \
+                 trusted",
+            ),
+            Some(_) | None => StoreError::ServerAway { server, problem },
+        }
+    }
+
+    /// Fails if it is one that a store cannot be on.
+    pub(in crate::store) fn demand_usable(&self, session: &Session) -> Result<(), StoreError> {
+        let rows = session.ask(
+            "SELECT version(), current_setting('server_version_num')::bigint, current_setting('server_encoding')",
+        )?;
+        let unusable = |problem: String| StoreError::ServerUnusable { server: self.name(), problem };
+        let row = rows.as_slice().first().ok_or_else(|| unusable("it does not say its version".to_owned()))?;
+        let text = |place: usize| row.value(place).map(|value| value.as_str().unwrap_or_default().to_owned());
+        let (version, number, encoding) =
+            (text(0)?, row.value(1)?.as_i64().unwrap_or_default(), text(2)?);
+        judge(&version, number, &encoding).map_err(unusable)
+    }
+}
+
+/// Returns why a store cannot be on a server with this version and encoding.
+fn judge(version: &str, number: i64, encoding: &str) -> Result<(), String> {
+    let short: String = version.chars().take(60).collect();
+    if let Some(impostor) = IMPOSTORS.iter().find(|name| version.contains(**name)) {
+        let name = impostor.trim_matches('-');
+        return Err(format!("it is not PostgreSQL but {name} ({short}), whose locks are not those of PostgreSQL"));
+    }
+    if !version.starts_with("PostgreSQL ") {
+        return Err(format!("it is not PostgreSQL but {short}"));
+    }
+    if number < VERSION_MIN {
+        return Err(format!("it is {short}; agentcron needs PostgreSQL {} or newer", VERSION_MIN / 10_000));
+    }
+    match encoding {
+        "UTF8" => Ok(()),
+        other => Err(format!("its database has the encoding {other}; create one with the encoding UTF8")),
+    }
+}
+
+fn name(config: &Config) -> String {
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        let port = config.get_ports().get(index).or(config.get_ports().first()).filter(|port| **port != 5432);
+        let host = match host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        };
+        port.map_or(host.clone(), |port| format!("{host}:{port}"))
+    });
+    let hosts: Vec<String> = hosts.collect();
+    format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+}
+
+/// Says an error of PostgreSQL without the values that it concerns.
+pub(in crate::store) fn in_words(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} ({})", error.message(), error.code().code()),
+        None => error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
+    }
+}
+
+/// Returns whether the connection is of no use any more: it has ended, the server is going or coming, or it has become one that
+/// only reads.
+pub(in crate::store) fn is_of_connection(error: &Error) -> bool {
+    const GONE: [SqlState; 8] = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::DATABASE_DROPPED,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::IDLE_SESSION_TIMEOUT,
+        SqlState::TOO_MANY_CONNECTIONS,
+    ];
+    match error.code() {
+        Some(code) => GONE.contains(code) || code.code().starts_with("08"),
+        None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+    }
+}
+
+/// A server that is shared by its connections.
+pub(in crate::store) type SharedServer = Arc<Server>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_postgresql_of_a_supported_version_is_used() {
+        for (version, number, encoding, expected) in [
+            ("PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu", 150_018, "UTF8", None),
+            ("PostgreSQL 18.1", 180_001, "UTF8", None),
+            ("PostgreSQL 14.9", 140_009, "UTF8", Some("needs PostgreSQL 15 or newer")),
+            ("PostgreSQL 15.2", 150_002, "LATIN1", Some("encoding UTF8")),
+            ("CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)", 130_000, "UTF8", Some("not PostgreSQL but CockroachDB")),
+            ("PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64", 150_002, "UTF8", Some("not PostgreSQL but YB")),
+            ("PostgreSQL 8.0.2 on i686, Redshift 1.0.4", 80_002, "UTF8", Some("Redshift")),
+            ("Something 1", 160_000, "UTF8", Some("not PostgreSQL but Something 1")),
+        ] {
+            let judged = judge(version, number, encoding).err();
+            assert_eq!(judged.is_none(), expected.is_none(), "{version}: {judged:?}");
+            assert!(judged.unwrap_or_default().contains(expected.unwrap_or_default()), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_named_without_its_password() {
+        for (url, expected) in [
+            ("postgres://u:s3cret@db,other:5433/d", "postgres://db,other:5433/d"),
+            ("postgres://u@%2Frun%2Fpg:5433/d", "postgres:///run/pg:5433/d"),
+            ("postgres://u@[::1]/d", "postgres://[::1]/d"),
+        ] {
+            assert_eq!(name(&url.parse().unwrap()), expected);
+        }
+    }
+}
