@@ -3,6 +3,9 @@
 //! A clock has one of two sources: the system's wall clock, or a simulated one. The simulated clock follows
 //! tokio's time, which a test can pause, plus an offset that the test can step as an administrator steps a
 //! real clock.
+//!
+//! Where several daemons share a store on a server, the clock of the server is the clock of all. It is followed by the time since
+//! boot, so that nobody notices if the clock of this machine is set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,14 +24,32 @@ pub struct Clock {
 
 #[derive(Clone, Debug)]
 enum TimeSource {
-    System,
-    Simulated { epoch: Timestamp, started: tokio::time::Instant, offset_ms: Arc<AtomicI64> },
+    System {
+        /// By how many microseconds the clock of a server is ahead of the time since boot; [`NO_SERVER`] if none is followed.
+        server: Arc<AtomicI64>,
+    },
+    Simulated {
+        epoch: Timestamp,
+        started: tokio::time::Instant,
+        offset_ms: Arc<AtomicI64>,
+    },
 }
+
+const NO_SERVER: i64 = i64::MIN;
 
 impl Clock {
     /// Returns the wall clock of the operating system.
     pub fn system() -> Self {
-        Self { source: TimeSource::System }
+        Self { source: TimeSource::System { server: Arc::new(AtomicI64::new(NO_SERVER)) } }
+    }
+
+    /// Follows a server's clock from now on, which is ahead of the time since boot by this many microseconds. A simulated clock
+    /// is everybody's already.
+    pub fn follow(&self, ahead: i64) {
+        match &self.source {
+            TimeSource::System { server } => server.store(ahead, Ordering::Relaxed),
+            TimeSource::Simulated { .. } => {}
+        }
     }
 
     /// Returns a clock that shows `epoch` now and advances with tokio's time.
@@ -46,7 +67,10 @@ impl Clock {
     /// instant in memory and the same instant read back are equal.
     pub fn now(&self) -> Timestamp {
         let now = match &self.source {
-            TimeSource::System => system_now(),
+            TimeSource::System { server } => match server.load(Ordering::Relaxed) {
+                NO_SERVER => system_now(),
+                ahead => after_boot(system_since_boot(), ahead),
+            },
             TimeSource::Simulated { epoch, started, offset_ms } => {
                 let elapsed = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::MAX);
                 let offset = SignedDuration::from_millis(offset_ms.load(Ordering::SeqCst));
@@ -59,7 +83,7 @@ impl Clock {
     /// Returns the time since an arbitrary instant by a clock that nobody sets, and that counts while the machine is suspended.
     pub fn since_boot(&self) -> Duration {
         match &self.source {
-            TimeSource::System => system_since_boot(),
+            TimeSource::System { .. } => system_since_boot(),
             TimeSource::Simulated { started, .. } => started.elapsed(),
         }
     }
@@ -67,7 +91,7 @@ impl Clock {
     /// Steps a simulated clock forward or back. It does nothing to the system's clock.
     pub fn step(&self, by: SignedDuration) {
         match &self.source {
-            TimeSource::System => {}
+            TimeSource::System { .. } => {}
             TimeSource::Simulated { offset_ms, .. } => {
                 let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
                 offset_ms.fetch_add(by, Ordering::SeqCst);
@@ -154,6 +178,12 @@ impl StepWatch {
     }
 }
 
+/// Returns what a clock shows that is ahead of the time since boot by this many microseconds.
+fn after_boot(since_boot: Duration, ahead: i64) -> Timestamp {
+    let micros = i64::try_from(since_boot.as_micros()).unwrap_or(i64::MAX).saturating_add(ahead);
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}
+
 fn system_since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;
@@ -165,4 +195,19 @@ fn system_since_boot() -> Duration {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the operating system")]
 fn system_now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_followed_however_the_clock_of_this_machine_is_set() {
+        let clock = Clock::system();
+        let server: Timestamp = "2030-01-02T03:04:05Z".parse().unwrap();
+        let micros = i64::try_from(clock.since_boot().as_micros()).unwrap();
+        clock.follow(server.as_microsecond() - micros);
+        let passed = clock.clone().now().duration_since(server);
+        assert!((0..60).contains(&passed.as_secs()), "{passed}");
+    }
 }

@@ -51,7 +51,9 @@ fn dump_instead(file: &Path, session: &mut Session) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(session.output.json(&json!({ "command": command }))?);
     }
-    session.output.warn("nothing was copied: the store is on a PostgreSQL server, which has its own means")?;
+    session
+        .output
+        .warn("nothing was copied: the store is on a PostgreSQL server, which has its own means")?;
     Ok(session.output.line(&command)?)
 }
 

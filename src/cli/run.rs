@@ -123,8 +123,9 @@ fn config_in_force(session: &mut Session) -> Result<Config, Failure> {
     }
     let loaded = config::load_partly(&path, &environment).with_certificates();
     session.output.warn_about(&loaded.warnings)?;
-    let may_begin =
-        |store: &StoreLocation| loaded.mistakes.is_empty() || !is_terminal || store.file().is_none_or(Path::exists);
+    let may_begin = |store: &StoreLocation| {
+        loaded.mistakes.is_empty() || !is_terminal || store.file().is_none_or(Path::exists)
+    };
     let Some(store) = loaded.store_location(&environment).filter(may_begin) else {
         demand_file(&path)?;
         return Err(Failure::Config(ConfigErrors(loaded.mistakes)));

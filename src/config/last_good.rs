@@ -199,7 +199,9 @@ fn holds_secret(name: &str, section: &Value) -> bool {
         "store" => {
             let texts = ["url", "listen_url", "password"].into_iter().filter_map(|key| section.get(key));
             // A URL may be without a password, and one that is not is filled in as a whole.
-            texts.filter(|text| text.as_str().is_none_or(|text| !is_url_without_password(text))).any(is_secret)
+            texts
+                .filter(|text| text.as_str().is_none_or(|text| !is_url_without_password(text)))
+                .any(is_secret)
         }
         "backend" => section.get("api_key").into_iter().chain(table("headers")).any(is_secret),
         "http" => list("api_keys").chain(table("keys").filter_map(|key| key.get("key"))).any(is_secret),

@@ -8,9 +8,9 @@ use super::credentials::{Credentials, X_API_KEY};
 use super::duration::KeepNothing;
 use super::errors::Complaint;
 use super::headers;
+use super::placeholders::is_of_daemon;
 use super::redact::pointers;
 use super::reference;
-use super::placeholders::is_of_daemon;
 use super::section_reader::{Reported, SectionReader};
 use super::settings::{BackendConfig, BackupConfig, StoreConfig};
 use super::store_location::{self, ServerLocation, StoreLocation};
@@ -80,7 +80,12 @@ pub(super) fn store(root: &mut SectionReader<'_, '_>) -> Result<StoreConfig, Rep
     };
     let backup = backup.transpose();
     let retention = retention(&mut section)?;
-    Ok(StoreConfig { location, values_bytes_max: section.value("values_bytes_max"), retention, backup: backup? })
+    Ok(StoreConfig {
+        location,
+        values_bytes_max: section.value("values_bytes_max"),
+        retention,
+        backup: backup?,
+    })
 }
 
 fn location(section: &mut SectionReader<'_, '_>) -> Result<StoreLocation, Reported> {
@@ -98,7 +103,10 @@ fn location(section: &mut SectionReader<'_, '_>) -> Result<StoreLocation, Report
 }
 
 fn server(section: &mut SectionReader<'_, '_>) -> Result<ServerLocation, Reported> {
-    let of_file = [("path", "leave one of the two out"), ("backup", "see `agentcron backup` for how a server is backed up")];
+    let of_file = [
+        ("path", "leave one of the two out"),
+        ("backup", "see `agentcron backup` for how a server is backed up"),
+    ];
     for (key, hint) in of_file {
         if section.has(key) {
             let complaint = Complaint::with_hint("is for a file of SQLite, and store.url is a server", hint);

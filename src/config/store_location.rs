@@ -76,8 +76,10 @@ pub(super) fn session(
         return Err(Complaint::with_hint("expected a URL with the scheme postgres", EXAMPLE));
     }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (tls, others): (Vec<&str>, Vec<&str>) =
-        query.split('&').filter(|option| !option.is_empty()).partition(|option| option.split('=').next() == Some(TLS));
+    let (tls, others): (Vec<&str>, Vec<&str>) = query
+        .split('&')
+        .filter(|option| !option.is_empty())
+        .partition(|option| option.split('=').next() == Some(TLS));
     let mut config: tokio_postgres::Config = format!("{place}?{}", others.join("&"))
         .parse()
         .map_err(|_| Complaint::with_hint("not a URL of PostgreSQL that agentcron knows", KNOWN))?;
@@ -85,7 +87,10 @@ pub(super) fn session(
         return Err(Complaint::with_hint("got a URL without a host", EXAMPLE));
     }
     if config.get_dbname().is_none() {
-        return Err(Complaint::with_hint("got a URL without a database", "end it with /NAME, the name of the database"));
+        return Err(Complaint::with_hint(
+            "got a URL without a database",
+            "end it with /NAME, the name of the database",
+        ));
     }
     config.ssl_mode(ssl_mode(tls.last().copied(), config.get_hosts())?);
     // A standby answers too, and cannot be written.
@@ -93,7 +98,10 @@ pub(super) fn session(
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(STORE_CONNECTED_WITHIN);
     }
-    config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
+    config
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(3))
+        .keepalives_retries(3);
     config.tcp_user_timeout(STORE_SILENT_MAX);
     config.application_name("agentcron");
     match (config.get_password().is_some(), password) {

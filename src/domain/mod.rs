@@ -30,6 +30,7 @@ pub mod retry;
 pub mod run;
 pub mod run_spec;
 pub mod secrets;
+pub mod server_clock;
 pub mod signing;
 pub mod skipped_range;
 pub mod tally;

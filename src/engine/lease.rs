@@ -1,20 +1,61 @@
 //! Keeps a daemon alive for the others that share its store, and lets it look for what they have left to do.
 
+use std::time::Duration;
+
+use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
 use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
-use crate::store::{Store, StoreError};
+use crate::store::{DueNow, Heartbeat, Store, StoreError};
+
+/// What changes within this time is told at once.
+const TOLD_TOGETHER: Duration = Duration::from_millis(5);
 
 /// Gives signs of life until it is stopped. What the daemon commits anyway is one, so there are more than are needed.
 pub async fn run(store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
-    let (mut beat, mut look) = (tokio::time::interval(BEAT_EVERY), tokio::time::interval(LOOKS_EVERY));
+    match store.heartbeat() {
+        Some(heartbeat) => on_server(heartbeat, wakes, stop).await,
+        None => in_file(store, wakes, stop).await,
+    }
+}
+
+/// Does so on a server, which says what there is to do, and lets daemons tell each other.
+async fn on_server(
+    mut heartbeat: Heartbeat,
+    wakes: Wakes,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let mut wait = Duration::ZERO;
+    loop {
+        let beat = sleep(wait);
+        tokio::pin!(beat);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = &mut beat => break,
+                () = heartbeat.heard() => wakes.wake(DueNow::ALL),
+                () = heartbeat.changed() => {
+                    sleep(TOLD_TOGETHER).await;
+                    heartbeat.tell().await;
+                }
+            }
+        }
+        wakes.wake(heartbeat.beat().await?);
+        wait = heartbeat.next_beat_in();
+    }
+}
+
+/// Does so in a file, where nobody is told anything. Only tests share one.
+async fn in_file(store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+    let (mut beat, mut look) = (interval(BEAT_EVERY), interval(LOOKS_EVERY));
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             _ = beat.tick() => store.commit_nothing().await?,
-            _ = look.tick() => [&wakes.runner, &wakes.courier, &wakes.janitor].iter().for_each(|wake| wake.notify_one()),
+            _ = look.tick() => wakes.wake(DueNow::ALL),
         }
     }
 }

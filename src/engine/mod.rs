@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 pub use denials::Denials;
 
 use crate::pulse::Pulses;
+use crate::store::DueNow;
 
 /// The health of the loops, for the API. It is kept in memory only, and the loops do not depend on it.
 #[derive(Clone, Default)]
@@ -43,4 +44,15 @@ pub struct Wakes {
     pub courier: Arc<Notify>,
     /// There are threads to be deleted.
     pub janitor: Arc<Notify>,
+}
+
+impl Wakes {
+    fn wake(&self, due: DueNow) {
+        let DueNow { runner, courier, janitor } = due;
+        for (wake, is_due) in [(&self.runner, runner), (&self.courier, courier), (&self.janitor, janitor)] {
+            if is_due {
+                wake.notify_one();
+            }
+        }
+    }
 }

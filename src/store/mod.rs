@@ -28,6 +28,7 @@ mod error;
 mod exposure;
 mod failovers;
 mod forget;
+mod heartbeat;
 mod held_runs;
 mod hot;
 mod housekeeping;
@@ -81,6 +82,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use also_at::AlsoAt;
@@ -102,6 +104,7 @@ pub use erase::Emptied;
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use forget::{ForgetSubject, Forgotten};
+pub use heartbeat::{DueNow, Heartbeat};
 pub use held_runs::HeldRun;
 pub use hot::claim_runs::Claim;
 pub use hot::deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
@@ -164,6 +167,8 @@ pub struct Store {
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
     lock: Arc<DaemonLock>,
+    /// Notified of what the other daemons have to know.
+    changed: Arc<Notify>,
 }
 
 /// Where the closures that change the store run.
@@ -215,7 +220,7 @@ impl Store {
         clock: Clock,
         waited: Option<(Timestamp, String)>,
     ) -> Result<Self, StoreError> {
-        let mut connection = place.open_to_write(new_installation)?;
+        let mut connection = place.open_to_write(new_installation, &clock)?;
         let (daemon_id, began) = (DaemonId(Uuid::new_v4()), clock.since_boot());
         let registration = daemons::register(&mut connection, lock, daemon_id, clock.now())
             .map_err(|error| place.in_words(error))?;
@@ -239,6 +244,7 @@ impl Store {
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
+            changed: Arc::default(),
         })
     }
 
@@ -252,7 +258,9 @@ impl Store {
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(None, work).await
+        let result = self.writer.write(None, work).await;
+        self.changed.notify_one();
+        result
     }
 
     /// Does the same for a change about a run that this daemon holds. It reads that run by `held_runs::run_to_change`, and changes

@@ -11,6 +11,7 @@ use super::rollups;
 use super::rows::{millis, parsed, whole_millis};
 use super::sql::Transaction;
 use super::{DaemonLock, Place, Store, StoreError, open};
+use crate::clock::Clock;
 use crate::domain::act::{ActKind, Actor};
 use crate::domain::bounds::PAUSES_OF_ALL_KEPT;
 use crate::domain::cron_state::{Pause, PauseCause};
@@ -62,7 +63,7 @@ pub fn change_pause_of_all_alone(
     drop(place.open_to_read()?);
     // Where daemons share the store, one that begins meanwhile finds the change.
     let _lock = place.file().map(DaemonLock::take).transpose()?;
-    let mut connection = place.open_to_write(InstallationId::default())?;
+    let mut connection = place.open_to_write(InstallationId::default(), &Clock::system())?;
     let tx = Tx::begin(&mut connection)?;
     let cache = Definitions::new(open::installation_id(&tx)?);
     let changed = apply(&tx, &cache, by, change, now)?;

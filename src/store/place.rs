@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::lease::Sharing;
 use super::sql::{Connection, Server, Session, demand_made, make};
 use super::{StoreError, open};
+use crate::clock::Clock;
 use crate::config::StoreLocation;
 use crate::domain::ids::InstallationId;
+use crate::domain::server_clock::ClockSample;
 use crate::transport::tls_client;
 
 /// Where a store is.
@@ -66,13 +68,20 @@ impl Place {
         }
     }
 
-    /// Opens a connection that writes, after making the store if there is none.
-    pub(super) fn open_to_write(&self, new_installation: InstallationId) -> Result<Connection, StoreError> {
+    /// Opens a connection that writes, after making the store if there is none. The clock follows that of a server from then on.
+    pub(super) fn open_to_write(
+        &self,
+        new_installation: InstallationId,
+        clock: &Clock,
+    ) -> Result<Connection, StoreError> {
         match self {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_write(path, new_installation)?)),
             Place::Server(server) => {
                 let session = Session::connect(server)?;
                 server.demand_usable(&session)?;
+                let asked = clock.since_boot();
+                let sample = ClockSample::of(session.clock()?, asked, clock.since_boot());
+                clock.follow(sample.ahead);
                 make(&session, open::MIGRATIONS, new_installation)?;
                 Ok(Connection::Postgres(Box::new(session)))
             }

@@ -193,6 +193,15 @@ impl Writer {
         *self.health.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.health.clock
+    }
+
+    /// Returns how often the store had gone back to an earlier state at the start of this daemon.
+    pub(super) fn timeline(&self) -> i64 {
+        self.health.timeline
+    }
+
     pub(super) fn lease(&self) -> &Lease {
         &self.health.lease
     }

@@ -112,7 +112,12 @@ async fn a_pause_that_was_set_and_lifted_while_no_daemon_ran_says_what_becomes_o
     let folder = tempfile::tempdir().unwrap();
     drop(store(folder.path()).await);
     let alone = |now: &str, change: PauseOfAllChange| {
-        change_pause_of_all_alone(&file(folder.path()).as_path().into(), at(now), &Actor::uid(Some(7)), &change)
+        change_pause_of_all_alone(
+            &file(folder.path()).as_path().into(),
+            at(now),
+            &Actor::uid(Some(7)),
+            &change,
+        )
     };
     alone("09:01:30", pause(None, None)).unwrap();
     alone("09:03:30", PauseOfAllChange::Resume).unwrap();

@@ -19,7 +19,9 @@ pub(super) use changed::Changed;
 pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
-pub(super) use postgres::{Fate, Mark, Session, demand_made, in_words, is_of_connection, make};
+pub(super) use postgres::{
+    Beat, Ear, Fate, Mark, Pulse, Session, SharedServer, demand_made, in_words, is_of_connection, make,
+};
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;
 pub(super) use rusqlite::types::{FromSql, Value, ValueRef};

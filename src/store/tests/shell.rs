@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::config::DbConfig;
 
+use crate::clock::Clock;
 use crate::domain::ids::InstallationId;
 use crate::store::sql::{Connection, Params, Transaction, Value, ValueRef};
 use crate::store::{Place, Reader};
@@ -53,7 +54,8 @@ impl Shell {
                 Connection::Sqlite(connection)
             }
             Place::Server(_) => {
-                let mut connection = place.open_to_write(InstallationId::default()).unwrap();
+                let mut connection =
+                    place.open_to_write(InstallationId::default(), &Clock::system()).unwrap();
                 let tx = Transaction::begin(&mut connection).unwrap();
                 tx.batch(FUNCTIONS).unwrap();
                 tx.commit().unwrap();

@@ -5,6 +5,7 @@
 
 mod dialect;
 mod params;
+mod pulse;
 mod row;
 mod schema;
 mod server;
@@ -13,11 +14,12 @@ mod statement;
 mod transaction;
 mod wait;
 
+pub(in crate::store) use pulse::{Beat, Ear, Pulse};
 pub(super) use row::{Row, Rows};
 pub(super) use schema::BYTES;
 pub(in crate::store) use schema::{demand_made, make};
 pub use server::Server;
-pub(in crate::store) use server::{in_words, is_of_connection};
+pub(in crate::store) use server::{SharedServer, in_words, is_of_connection};
 pub(in crate::store) use session::{Fate, Mark, Session};
 pub(super) use statement::Statement;
 pub(super) use transaction::Transaction;

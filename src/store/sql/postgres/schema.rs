@@ -68,7 +68,9 @@ pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Res
 }
 
 fn newer(has: i64, knows: usize) -> String {
-    format!("was written by another version of agentcron (schema {has}, this one knows {knows}); install that version")
+    format!(
+        "was written by another version of agentcron (schema {has}, this one knows {knows}); install that version"
+    )
 }
 
 /// Says each statement of a migration in the words of PostgreSQL.

@@ -40,7 +40,10 @@ pub struct Server {
 /// Shows no password.
 impl Debug for Server {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("config", &self.config).field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("config", &self.config)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +90,9 @@ impl Server {
         };
         let said = error.to_string();
         match error.code() {
-            Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => denied(problem),
+            Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+                denied(problem)
+            }
             Some(&SqlState::INVALID_CATALOG_NAME) => {
                 unusable("; create it with `createdb`, or name another one in store.url")
             }
@@ -108,10 +113,10 @@ impl Server {
             "SELECT version(), current_setting('server_version_num')::bigint, current_setting('server_encoding')",
         )?;
         let unusable = |problem: String| StoreError::ServerUnusable { server: self.name(), problem };
-        let row = rows.as_slice().first().ok_or_else(|| unusable("it does not say its version".to_owned()))?;
+        let row =
+            rows.as_slice().first().ok_or_else(|| unusable("it does not say its version".to_owned()))?;
         let text = |place: usize| row.value(place).map(|value| value.as_str().unwrap_or_default().to_owned());
-        let (version, number, encoding) =
-            (text(0)?, row.value(1)?.as_i64().unwrap_or_default(), text(2)?);
+        let (version, number, encoding) = (text(0)?, row.value(1)?.as_i64().unwrap_or_default(), text(2)?);
         judge(&version, number, &encoding).map_err(unusable)
     }
 }
@@ -121,7 +126,9 @@ fn judge(version: &str, number: i64, encoding: &str) -> Result<(), String> {
     let short: String = version.chars().take(60).collect();
     if let Some(impostor) = IMPOSTORS.iter().find(|name| version.contains(**name)) {
         let name = impostor.trim_matches('-');
-        return Err(format!("it is not PostgreSQL but {name} ({short}), whose locks are not those of PostgreSQL"));
+        return Err(format!(
+            "it is not PostgreSQL but {name} ({short}), whose locks are not those of PostgreSQL"
+        ));
     }
     if !version.starts_with("PostgreSQL ") {
         return Err(format!("it is not PostgreSQL but {short}"));
@@ -191,7 +198,12 @@ mod tests {
             ("PostgreSQL 18.1", 180_001, "UTF8", None),
             ("PostgreSQL 14.9", 140_009, "UTF8", Some("needs PostgreSQL 15 or newer")),
             ("PostgreSQL 15.2", 150_002, "LATIN1", Some("encoding UTF8")),
-            ("CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)", 130_000, "UTF8", Some("not PostgreSQL but CockroachDB")),
+            (
+                "CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)",
+                130_000,
+                "UTF8",
+                Some("not PostgreSQL but CockroachDB"),
+            ),
             ("PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64", 150_002, "UTF8", Some("not PostgreSQL but YB")),
             ("PostgreSQL 8.0.2 on i686, Redshift 1.0.4", 80_002, "UTF8", Some("Redshift")),
             ("Something 1", 160_000, "UTF8", Some("not PostgreSQL but Something 1")),

@@ -90,7 +90,8 @@ pub(in crate::store) enum Fate {
 /// The timeline is the beginning of the name of the file that is written just now: the control file has it only later.
 const HISTORY: &str = "SELECT system_identifier::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) \
      FROM pg_control_system()";
-const MARK: &str = "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
+const MARK: &str =
+    "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
 const MARK_ALONE: &str = "SELECT pg_current_xact_id()::text, NULL::text";
 
 /// What ends once a statement is answered, or the connection over.
@@ -140,6 +141,12 @@ impl Session {
     /// Returns how far the server's log has come, which every commit moves on.
     pub(in crate::store::sql) fn version(&self) -> Result<i64, StoreError> {
         let rows = self.ask("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")?;
+        rows.as_slice().first().map_or(Ok(0), |row| Ok(row.value(0)?.as_i64().unwrap_or_default()))
+    }
+
+    /// Returns what the server's clock shows, in microseconds.
+    pub(in crate::store) fn clock(&self) -> Result<i64, StoreError> {
+        let rows = self.ask("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")?;
         rows.as_slice().first().map_or(Ok(0), |row| Ok(row.value(0)?.as_i64().unwrap_or_default()))
     }
 

@@ -1,0 +1,140 @@
+//! How daemons that share a store on a server know of each other: each says every two seconds that it is alive, which also tells
+//! what the server's clock shows, and each hears when another has changed something.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::sql::{Beat, Ear, Pulse, SharedServer};
+use super::{Place, Store, StoreError};
+use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
+use crate::domain::server_clock::{ClockSample, ServerClock};
+
+/// So many signs of life that it has told itself and not heard, and a daemon takes itself for deaf.
+const UNHEARD_MAX: u32 = 3;
+
+/// A daemon's signs of life on a server.
+pub struct Heartbeat {
+    store: Store,
+    server: SharedServer,
+    pulse: Option<Pulse>,
+    ear: Option<Ear>,
+    clock: ServerClock,
+    is_deaf: bool,
+}
+
+/// For which loops there is something to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DueNow {
+    pub runner: bool,
+    pub courier: bool,
+    pub janitor: bool,
+}
+
+impl DueNow {
+    /// Whatever it may be.
+    pub const ALL: Self = Self { runner: true, courier: true, janitor: true };
+}
+
+impl Store {
+    /// Returns the signs of life of this daemon, if the store is on a server.
+    pub fn heartbeat(&self) -> Option<Heartbeat> {
+        let Place::Server(server) = self.place() else { return None };
+        Some(Heartbeat {
+            store: self.clone(),
+            server: Arc::clone(server),
+            pulse: None,
+            ear: None,
+            clock: ServerClock::default(),
+            is_deaf: false,
+        })
+    }
+}
+
+impl Heartbeat {
+    /// Says that this daemon is alive, and returns what there is to do. A server that cannot be reached is asked again next time.
+    ///
+    /// # Errors
+    /// [`StoreError::Ousted`] if others have taken it for gone, or the store has gone back to an earlier state.
+    pub async fn beat(&mut self) -> Result<DueNow, StoreError> {
+        match self.try_beat().await {
+            Err(error) if !matches!(error, StoreError::Ousted) => {
+                tracing::debug!(%error, "no sign of life");
+                self.pulse = None;
+                Ok(DueNow::default())
+            }
+            beat => beat,
+        }
+    }
+
+    async fn try_beat(&mut self) -> Result<DueNow, StoreError> {
+        let (number, timeline) = (self.store.number.0, self.store.writer.timeline());
+        let is_new = self.listen().await?;
+        let pulse = match self.pulse.take() {
+            Some(pulse) => pulse,
+            None => Pulse::connect(&self.server).await?,
+        };
+        let clock = self.store.writer.clock();
+        let asked = clock.since_boot();
+        let Beat { clock: server, is_held, due: [runner, courier, janitor] } =
+            pulse.beat(number, timeline).await?;
+        let answered = clock.since_boot();
+        clock.follow(self.clock.add(ClockSample::of(server, asked, answered)));
+        if !is_held {
+            return Err(StoreError::Ousted);
+        }
+        self.store.writer.lease().renew(asked);
+        pulse.tell(number).await?;
+        if let Some(ear) = &self.ear {
+            ear.unheard.fetch_add(1, Ordering::Relaxed);
+        }
+        self.pulse = Some(pulse);
+        // What was told while nobody listened is lost.
+        Ok(if is_new { DueNow::ALL } else { DueNow { runner, courier, janitor } })
+    }
+
+    /// Listens, and returns whether it has not before.
+    async fn listen(&mut self) -> Result<bool, StoreError> {
+        let hears = |ear: &Ear| ear.unheard.load(Ordering::Relaxed) < UNHEARD_MAX;
+        if self.ear.as_ref().is_some_and(|ear| !ear.is_closed() && hears(ear)) {
+            self.is_deaf = false;
+            return Ok(false);
+        }
+        if !self.is_deaf && self.ear.as_ref().is_some_and(|ear| !ear.is_closed()) {
+            self.is_deaf = true;
+            tracing::warn!(
+                "other daemons are not heard, so this one looks every second: a pooler that pools transactions lets \
+                 nothing through; store.listen_url names the server behind it"
+            );
+        }
+        self.ear = Some(Ear::connect(&self.server, self.store.number.0).await?);
+        Ok(true)
+    }
+
+    /// Returns how long to wait before the next sign of life. One that does not hear looks more often.
+    pub fn next_beat_in(&self) -> Duration {
+        if self.is_deaf { LOOKS_EVERY } else { BEAT_EVERY }
+    }
+
+    /// Returns once another daemon has changed something.
+    pub async fn heard(&self) {
+        match &self.ear {
+            Some(ear) => ear.others.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns once this daemon has changed something that others have to know.
+    pub async fn changed(&self) {
+        self.store.changed.notified().await;
+    }
+
+    /// Tells the others that something has changed. It may be lost without harm.
+    pub async fn tell(&mut self) {
+        if let Some(pulse) = &self.pulse
+            && pulse.tell(self.store.number.0).await.is_err()
+        {
+            self.pulse = None;
+        }
+    }
+}
