@@ -10,13 +10,15 @@ pub(crate) struct Configuration {
     backend: Vec<String>,
     top: Vec<String>,
     http: Vec<String>,
+    store: String,
     crons: Vec<Cron>,
 }
 
 impl Configuration {
     pub(crate) fn new(backend_url: &str) -> Self {
         let backend = vec![format!("url = \"{backend_url}\"")];
-        Self { backend, top: Vec::new(), http: Vec::new(), crons: Vec::new() }
+        let store = "path = \"{folder}/agentcron.db\"".to_owned();
+        Self { backend, top: Vec::new(), http: Vec::new(), store, crons: Vec::new() }
     }
 
     /// Adds a line to `[backend]`.
@@ -34,6 +36,12 @@ impl Configuration {
     /// Adds a line to `[http]`.
     pub(crate) fn http(mut self, line: &str) -> Self {
         self.http.push(line.to_owned());
+        self
+    }
+
+    /// Has the store on a PostgreSQL server.
+    pub(crate) fn on_server(mut self, url: &str) -> Self {
+        self.store = format!("url = \"{url}\"");
         self
     }
 
@@ -57,7 +65,7 @@ impl Display for Configuration {
         }
         writeln!(f, "{top}\n[backend]\n{backend}\n[http]\n{http}")?;
         // All receivers of the tests are on loopback.
-        writeln!(f, "[store]\npath = \"{{folder}}/agentcron.db\"\n[webhooks.url]\ndisable_loopback = false")?;
+        writeln!(f, "[store]\n{}\n[webhooks.url]\ndisable_loopback = false", self.store)?;
         self.crons.iter().try_for_each(|cron| writeln!(f, "{cron}"))
     }
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::growing_list::PATIENCE;
+use super::postgres_copy::copy;
 
 /// How often to check whether a process has ended or a file has grown: neither notifies us.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(25);
@@ -20,6 +21,8 @@ pub(crate) struct Daemon {
     child: Option<Child>,
     /// What the last start added to the environment; commands get it as well.
     environment: Vec<(String, String)>,
+    /// The address of the PostgreSQL server that has the store, if one has.
+    server: Option<String>,
 }
 
 impl Daemon {
@@ -30,8 +33,13 @@ impl Daemon {
             eprintln!("kept: {}", folder.path().display());
             folder.disable_cleanup(true);
         }
-        let daemon = Self { folder, child: None, environment: Vec::new() };
-        daemon.write_config(config);
+        let config = config.to_string();
+        let server = config
+            .lines()
+            .find_map(|line| line.strip_prefix("url = \"postgres"))
+            .map(|rest| format!("postgres{}", rest.trim_end_matches('"')));
+        let daemon = Self { folder, child: None, environment: Vec::new(), server };
+        daemon.write_config(&config);
         daemon
     }
 
@@ -58,6 +66,15 @@ impl Daemon {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("agentcron.db")
+    }
+
+    /// Returns the database as it is now: of a store on a server, a copy.
+    pub(crate) fn database_now(&self) -> PathBuf {
+        let path = self.database();
+        if let Some(server) = &self.server {
+            let _ = copy(server, &path);
+        }
+        path
     }
 
     /// Starts the daemon on its folder as it is, also after a crash; its stderr is appended to the same file.

@@ -163,7 +163,7 @@ impl Daemon {
 
     /// Returns the rows of a query; none if there is no database yet.
     pub(crate) fn query<T>(&self, sql: &str, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
-        let path = self.database();
+        let path = self.database_now();
         // The daemon may not have created it yet, or its tables.
         let Ok(connection) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
             return Vec::new();

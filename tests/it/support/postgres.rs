@@ -1,5 +1,6 @@
 //! A PostgreSQL server of the machine's own package, in a folder of its own on a free port of loopback.
 
+use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
@@ -16,16 +17,28 @@ const LOOKS_EVERY: Duration = Duration::from_millis(20);
 /// A minute.
 const LOOKS_MAX: usize = 3000;
 
-pub(super) struct Postgres {
-    server: Child,
-    port: u16,
+pub(crate) struct Postgres {
+    pub(crate) server: Child,
+    pub(crate) port: u16,
+    pub(crate) programs: PathBuf,
     // Dropped after the server has ended.
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
+}
+
+/// Starts a server on its data in a folder.
+pub(crate) fn serve(programs: &Path, folder: &Path, port: u16) -> io::Result<Child> {
+    let mut serve = program(&programs.join("postgres"));
+    // Nothing here outlives the machine, so nothing waits for its disk.
+    serve.args(["-c", "fsync=off"]).arg("-D").arg(folder.join("data"));
+    // A pipe that nobody reads would stop the server once it is full.
+    serve.stderr(File::options().create(true).append(true).open(folder.join("log"))?);
+    serve.arg("-k").arg(folder).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+    serve.spawn()
 }
 
 impl Postgres {
     /// Starts a server with an empty database, or returns `None` if the machine has none.
-    pub(super) fn start() -> io::Result<Option<Self>> {
+    pub(crate) fn start() -> io::Result<Option<Self>> {
         let Some(programs) = programs() else { return Ok(None) };
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
@@ -42,23 +55,20 @@ impl Postgres {
             return Err(io::Error::other(String::from_utf8_lossy(&made.stderr)));
         }
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut serve = program(&programs.join("postgres"));
-        // Nothing here outlives the machine, so nothing waits for its disk.
-        serve.args(["-c", "fsync=off"]).arg("-D").arg(&data);
-        serve.arg("-k").arg(folder.path()).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
-        let mut started = Self { server: serve.spawn()?, port, _folder: folder };
-        started.wait(&programs)?;
+        let mut started = Self { server: serve(&programs, folder.path(), port)?, port, programs, folder };
+        started.wait()?;
         Ok(Some(started))
     }
 
     /// Returns its address, with an empty database.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://agentcron@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn wait(&mut self, programs: &Path) -> io::Result<()> {
+    /// Waits until it answers.
+    pub(crate) fn wait(&mut self) -> io::Result<()> {
         for _ in 0..LOOKS_MAX {
-            let mut ask = program(&programs.join("pg_isready"));
+            let mut ask = program(&self.programs.join("pg_isready"));
             if ask.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status()?.success() {
                 return Ok(());
             }
