@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Failure, Session, ask, find_run};
+use super::terminal::{Failure, Session, ask};
 
 /// Cancel a run
 #[derive(Args, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Cancel {
 }
 
 pub(super) fn cancel(cancel: &Cancel, session: &mut Session) -> Result<(), Failure> {
-    let run_id = find_run(&cancel.run, &session.open_store()?)?.to_string();
+    let run_id = session.source()?.find_run(&cancel.run)?;
     let answer = ask(session, &["runs", &run_id, "cancel"], &json!({}))?;
     if session.output.is_json() {
         return Ok(session.output.json(&answer)?);

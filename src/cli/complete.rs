@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::terminal::{Failure, Session};
+use super::terminal::{Failure, Session, Source};
+use crate::api::wire::Cron;
 use crate::config::is_cron_name;
 use crate::domain::cron_state::CronStatus;
 use crate::domain::delivery::DeliveryStatus;
@@ -78,7 +79,13 @@ fn values(wanted: &Wanted, session: &mut Session) -> Result<Vec<String>, Failure
     let short = |id: String| id[..ID_CHARS_SHOWN].to_owned();
     Ok(match wanted {
         Wanted::Word(words) => words.iter().map(|word| (*word).to_owned()).collect(),
-        Wanted::Cron => session.open_store()?.cron_heads()?.into_iter().map(|row| row.name).collect(),
+        Wanted::Cron => match session.source()? {
+            Source::Store(reader) => reader.cron_heads()?.into_iter().map(|row| row.name).collect(),
+            Source::Daemon(daemon) => {
+                let crons: Vec<Cron> = daemon.list("crons", &[], u64::MAX)?;
+                crons.into_iter().map(|cron| cron.cron_name).collect()
+            }
+        },
         Wanted::Run => {
             let runs = session.open_store()?.runs_before(&RunFilter::default(), None, LATEST)?;
             runs.iter().map(|(_, row)| short(row.run.run_id.to_string())).collect()

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::run_input::read_input;
-use super::terminal::{Failure, Session, ask, find_run};
+use super::terminal::{Failure, Session, ask};
 use super::waiting::{Waiting, started};
 
 /// Run the occurrence of an ended run again
@@ -33,7 +33,7 @@ pub(super) struct Retry {
 
 pub(super) fn retry(retry: &Retry, session: &mut Session) -> Result<(), Failure> {
     let input = retry.input.as_deref().map(read_input).transpose()?;
-    let run_id = find_run(&retry.run, &session.open_store()?)?.to_string();
+    let run_id = session.source()?.find_run(&retry.run)?;
     let answer = ask(session, &["runs", &run_id, "retry"], &json!({ "input": input }))?;
     let waiting = retry.wait.then(|| Waiting::begin(session)).transpose()?;
     let text = |key: &str| answer[key].as_str().unwrap_or_default();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::sql::{Beat, Ear, Pulse, SharedServer};
 use super::{Place, Store, StoreError};
-use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
+use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
 use crate::domain::server_clock::{ClockSample, ServerClock};
 
 /// So many signs of life that it has told itself and not heard, and a daemon takes itself for deaf.
@@ -57,7 +59,8 @@ impl Heartbeat {
     /// # Errors
     /// [`StoreError::Ousted`] if others have taken it for gone, or the store has gone back to an earlier state.
     pub async fn beat(&mut self) -> Result<DueNow, StoreError> {
-        match self.try_beat().await {
+        let beat = timeout(ACTS_WITHIN, self.try_beat()).await;
+        match beat.unwrap_or(Err(StoreError::TookTooLong)) {
             Err(error) if !matches!(error, StoreError::Ousted) => {
                 tracing::debug!(%error, "no sign of life");
                 self.pulse = None;
@@ -100,12 +103,17 @@ impl Heartbeat {
             self.is_deaf = false;
             return Ok(false);
         }
-        if !self.is_deaf && self.ear.as_ref().is_some_and(|ear| !ear.is_closed()) {
+        let is_through_pooler = !self.server.prepares() && self.server.listen.is_none();
+        if !self.is_deaf && (is_through_pooler || self.ear.as_ref().is_some_and(|ear| !ear.is_closed())) {
             self.is_deaf = true;
             tracing::warn!(
                 "other daemons are not heard, so this one looks every second: a pooler that pools transactions lets \
                  nothing through; store.listen_url names the server behind it"
             );
+        }
+        if is_through_pooler {
+            self.ear = None;
+            return Ok(false);
         }
         self.ear = Some(Ear::connect(&self.server, self.store.number.0).await?);
         Ok(true)

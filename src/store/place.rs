@@ -41,7 +41,7 @@ impl Place {
     pub fn on_server(url: &str, schema: &str) -> Result<Self, StoreError> {
         let config: tokio_postgres::Config = url.parse()?;
         let tls = tls_client(None).map_err(|error| StoreError::Lost(error.to_string()))?;
-        Ok(Place::Server(Arc::new(Server::new(config.clone(), config, schema, tls, PathBuf::new()))))
+        Ok(Place::Server(Arc::new(Server::new(config, None, schema, tls, PathBuf::new()))))
     }
 
     /// Returns beside what the files of a daemon are.
@@ -77,6 +77,7 @@ impl Place {
         match self {
             Place::File(path) => Ok(Connection::Sqlite(open::open_to_write(path, new_installation)?)),
             Place::Server(server) => {
+                server.prepare();
                 let session = Session::connect(server)?;
                 server.demand_usable(&session)?;
                 let asked = clock.since_boot();

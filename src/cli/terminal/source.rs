@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use super::ask::get_with;
+use super::lookup::{find_run, find_webhook};
 use super::socket::is_alive;
 use super::{Failure, Session};
-use crate::api::wire::Page;
+use crate::api::wire::{DeliveryDetails, Page, RunDetails};
 use crate::store::{Place, Reader};
 
 /// As many items are on a page as fit well into a response.
@@ -35,6 +36,26 @@ impl Session {
                 Ok(Source::Daemon(RespondingDaemon { socket }))
             }
             _ => Err(denied.into()),
+        }
+    }
+}
+
+impl Source {
+    /// Returns the id of the run with this id or this unique prefix of one.
+    pub(in crate::cli) fn find_run(&self, text: &str) -> Result<String, Failure> {
+        match self {
+            Source::Store(reader) => Ok(find_run(text, reader)?.to_string()),
+            Source::Daemon(daemon) => Ok(daemon.get::<RunDetails>(&["runs", text], &[])?.run.run_id),
+        }
+    }
+
+    /// Returns the id of the webhook with this id, the id of its run, or a unique prefix of either.
+    pub(in crate::cli) fn find_webhook(&self, text: &str) -> Result<String, Failure> {
+        match self {
+            Source::Store(reader) => Ok(find_webhook(text, reader)?.to_string()),
+            Source::Daemon(daemon) => {
+                Ok(daemon.get::<DeliveryDetails>(&["deliveries", text], &[])?.delivery.delivery_id)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, ask, find_run, find_webhook, printable};
+use crate::cli::terminal::{Failure, Rows, Session, Shape, Shrink, ask, printable};
 use crate::domain::bounds::REPLAY_DEFAULT;
 use crate::domain::run::called;
 use crate::present::{counted, times};
@@ -75,11 +75,11 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
     let [since, until] = [since, until].map(|at| at.map(|at| at.to_string()));
     let (mut ids, mut run_id) = (Vec::new(), None);
     if !replay.ids.is_empty() || replay.run.is_some() {
-        let reader = session.open_store()?;
+        let source = session.source()?;
         for text in &replay.ids {
-            ids.push(find_webhook(text, &reader)?.to_string());
+            ids.push(source.find_webhook(text)?);
         }
-        run_id = replay.run.as_deref().map(|run| find_run(run, &reader)).transpose()?;
+        run_id = replay.run.as_deref().map(|run| source.find_run(run)).transpose()?;
     }
     Ok(json!({
         "ids": ids,
@@ -87,7 +87,7 @@ fn body(replay: &Replay, session: &mut Session) -> Result<Value, Failure> {
         "since": since,
         "until": until,
         "cron": replay.cron,
-        "run_id": run_id.map(|run_id| run_id.to_string()),
+        "run_id": run_id,
         "url": replay.url,
         "limit": replay.limit,
         "dry_run": replay.dry_run,

@@ -9,3 +9,7 @@ pub const STORE_CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 /// What was sent to the server of the store is confirmed by its machine within this time, or the connection is over. It is as long
 /// as a daemon without a sign of life counts as alive.
 pub const STORE_SILENT_MAX: Duration = Duration::from_secs(10);
+
+/// The server of the store answers within this time, or the connection is given up. Its longest work is a change of ten thousand
+/// crons, which takes a few seconds, and other daemons may have to wait for that.
+pub const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(30);

@@ -77,7 +77,8 @@ impl Postgres {
             }
             std::thread::sleep(LOOKS_EVERY);
         }
-        Err(io::Error::other("PostgreSQL does not run"))
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        Err(io::Error::other(format!("PostgreSQL does not run: {log}")))
     }
 }
 

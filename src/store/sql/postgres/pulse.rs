@@ -15,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 use super::server::{Server, SharedServer};
 use super::session::lost;
 use super::wait::CONNECTIONS;
+use crate::domain::bounds::STORE_CONNECTED_WITHIN;
 use crate::store::StoreError;
 
 /// The channel on which daemons tell each other that something has changed.
@@ -82,7 +83,7 @@ impl Ear {
             true => itself.store(0, Ordering::Relaxed),
             false => told.notify_one(),
         };
-        let client = connected(server, &server.listen, heard).await?;
+        let client = connected(server, server.listen.as_ref().unwrap_or(&server.config), heard).await?;
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
         Ok(Self { client, others, unheard })
     }
@@ -112,7 +113,8 @@ async fn connected(
         });
         Ok(client)
     });
-    let client = connecting.await.map_err(|error| lost(&error.to_string()))?;
+    let connected = tokio::time::timeout(STORE_CONNECTED_WITHIN, connecting).await;
+    let client = connected.map_err(|_| server.silent())?.map_err(|error| lost(&error.to_string()))?;
     client.map_err(|error| server.sorted(error))
 }
 

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::ClientConfig;
 use tokio_postgres::config::Host;
@@ -13,6 +14,7 @@ use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 use super::session::Session;
 use crate::config::{ServerLocation, read_certificates};
+use crate::domain::bounds::STORE_ANSWERS_WITHIN;
 use crate::store::StoreError;
 use crate::transport::tls_client;
 
@@ -29,12 +31,15 @@ const IMPOSTORS: [&str; 7] =
 #[derive(Clone)]
 pub struct Server {
     pub(in crate::store) config: Config,
-    /// How it is reached to hear what others have committed.
-    pub(in crate::store) listen: Config,
+    /// How it is reached to hear what others have committed, if a pooler is in front.
+    pub(in crate::store) listen: Option<Config>,
     /// The schema with its tables.
     pub(in crate::store) schema: String,
     pub(in crate::store) tls: MakeRustlsConnect,
     pub(in crate::store) beside: PathBuf,
+    /// Whether statements stay prepared on a connection. Where a pooler is in front, the connection behind it changes from one
+    /// transaction to the next; and whoever asks only once has nothing of it.
+    prepares: Arc<AtomicBool>,
 }
 
 /// Shows no password.
@@ -60,23 +65,47 @@ impl Server {
         let pem = location.ca_file.as_deref().map(read_certificates).transpose();
         let tls = pem.and_then(|pem| tls_client(pem.as_deref()).map_err(|error| error.to_string()));
         let tls = tls.map_err(|problem| StoreError::ServerUnusable { server: name(&config), problem })?;
-        let listen = location.listen.clone().unwrap_or_else(|| config.clone());
-        Ok(Self::new(config, listen, SCHEMA, tls, location.beside.clone()))
+        Ok(Self::new(config, location.listen.clone(), SCHEMA, tls, location.beside.clone()))
     }
 
     pub(in crate::store) fn new(
         config: Config,
-        listen: Config,
+        listen: Option<Config>,
         schema: &str,
         tls: ClientConfig,
         beside: PathBuf,
     ) -> Self {
-        Self { config, listen, schema: schema.to_owned(), tls: MakeRustlsConnect::new(tls), beside }
+        let (schema, tls, prepares) = (schema.to_owned(), MakeRustlsConnect::new(tls), Arc::default());
+        Self { config, listen, schema, tls, beside, prepares }
     }
 
     /// Returns how it is called: without a password.
     pub(in crate::store) fn name(&self) -> String {
         name(&self.config)
+    }
+
+    /// Returns the error of a server that does not answer.
+    pub(super) fn silent(&self) -> StoreError {
+        let problem = format!("no answer within {} s", STORE_ANSWERS_WITHIN.as_secs());
+        StoreError::ServerAway { server: self.name(), problem }
+    }
+
+    /// Whether statements stay prepared on a connection to it.
+    pub(in crate::store) fn prepares(&self) -> bool {
+        self.prepares.load(Ordering::Relaxed)
+    }
+
+    /// Prepares statements from now on, as far as they stay prepared.
+    pub(in crate::store) fn prepare(&self) {
+        self.prepares.store(self.listen.is_none(), Ordering::Relaxed);
+    }
+
+    /// Takes note of an error that only a pooler brings about, and returns whether it is one.
+    pub(super) fn is_of_pooler(&self, error: &Error) -> bool {
+        let codes = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+        let is_of_pooler = error.code().is_some_and(|code| codes.contains(code));
+        self.prepares.fetch_and(!is_of_pooler, Ordering::Relaxed);
+        is_of_pooler
     }
 
     /// Says what an error of a connection to it means.

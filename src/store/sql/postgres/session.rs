@@ -20,6 +20,7 @@ use super::params::Sent;
 use super::row::{Row, Rows};
 use super::server::SharedServer;
 use super::wait::{CONNECTIONS, wait};
+use crate::domain::bounds::STORE_ANSWERS_WITHIN;
 use crate::store::StoreError;
 
 /// A connection.
@@ -94,6 +95,14 @@ const MARK: &str =
     "SELECT pg_current_xact_id()::text, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
 const MARK_ALONE: &str = "SELECT pg_current_xact_id()::text, NULL::text";
 
+/// How a statement is run.
+enum Prepared {
+    /// It stays prepared as long as the connection.
+    Once(Statement),
+    /// The connection behind a pooler changes, and with it what is prepared.
+    EachTime(String),
+}
+
 /// What ends once a statement is answered, or the connection over.
 type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -102,7 +111,8 @@ impl Session {
         let runtime = CONNECTIONS.as_ref().ok_or_else(|| lost("no thread for it can be started"))?;
         let (config, tls) = (server.config.clone(), server.tls.clone());
         let connecting = runtime.spawn(async move { config.connect(tls).await });
-        let connected = wait(connecting, || ()).map_err(|error| lost(&error.to_string()))?;
+        let connected = wait(connecting, STORE_ANSWERS_WITHIN, || ()).ok_or_else(|| server.silent())?;
+        let connected = connected.map_err(|error| lost(&error.to_string()))?;
         let (client, connection) = connected.map_err(|error| server.sorted(error))?;
         Ok(Self {
             client: Arc::new(client),
@@ -156,20 +166,19 @@ impl Session {
     }
 
     pub(super) fn execute(&self, known: &Known, values: &[Sent]) -> Result<usize, StoreError> {
-        let statement = self.prepared(known, values)?;
-        let changed = self.wait(self.client.execute_raw(&statement, values))?;
-        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        let prepared = self.prepared(known, values)?;
+        let changed = self.wait(changed(&self.client, prepared, values))?;
+        Ok(changed)
     }
 
     /// Sends a statement and does not wait for its answer. Returns where it will be found how many rows it has changed. If it fails,
     /// [`Session::settle`] says so.
     pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<Arc<AtomicUsize>, StoreError> {
-        let (client, statement) = (Arc::clone(&self.client), self.prepared(known, &values)?);
+        let (client, prepared) = (Arc::clone(&self.client), self.prepared(known, &values)?);
         let rows = Arc::new(AtomicUsize::new(0));
         let noted = Arc::clone(&rows);
         self.sent.borrow_mut().push(Box::pin(async move {
-            let changed = client.execute_raw(&statement, values).await?;
-            noted.store(usize::try_from(changed).unwrap_or(usize::MAX), Ordering::Relaxed);
+            noted.store(changed(&client, prepared, &values).await?, Ordering::Relaxed);
             Ok(())
         }));
         // It is sent when it is first asked for.
@@ -178,9 +187,9 @@ impl Session {
     }
 
     pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {
-        let statement = self.prepared(known, values)?;
+        let prepared = self.prepared(known, values)?;
         let query = async {
-            let rows: RowStream = self.client.query_raw(&statement, values).await?;
+            let rows = rows(&self.client, prepared, values).await?;
             rows.map_ok(Row).try_collect::<Vec<Row>>().await
         };
         Ok(self.wait(query)?.into_iter())
@@ -216,12 +225,15 @@ impl Session {
     pub(super) fn mark(&self) -> Result<Arc<OnceLock<Mark>>, StoreError> {
         let is_shown = self.history()?.is_some();
         let known = self.know(if is_shown { MARK } else { MARK_ALONE });
-        let (client, statement) = (Arc::clone(&self.client), self.prepared(&known, &[])?);
+        let (client, prepared) = (Arc::clone(&self.client), self.prepared(&known, &[])?);
         let mark = Arc::new(OnceLock::new());
         let noted = Arc::clone(&mark);
         self.sent.borrow_mut().push(Box::pin(async move {
-            let row = client.query_one(&statement, &[]).await?;
-            let _ = noted.set(Mark { transaction: row.try_get(0)?, timeline: row.try_get(1)? });
+            let mut rows = pin!(rows(&client, prepared, &[]).await?);
+            while let Some(row) = rows.next().await {
+                let row = row?;
+                let _ = noted.set(Mark { transaction: row.try_get(0)?, timeline: row.try_get(1)? });
+            }
             Ok(())
         }));
         self.wait(std::future::ready(Ok(())))?;
@@ -270,13 +282,16 @@ impl Session {
         self.failure.borrow_mut().take();
     }
 
-    fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Statement, StoreError> {
+    fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Prepared, StoreError> {
+        if !self.server.prepares() {
+            return Ok(Prepared::EachTime(known.said.sql.clone()));
+        }
         if let Some(prepared) = known.prepared.get() {
-            return Ok(prepared.clone());
+            return Ok(Prepared::Once(prepared.clone()));
         }
         let kinds: Vec<Type> = values.iter().map(Sent::kind).collect();
         let prepared = self.wait(self.client.prepare_typed(&known.said.sql, &kinds))?;
-        Ok(known.prepared.get_or_init(|| prepared).clone())
+        Ok(Prepared::Once(known.prepared.get_or_init(|| prepared).clone()))
     }
 
     /// Waits for an answer, and hears those that were not waited for.
@@ -290,8 +305,13 @@ impl Session {
             }
             polled
         });
-        wait(both, || self.look()).map_err(|error| {
-            let error = sorted(error);
+        let Some(answered) = wait(both, STORE_ANSWERS_WITHIN, || self.look()) else {
+            // Whatever it still says is not waited for.
+            *self.connection.borrow_mut() = None;
+            return Err(self.server.silent());
+        };
+        answered.map_err(|error| {
+            let error = self.sorted(error);
             let mut failure = self.failure.borrow_mut();
             // What was sent before has failed first, and says why.
             failure.take().unwrap_or(error)
@@ -313,9 +333,18 @@ impl Session {
         let mut sent = self.sent.borrow_mut();
         while let Poll::Ready(Some(answer)) = sent.poll_next_unpin(context) {
             if let Err(error) = answer {
-                self.failure.borrow_mut().get_or_insert(sorted(error));
+                let error = self.sorted(error);
+                self.failure.borrow_mut().get_or_insert(error);
             }
         }
+    }
+
+    fn sorted(&self, error: Error) -> StoreError {
+        if self.server.is_of_pooler(&error) {
+            let problem = "a pooler is in front, so statements are not prepared from now on".to_owned();
+            return StoreError::ServerAway { server: self.server.name(), problem };
+        }
+        if error.code() == Some(&SqlState::QUERY_CANCELED) { StoreError::TookTooLong } else { error.into() }
     }
 
     /// Cancels what is read if nobody wants it any more.
@@ -339,8 +368,23 @@ impl Session {
     }
 }
 
-fn sorted(error: Error) -> StoreError {
-    if error.code() == Some(&SqlState::QUERY_CANCELED) { StoreError::TookTooLong } else { error.into() }
+/// Runs a statement, and returns its rows.
+async fn rows(client: &Client, prepared: Prepared, values: &[Sent]) -> Result<RowStream, Error> {
+    match prepared {
+        Prepared::Once(statement) => client.query_raw(&statement, values).await,
+        Prepared::EachTime(sql) => {
+            client.query_typed_raw(&sql, values.iter().map(|value| (value, value.kind()))).await
+        }
+    }
+}
+
+/// Runs a statement, and returns how many rows it has changed.
+async fn changed(client: &Client, prepared: Prepared, values: &[Sent]) -> Result<usize, Error> {
+    let mut rows = pin!(rows(client, prepared, values).await?);
+    while let Some(row) = rows.next().await {
+        row?;
+    }
+    Ok(rows.rows_affected().map_or(0, |changed| usize::try_from(changed).unwrap_or(usize::MAX)))
 }
 
 pub(super) fn lost(why: &str) -> StoreError {

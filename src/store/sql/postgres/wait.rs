@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,15 +21,19 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits until a future is ready. `look` is called every now and then meanwhile.
-pub(super) fn wait<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
+/// Waits until a future is ready, or returns `None` if it is not within `patience`. `look` is called every now and then meanwhile.
+pub(super) fn wait<F: Future>(future: F, patience: Duration, mut look: impl FnMut()) -> Option<F::Output> {
+    let began = Instant::now();
     // Whoever waits in a task of tokio would use up how often that may poll, and then wait for ever.
     let mut future = pin!(tokio::task::unconstrained(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
+            return Some(output);
+        }
+        if began.elapsed() > patience {
+            return None;
         }
         thread::park_timeout(LOOKS_EVERY);
         look();
@@ -50,8 +54,9 @@ mod tests {
             send.send(7)
         });
         let mut looks = 0;
-        assert_eq!(wait(receive, || looks += 1), Ok(7));
+        assert_eq!(wait(receive, Duration::from_secs(60), || looks += 1), Some(Ok(7)));
         assert!(looks >= 2, "{looks}");
+        assert_eq!(wait(std::future::pending::<()>(), Duration::from_millis(1), || ()), None);
         assert_eq!(sender.join().unwrap(), Ok(()));
     }
 }
