@@ -17,6 +17,7 @@ use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
 mod backups;
 mod claims;
+mod commits;
 mod denials;
 mod opening;
 mod postgres;

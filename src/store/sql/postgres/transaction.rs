@@ -28,16 +28,16 @@ impl<'t> Transaction<'t> {
     /// Begins a transaction that writes: nobody else can until it ends.
     pub(in crate::store::sql) fn begin(session: &'t Session) -> Result<Self, StoreError> {
         let alone = format!("SELECT pg_advisory_xact_lock({WRITERS}, hashtext('{}'))", session.schema());
-        Ok(Self { writes: true, ..Self::begin_as(session, WRITE, &alone)? })
+        Self::begin_as(session, true, WRITE, &alone)
     }
 
     /// Begins a transaction that only reads.
     pub(in crate::store::sql) fn begin_to_read(session: &'t Session) -> Result<Self, StoreError> {
-        Self::begin_as(session, READ, "")
+        Self::begin_as(session, false, READ, "")
     }
 
-    fn begin_as(session: &'t Session, how: &str, last: &str) -> Result<Self, StoreError> {
-        let transaction = Self { session, is_open: true, writes: false };
+    fn begin_as(session: &'t Session, writes: bool, how: &str, last: &str) -> Result<Self, StoreError> {
+        let transaction = Self { session, is_open: true, writes };
         transaction
             .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
         session.forgive();
