@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
-    import, init, list, next, open, outages, pause, prune, report, restore, resume, retry, run, show,
-    skip_next, stats, status, support, trigger, webhook,
+    import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume, retry, run,
+    show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -76,6 +76,7 @@ pub(super) enum Verb {
     Webhook(webhook::Webhook),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Migrate(migrate::Migrate),
     Support(support::Support),
     Import(import::Import),
     Init(init::Init),

@@ -18,6 +18,7 @@ mod history;
 mod import;
 mod init;
 mod list;
+mod migrate;
 mod next;
 mod open;
 mod outages;
@@ -126,6 +127,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Backup(backup) => backup::backup(&backup, session),
         Verb::Restore(restore) => restore::restore(&restore, session),
+        Verb::Migrate(migrate) => migrate::migrate(&migrate, session),
         Verb::Import(import) => import::import(&import, session),
         Verb::Support(support) => support::support(&support, session),
         Verb::Init(init) => init::init(&init, session),

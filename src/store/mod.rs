@@ -36,6 +36,7 @@ mod inactive_spans;
 mod last_good;
 mod lease;
 mod lock;
+mod migrate;
 mod new_deliveries;
 mod notices;
 mod occurrences;
@@ -113,6 +114,7 @@ pub use hot::plan_due::Planned;
 pub use hot::step_run::{PreviousRun, RunEvent, Step};
 pub use lease::Sharing;
 pub use lock::DaemonLock;
+pub use migrate::{MovedTable, migrate};
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};

@@ -23,6 +23,9 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"agcr");
 /// that it has.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
+/// The `application_id` of a store that was moved to a server: no daemon begins with it, and nothing else has changed.
+const MOVED: i32 = i32::from_be_bytes(*b"agmv");
+
 /// Larger files are not checked page by page at every start, because that would take too long.
 const QUICK_CHECK_BYTES_MAX: u64 = 1 << 30;
 
@@ -173,6 +176,8 @@ fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError>
                 MIGRATIONS.len()
             ),
         }
+    } else if application_id == MOVED {
+        "was moved to a PostgreSQL server by `agentcron migrate`; name that in store.url".to_owned()
     } else if application_id == 0 && version == 0 && tables == 0 {
         return Ok(0);
     } else {
@@ -213,6 +218,28 @@ fn migrate(
         step(connection).map_err(|e| unusable(path, e))?;
     }
     Ok(())
+}
+
+/// Marks a store as moved to a server.
+pub(super) fn mark_as_moved(path: &Path) -> Result<(), StoreError> {
+    change_application(path, APPLICATION_ID, MOVED).map(drop)
+}
+
+/// Takes the mark of a store back that was to be moved, and returns whether it had one.
+pub(super) fn unmark_as_moved(path: &Path) -> Result<bool, StoreError> {
+    change_application(path, MOVED, APPLICATION_ID)
+}
+
+fn change_application(path: &Path, from: i32, to: i32) -> Result<bool, StoreError> {
+    let change = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let is: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        if is == from {
+            connection.pragma_update(None, "application_id", to)?;
+        }
+        Ok(is == from)
+    };
+    change().map_err(|error| unusable(path, error))
 }
 
 /// Returns the id that the store got when it was created.

@@ -24,7 +24,7 @@ mod postgres;
 mod rollups;
 mod shell;
 
-pub(crate) use shell::{Shell, place, reader, shell};
+pub(crate) use shell::{SERVER, Shell, place, reader, shell};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

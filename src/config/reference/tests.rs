@@ -169,6 +169,9 @@ fn text_with(section: &SectionReference, key: &KeyReference, value: Option<&str>
 /// Returns the keys that a cron needs besides one of its keys.
 fn other_keys(section: &str, key: &str) -> String {
     let required = match section {
+        "store" if ["password", "listen_url", "ca_file"].contains(&key) => {
+            ["url = \"postgres://agentcron@db.internal/agentcron\"\n"].as_slice()
+        }
         "cron.NAME" => ["schedule = \"0 0 * * *\"\n", "assistant_id = \"agent\"\n"].as_slice(),
         "store.backup" => ["schedule = \"0 0 * * *\"\n", "dir = \"/backups\"\n"].as_slice(),
         "http.keys.NAME" => ["key = \"another-key-of-16-characters\"\n", "access = \"act\"\n"].as_slice(),

@@ -11,7 +11,7 @@ use crate::store::sql::{Connection, Params, Transaction, Value, ValueRef};
 use crate::store::{Place, Reader};
 
 /// The variable with the address of the server on which the tests of the store run; without it they are on SQLite.
-pub(super) const SERVER: &str = "AGENTCRON_TEST_POSTGRES";
+pub(crate) const SERVER: &str = "AGENTCRON_TEST_POSTGRES";
 
 /// What tests call that only SQLite has.
 const FUNCTIONS: &str = "

@@ -12,12 +12,13 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "support",
     "report",
     "stats",
     "backup",
     "restore",
+    "migrate",
     "import",
     "run",
     "check",
