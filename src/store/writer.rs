@@ -330,12 +330,14 @@ fn commit_until_done(
                 std::thread::sleep(RETRY_WAIT);
             }
             // Nothing of it is committed.
-            Err(error) if error.is_away() && !queue.is_closed() => {
-                if let Err(still) = connection.reconnect() {
+            Err(error) if error.is_away() && !queue.is_closed() => match connection.reconnect() {
+                Ok(()) => {}
+                Err(still) if still.is_away() => {
                     report(health, Some((began, &still)));
                     std::thread::sleep(RECONNECT_WAIT);
                 }
-            }
+                Err(error) => break Err(error),
+            },
             Err(error) => break Err(error),
         }
     };

@@ -20,6 +20,7 @@ mod documents;
 mod edits;
 mod endings;
 mod explain;
+mod failover;
 mod fairness;
 mod faults;
 mod file_layouts;

@@ -195,6 +195,7 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
         ("credential.langgraph_api_key", "key"),
         ("credential.langgraph_token", "token"),
         ("credential.agentcron_api_key", "0123456789abcdef"),
+        ("credential.agentcron_db", "password"),
         ("credential.webhook_secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"),
         ("env.CUSTOMER", "customer"),
         ("env.HOOK_TOKEN", "token"),

@@ -21,6 +21,7 @@ pub(crate) mod memory;
 pub(crate) mod postgres;
 pub(crate) mod postgres_copy;
 pub(crate) mod postgres_restart;
+pub(crate) mod postgres_standby;
 pub(crate) mod proxy;
 pub(crate) mod real_server;
 pub(crate) mod receiver;

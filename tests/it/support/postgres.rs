@@ -43,10 +43,8 @@ impl Postgres {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
-        if is_root() {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
-            chown(&data, Some(NOBODY), Some(NOBODY))?;
-        }
+        give_away(folder.path());
+        give_away(&data);
         let mut make = program(&programs.join("initdb"));
         let options =
             ["--auth=trust", "--username=agentcron", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
@@ -54,7 +52,7 @@ impl Postgres {
         if !made.status.success() {
             return Err(io::Error::other(String::from_utf8_lossy(&made.stderr)));
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = free_port()?;
         let mut started = Self { server: serve(&programs, folder.path(), port)?, port, programs, folder };
         started.wait()?;
         Ok(Some(started))
@@ -102,7 +100,18 @@ fn programs() -> Option<PathBuf> {
     versions.filter_map(of_version).max().map(|(_, folder)| folder)
 }
 
-fn program(path: &Path) -> Command {
+pub(crate) fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Gives a folder to the user that the server runs as.
+pub(crate) fn give_away(folder: &Path) {
+    if is_root() {
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+pub(crate) fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command
         .stdin(Stdio::null())

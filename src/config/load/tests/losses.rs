@@ -115,7 +115,7 @@ fn a_section_is_lost_and_with_the_switch_all_webhooks_are_held() {
           = webhooks are held
         fires: a"#]]);
     check_main("", "[store]\ndisable_webhooks = true", expect![[r#"
-        a.toml:5:1: unknown key `disable_webhooks` in [store] (known: path, values_bytes_max, keep, keep_failures, keep_values, keep_runs_max, redact, backup)
+        a.toml:5:1: unknown key `disable_webhooks` in [store] (known: path, url, password, listen_url, ca_file, values_bytes_max, keep, keep_failures, keep_values, keep_runs_max, redact, backup)
           = webhooks are held
           = the store stays where it is
         fires: a"#]]);

@@ -39,7 +39,9 @@ fn what_is_absent_has_its_default() {
                 ca_file: None,
             },
             StoreConfig {
-                path: "/var/lib/agentcron/agentcron.db",
+                location: File(
+                    "/var/lib/agentcron/agentcron.db",
+                ),
                 values_bytes_max: 65536,
                 retention: Retention {
                     keep: For(

@@ -201,9 +201,17 @@ impl Session {
     }
 
     /// Connects anew, which forgets whatever was not committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Ousted`] if the server has gone back to an earlier state since this session has first written.
     pub(in crate::store::sql) fn reconnect(&mut self) -> Result<(), StoreError> {
-        let unwanted = self.unwanted.take();
-        *self = Self { unwanted, ..Self::connect(&self.server)? };
+        let again = Self { unwanted: self.unwanted.clone(), ..Self::connect(&self.server)? };
+        if let Some(before) = self.history.get()
+            && again.history()? != before.as_ref()
+        {
+            return Err(StoreError::Ousted);
+        }
+        *self = again;
         Ok(())
     }
 
@@ -242,16 +250,9 @@ impl Session {
 
     /// Returns what became of a transaction whose COMMIT was not answered, over a new connection; `None` if that is not decided.
     pub(in crate::store::sql) fn fate_of(&mut self, mark: &Mark) -> Result<Option<Fate>, StoreError> {
+        // Numbers of transactions that a failover has lost are given out again (it was tried), so they say nothing after one: that
+        // is found out first.
         self.reconnect()?;
-        let is_the_same = match (self.history()?, &mark.timeline) {
-            (Some(history), Some(timeline)) => history.timeline == *timeline,
-            (None, None) => true,
-            _ => false,
-        };
-        // Numbers of transactions that a failover has lost are given out again (it was tried), so they say nothing then.
-        if !is_the_same {
-            return Ok(Some(Fate::Lost));
-        }
         let known = self.know("SELECT pg_xact_status(CAST(?1 AS xid8))");
         let rows = self.query(&known, &[Sent::text(&mark.transaction)])?;
         let status = rows.as_slice().first().map(|row| row.value(0)).transpose()?;
