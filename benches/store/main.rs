@@ -134,7 +134,12 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         meter.begin()?;
         let mut claimed: Vec<ClaimedRun> = Vec::new();
         while claimed.len() < count {
-            let limits = ClaimLimits { starts: AT_ONCE, in_flight: 0, running_max: 10 * count };
+            let limits = ClaimLimits {
+                starts: AT_ONCE,
+                in_flight: 0,
+                running_max: 10 * count,
+                own_places: usize::MAX,
+            };
             let claim = store.claim_starts(due, limits).await?;
             anyhow::ensure!(!claim.starts.is_empty(), "only {} of {count} runs were planned", claimed.len());
             claimed.extend(claim.starts);

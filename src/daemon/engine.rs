@@ -118,7 +118,7 @@ impl Engine {
     pub(super) fn spawn(self, loops: &mut Loops, pulses: &Pulses, stop: &CancellationToken) {
         let Self { runner, courier, janitor, maintenance, backups, retention, backend_watch, outages, store } =
             self;
-        let clock = maintenance.clock.clone();
+        let (clock, lease_clock) = (maintenance.clock.clone(), maintenance.clock.clone());
         let stop = || stop.clone();
         spawn_loop(loops, pulses, "watch of the agent server", |pulse| {
             backend_watch::run(backend_watch, pulse, stop())
@@ -132,7 +132,7 @@ impl Engine {
         let wakes = janitor.wakes.clone();
         spawn_loop(loops, pulses, "janitor", |pulse| janitor::run(janitor, pulse, stop()));
         if store.sharing() == Sharing::Shared {
-            spawn_loop(loops, pulses, "lease", |_| lease::run(store, wakes, stop()));
+            spawn_loop(loops, pulses, "lease", |_| lease::run(store, lease_clock, wakes, stop()));
         }
         if let Some(backups) = backups {
             spawn_loop(loops, pulses, "backups", |_| backups::run(backups, stop()));

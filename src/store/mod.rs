@@ -142,11 +142,14 @@ pub use weather::{StoreFault, Weather};
 
 use counts::Tx;
 use definitions::Definitions;
+use lease::Survivor;
 use readers::Readers;
 use writer::Writer;
 
 use crate::clock::Clock;
+use crate::domain::daemon::Process;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunId, RunOwner};
+use crate::domain::members::Members;
 use crate::pulse::Pulse;
 
 /// The daemon's store. Cheap to clone.
@@ -161,6 +164,9 @@ pub struct Store {
     /// Under which it holds what it has claimed.
     number: DaemonNumber,
     predecessor: Arc<Mutex<Predecessor>>,
+    process: Process,
+    /// The daemons that take work.
+    members: Arc<Mutex<Members>>,
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
     lock: Arc<DaemonLock>,
@@ -237,6 +243,8 @@ impl Store {
             owner: RunOwner { installation_id, daemon_id },
             number: registration.number,
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
+            process: registration.process,
+            members: Arc::new(Mutex::new(registration.members)),
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
         })
@@ -329,6 +337,12 @@ impl Store {
     /// Returns whether this daemon may still begin something: nobody else can hold what it holds.
     pub fn may_act(&self) -> bool {
         self.writer.lease().holds()
+    }
+
+    /// Returns what has to be known of this daemon to say which others are gone.
+    fn survivor(&self) -> Survivor {
+        let able_since = self.writer.lease().able_since();
+        Survivor { number: self.number, sharing: self.sharing(), able_since }
     }
 
     /// Returns who may have the store at the same time.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::counts::Tx;
 use super::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
-use super::lease::Sharing;
+use super::lease::{Sharing, Survivor};
 use super::rows::{millis, time};
 use super::sql::Transaction;
 use super::{Store, StoreError, suspended};
@@ -30,9 +30,9 @@ impl Store {
     /// Makes due now whatever a daemon held that is gone, and returns how much that is. Runs that it was sending become
     /// unconfirmed, and its attempts to deliver are recorded as cut off, so that each webhook is sent at least once.
     pub async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
-        let (daemon, sharing) = (self.number, self.sharing());
+        let survivor = self.survivor();
         self.write(move |tx| {
-            let recovered = recover(tx, daemon, sharing, now)?;
+            let recovered = recover(tx, survivor, now)?;
             // What was about to be looked at has not been looked at since either.
             let sql = "UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' \
                        OR phase = 'running')";
@@ -50,18 +50,13 @@ impl Store {
 }
 
 /// Ends every claim of the other daemons that are gone, and returns how much they held.
-pub(super) fn recover(
-    tx: &Tx<'_>,
-    daemon: DaemonNumber,
-    sharing: Sharing,
-    now: Timestamp,
-) -> Result<Recovered, StoreError> {
+pub(super) fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
-    for other in others(tx, daemon)? {
-        let is_gone = match sharing {
+    for other in others(tx, survivor.number)? {
+        let is_gone = match survivor.sharing {
             // It would hold the lock.
             Sharing::Alone => true,
-            Sharing::Shared => lease::gone_at(other.seen_at) <= now,
+            Sharing::Shared => lease::gone_at(other.seen_at, survivor.able_since) <= now,
         };
         if is_gone {
             recovered.add(release(tx, other.number, now)?);
@@ -72,8 +67,9 @@ pub(super) fn recover(
 }
 
 /// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none.
-pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Option<Timestamp>, StoreError> {
-    Ok(others(tx, daemon)?.iter().map(|other| lease::gone_at(other.seen_at)).min())
+pub(super) fn next_gone(tx: &Transaction<'_>, survivor: Survivor) -> Result<Option<Timestamp>, StoreError> {
+    let gone_at = |other: &Other| lease::gone_at(other.seen_at, survivor.able_since);
+    Ok(others(tx, survivor.number)?.iter().map(gone_at).min())
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due

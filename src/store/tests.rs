@@ -86,7 +86,7 @@ async fn with_due_runs(folder: &TempDir, definitions: Vec<Arc<CronDefinition>>) 
 }
 
 fn limits(starts: usize) -> ClaimLimits {
-    ClaimLimits { starts, in_flight: 0, running_max: 256 }
+    ClaimLimits { starts, in_flight: 0, running_max: 256, own_places: usize::MAX }
 }
 
 async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {

@@ -154,7 +154,7 @@ impl Writer {
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
-            lease: Lease::new(clock.clone(), lock.sharing(), began),
+            lease: Lease::new(clock.clone(), lock.sharing(), began, trouble.is_some()),
             clock,
             lock,
             daemon: registration.number,

@@ -35,11 +35,17 @@ CREATE TABLE failovers (
 CREATE TABLE daemons (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,
     daemon_id  TEXT NOT NULL,
+    -- Its machine, its process there, and what runs in it.
+    host       TEXT NOT NULL,
+    pid        INTEGER NOT NULL,
+    version    TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     -- Its last sign of life, which every commit renews.
     seen_at    INTEGER NOT NULL,
     -- When it began to end in good order; NULL until then, and if it was killed.
     stopped_at INTEGER,
+    -- When it had handed over what it held then; NULL until that, and always for one that has the store alone.
+    left_at    INTEGER,
     -- When what it held was recovered; NULL while it may hold something.
     recovered_at INTEGER
 ) STRICT;
@@ -485,6 +491,7 @@ CREATE TABLE thread_deletions (
     denied    INTEGER NOT NULL DEFAULT 0 CHECK (denied IN (0, 1))
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
+CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by IS NOT NULL;
 
 -- Notices of the daemon about itself: the last of each kind.
 CREATE TABLE notices (

@@ -244,7 +244,7 @@ async fn what_is_shown_is_paused_while_all_crons_are() {
         );
         assert!(snapshot.crons.iter().all(|cron| cron.state.paused.is_none()), "their own");
     }
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     assert!(store.claim_runs(at("09:30:00"), limits).await.unwrap().starts.is_empty());
     assert_eq!(store.claim_runs(at("09:31:00"), limits).await.unwrap().starts.len(), 2);
 }

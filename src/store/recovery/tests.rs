@@ -10,12 +10,13 @@ use crate::clock::Clock;
 use crate::config::CronDefinition;
 use crate::domain::bounds::WRITES_PER_COMMIT;
 use crate::domain::ids::InstallationId;
-use crate::domain::lease::{ACTS_WITHIN, LEASE};
+use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LEASE};
 use crate::domain::run::{RunChange, RunState};
 use crate::store::tests::{place, shell};
 use crate::store::{Claim, ClaimLimits, DaemonLock, Execution, Step, Store, StoreError};
 
-const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 100 };
+const LIMITS: ClaimLimits =
+    ClaimLimits { starts: 10, in_flight: 0, running_max: 100, own_places: usize::MAX };
 const START: &str = "2026-03-02T09:00:00Z";
 
 fn open(folder: &Path, clock: &Clock) -> Store {
@@ -40,6 +41,15 @@ async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
+/// Lets time pass in which this daemon gives signs of life.
+async fn live(store: &Store, time: Duration) {
+    let until = tokio::time::Instant::now() + time;
+    while tokio::time::Instant::now() < until {
+        pass(BEAT_EVERY.min(until - tokio::time::Instant::now())).await;
+        store.commit_nothing().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_daemon_stops_acting_before_others_take_over_and_has_no_say_after_that() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,12 +61,12 @@ async fn a_daemon_stops_acting_before_others_take_over_and_has_no_say_after_that
     let when_gone = claim(&second, &clock).await;
     assert!(when_gone.checks.is_empty(), "it is alive");
     assert_eq!(when_gone.next_act_at, Some(clock.now().checked_add(LEASE).unwrap()));
-    pass(ACTS_WITHIN - Duration::from_millis(1)).await;
+    live(&second, ACTS_WITHIN - Duration::from_millis(1)).await;
     assert!(first.may_act());
-    pass(Duration::from_millis(1)).await;
+    live(&second, Duration::from_millis(1)).await;
     assert!(!first.may_act());
     assert!(claim(&second, &clock).await.checks.is_empty(), "it may still be alive");
-    pass(LEASE - ACTS_WITHIN).await;
+    live(&second, LEASE - ACTS_WITHIN).await;
     let claim = claim(&second, &clock).await;
     assert_eq!(claim.recovered.runs, 1);
     assert!(matches!(claim.checks[0].run.state, RunState::Unconfirmed { start_number: 1, .. }));
@@ -64,6 +74,26 @@ async fn a_daemon_stops_acting_before_others_take_over_and_has_no_say_after_that
     assert!(matches!(late, Err(StoreError::Ousted)), "{late:?}");
     let own = Step { act_at: Some(clock.now()), ..Step::of(claim.checks[0].held(), RunChange::Unconfirm) };
     second.step_run(own).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_nobody_is_taken_for_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    pass(Duration::from_secs(60)).await;
+    let second = open(folder.path(), &clock);
+    let held = claim(&first, &clock).await.starts.remove(0).held();
+    // Nobody can commit for ten minutes, and then this one is the first to come.
+    pass(Duration::from_secs(600)).await;
+    let back = claim(&second, &clock).await;
+    assert_eq!((back.recovered.runs, back.checks.len()), (0, 0));
+    assert_eq!(back.next_act_at, Some(clock.now().checked_add(LEASE).unwrap()));
+    // The other one is next, and still has what it held.
+    first.step_run(Step::of(held, RunChange::Unconfirm)).await.unwrap();
+    // It dies after that, so it is gone a lease later.
+    live(&second, LEASE).await;
+    assert_eq!(claim(&second, &clock).await.recovered.runs, 1);
 }
 
 #[tokio::test(start_paused = true)]
