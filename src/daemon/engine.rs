@@ -18,6 +18,9 @@ use crate::pulse::Pulses;
 use crate::store::{Sharing, Store};
 use crate::webhook::Sender;
 
+/// The name of the loop after whose end nobody looks after runs.
+pub(super) const RUNNER: &str = "runner";
+
 /// The loops that drive crons, runs and deliveries, before they are spawned.
 pub(super) struct Engine {
     runner: Runner,
@@ -127,7 +130,7 @@ impl Engine {
         spawn_loop(loops, pulses, "outages", |pulse| {
             outages::run(outages, outages_store, clock, pulse, stop())
         });
-        spawn_loop(loops, pulses, "runner", |pulse| runner::run(runner, pulse));
+        spawn_loop(loops, pulses, RUNNER, |pulse| runner::run(runner, pulse));
         spawn_loop(loops, pulses, "courier", |pulse| courier::run(courier, pulse, stop()));
         let wakes = janitor.wakes.clone();
         spawn_loop(loops, pulses, "janitor", |pulse| janitor::run(janitor, pulse, stop()));

@@ -26,6 +26,8 @@ words!(
 
 /// Why the outage of a receiver is over although it is not known to be back: the end of its `why`.
 pub const NOTHING_WAITS: &str = "nothing waits for it any more";
+/// The same, where several daemons share the store.
+pub const ANOTHER_SENDS: &str = "another daemon sends to it now";
 
 impl Away {
     /// Returns what was away, if an outage is the reason.

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::Wakes;
 use crate::clock::Clock;
 use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
-use crate::store::{Store, StoreError};
+use crate::store::{Sharing, Store, StoreError};
 
 /// Gives signs of life until it is stopped. What the daemon commits anyway is one, so there are more than are needed.
 pub async fn run(
@@ -25,6 +25,19 @@ pub async fn run(
                 }
             }
             _ = look.tick() => wake_all(&wakes),
+        }
+    }
+}
+
+/// Gives signs of life until one is refused, and returns why. A daemon that ends needs them for as long as it finishes what it
+/// has begun.
+pub async fn live_on(store: &Store) -> StoreError {
+    loop {
+        tokio::time::sleep(BEAT_EVERY).await;
+        if store.sharing() == Sharing::Shared
+            && let Err(error) = store.commit_nothing().await
+        {
+            return error;
         }
     }
 }

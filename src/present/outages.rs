@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{first_words, times};
-use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
+use crate::domain::outage::{ANOTHER_SENDS, Away, NOTHING_WAITS, Outage};
 
 /// Returns what began, without when.
 pub fn began(outage: &Outage) -> String {
@@ -26,6 +26,9 @@ pub fn ended(outage: &Outage) -> String {
         Away::Access => "agent server lets us in again".to_owned(),
         Away::Receiver if outage.why.ends_with(NOTHING_WAITS) => {
             format!("receiver {}: {NOTHING_WAITS}", outage.subject)
+        }
+        Away::Receiver if outage.why.ends_with(ANOTHER_SENDS) => {
+            format!("receiver {}: {ANOTHER_SENDS}", outage.subject)
         }
         Away::Receiver => format!("receiver {} well again", outage.subject),
         Away::Disk => "the store can commit again".to_owned(),

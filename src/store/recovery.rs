@@ -42,10 +42,20 @@ impl Store {
         .await
     }
 
-    /// Gives back everything that this daemon holds, and returns how much that is.
+    /// Gives back everything that this daemon holds, and returns how much that is. It has left the store then.
     pub async fn hand_over(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let daemon = self.number;
-        self.write(move |tx| release(tx, daemon, now)).await
+        self.write(move |tx| {
+            tx.put("UPDATE daemons SET left_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+            release(tx, daemon, now)
+        })
+        .await
+    }
+
+    /// Gives back the runs that this daemon holds, but for those that it is sending, and returns how many that are.
+    pub async fn hand_over_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| release_runs(tx, daemon, "phase <> 'ended' AND phase <> 'sending'", now)).await
     }
 }
 
@@ -125,14 +135,7 @@ fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<
 /// Ends every claim of a daemon.
 fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovered, StoreError> {
     let (by, now_millis) = (daemon.0, millis(now));
-    // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
-    // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
-    // save each of them before the daemon can start.
-    let runs = tx.execute(
-        "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
-         recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
-        [by, now_millis],
-    )?;
+    let runs = release_runs(tx, daemon, "phase <> 'ended'", now)?;
     tx.execute(
         "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
          SELECT seq, attempts, sending_since, ?2, 'cut off: the daemon stopped during this attempt' \
@@ -149,6 +152,23 @@ fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovere
     }
     tx.execute("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1", [by])?;
     Ok(Recovered { runs, deliveries })
+}
+
+/// Ends the claims of a daemon on those of its runs that meet a condition, and returns how many that are. All of them are due.
+fn release_runs(
+    tx: &Tx<'_>,
+    daemon: DaemonNumber,
+    condition: &str,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
+    // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
+    // save each of them before the daemon can start.
+    let sql = format!(
+        "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
+         recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE {condition} AND held_by = ?1"
+    );
+    tx.execute(&sql, [daemon.0, millis(now)])
 }
 
 #[cfg(test)]

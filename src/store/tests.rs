@@ -295,7 +295,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -304,7 +304,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
             .await
             .unwrap()
             .deliveries
@@ -312,7 +312,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.hand_over(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries

@@ -26,7 +26,7 @@ fn admit(origins: &OriginLimiter, path: &str, now: Timestamp) -> Result<Permit, 
     match origins.admit(&of_file("https://a.example"), &format!("https://a.example/{path}"), now) {
         Admission::Admitted(permit) => Ok(permit),
         Admission::UrlWaits => Err("the URL waits"),
-        Admission::ReceiverWaits => Err("the origin waits"),
+        Admission::ReceiverWaits | Admission::OfAnother(_) => Err("the origin waits"),
     }
 }
 
@@ -72,7 +72,7 @@ fn what_a_client_causes_at_an_origin_is_no_matter_of_files() {
     let many = (0..ATTEMPTS_IN_FLIGHT).filter_map(|number| {
         match origins.admit(&of_client(&format!("https://{number}.example")), "https://x", at(1)) {
             Admission::Admitted(permit) => Some(permit),
-            Admission::UrlWaits | Admission::ReceiverWaits => None,
+            Admission::UrlWaits | Admission::ReceiverWaits | Admission::OfAnother(_) => None,
         }
     });
     let many: Vec<Permit> = many.collect();
@@ -309,7 +309,7 @@ fn receivers_that_answer_fast_leave_half_of_all_attempts_to_others() {
     let admit =
         |number| match origins.admit(&of_file(&format!("https://{number}.example")), &url(number), at(0)) {
             Admission::Admitted(permit) => Some(permit),
-            Admission::UrlWaits | Admission::ReceiverWaits => None,
+            Admission::UrlWaits | Admission::ReceiverWaits | Admission::OfAnother(_) => None,
         };
     let mut taken = Vec::new();
     for number in 0..9 {
