@@ -118,13 +118,13 @@ pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alo
 pub use place::Place;
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
-    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
-    DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange,
-    LastAnswer, LastGoodRun, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions, News, Notice,
-    Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers, Recent,
-    ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch, STATUS_PERIOD,
-    StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks, WatchUntil,
-    WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
+    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonRow, DaemonState, DefinitionInShort,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition,
+    Holdings, KeyChange, LastAnswer, LastGoodRun, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions,
+    News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers,
+    Recent, ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks,
+    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

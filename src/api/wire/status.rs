@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Pause, Time, Word, aways, concerns, notice_kinds};
+use super::{Daemon, Pause, Time, Word, aways, concerns, notice_kinds};
 use crate::domain::cron_state::CronStatus;
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
@@ -20,6 +20,8 @@ pub struct StatusReport {
     /// What is wrong, or unusual on purpose; the worst first.
     pub attention: Vec<Attention>,
     pub daemon: DaemonProcess,
+    /// The daemons of the store, the worst first: several if they share it.
+    pub daemons: Vec<Daemon>,
     /// The clock by which this was said.
     pub now: Time,
     pub store: StoreFile,
@@ -296,6 +298,7 @@ impl StatusReport {
                 started_at: last.map(|last| Time(last.started_at)),
                 version,
             },
+            daemons: snapshot.daemons.iter().map(Daemon::of).collect(),
             now: Time(now),
             store: StoreFile::at(path),
             // The daemon loads changed files by itself; if it cannot, it leaves a notice of the mistakes.

@@ -91,7 +91,10 @@ impl Question {
         // A file that this user may not see is not missing.
         let snapshot = match self.store.try_exists() {
             Ok(false) => StatusSnapshot::empty(),
-            _ => StatusSnapshot::read(&Reader::open(&self.store)?, daemon_state(&self.store), self.now)?,
+            _ => {
+                let reader = Reader::open(&self.store)?;
+                StatusSnapshot::read(&reader, reader.sharing(), daemon_state(&self.store), self.now)?
+            }
         };
         let mut report = StatusReport::of(&self.store, &snapshot, None, self.now);
         // One that waits for the disk says so in its lock file.

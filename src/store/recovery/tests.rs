@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::config::CronDefinition;
 use crate::domain::bounds::WRITES_PER_COMMIT;
-use crate::domain::ids::InstallationId;
+use crate::domain::ids::{BackendRunId, InstallationId, ThreadId};
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LEASE};
 use crate::domain::run::{RunChange, RunState};
-use crate::store::tests::{place, shell};
-use crate::store::{Claim, ClaimLimits, DaemonLock, Execution, Step, Store, StoreError};
+use crate::store::tests::{place, reader, shell};
+use crate::store::{
+    Claim, ClaimLimits, DaemonLock, DaemonRow, DaemonState, Execution, Sharing, Step, Store, StoreError,
+};
 
 const LIMITS: ClaimLimits =
     ClaimLimits { starts: 10, in_flight: 0, running_max: 100, own_places: usize::MAX };
@@ -164,4 +166,63 @@ async fn whoever_waits_for_a_daemon_that_was_taken_for_gone_learns_that() {
 
 fn millis(at: &str) -> i64 {
     at.parse::<Timestamp>().unwrap().as_millisecond()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_seen_which_daemons_live_which_end_and_which_are_lost_and_what_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    live(&first, Duration::from_secs(60)).await;
+    let (second, third) = (open(folder.path(), &clock), open(folder.path(), &clock));
+    assert_eq!(claim(&first, &clock).await.starts.len(), 1);
+    let running = DaemonState::Running { pid: None };
+    let seen = || {
+        let daemons = reader(folder.path()).daemons(Sharing::Shared, &running, clock.now()).unwrap();
+        let process = &daemons[0].process;
+        assert!(!process.host.is_empty() && process.pid == std::process::id(), "{process:?}");
+        let text =
+            |row: &DaemonRow| format!("{} {} {}", row.life, row.number.0 - first.number.0, row.holds.runs);
+        daemons.iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(), ["live 0 1", "live 1 0", "live 2 0"]);
+    second.record_stop(clock.now()).await.unwrap();
+    assert_eq!(seen(), ["draining 1 0", "live 0 1", "live 2 0"]);
+    // The others count it no longer; each had its share of the places while there were three.
+    assert_eq!(third.members().count(), 3);
+    assert!(third.beat(clock.now()).await.unwrap());
+    assert!(!third.beat(clock.now()).await.unwrap());
+    assert_eq!((third.members().count(), third.members().share(7)), (2, 3));
+    second.hand_over(clock.now()).await.unwrap();
+    assert_eq!(seen(), ["live 0 1", "live 2 0"]);
+    live(&third, LEASE).await;
+    assert_eq!(seen(), ["lost 0 1", "live 2 0"]);
+    assert!(third.beat(clock.now()).await.unwrap());
+    assert_eq!(third.members().count(), 1);
+    assert_eq!(claim(&third, &clock).await.recovered.runs, 1);
+    assert_eq!(seen(), ["live 2 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn followed_runs_are_handed_over_while_what_is_being_sent_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let first = with_cron(folder.path(), &clock).await;
+    let body = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow"}"#;
+    first.sync_file_crons(clock.now(), vec![CronDefinition::of_body("digest", body)]).await.unwrap();
+    live(&first, Duration::from_secs(60)).await;
+    let followed = claim(&first, &clock).await.starts.remove(0);
+    let (thread_id, backend_run_id) = (ThreadId::default(), BackendRunId::default());
+    let accepted = RunChange::Accept { thread_id, backend_run_id, at: clock.now() };
+    first.step_run(Step::of(followed.held(), accepted)).await.unwrap();
+    live(&first, Duration::from_secs(60)).await;
+    let sent = claim(&first, &clock).await.starts.remove(0);
+    let second = open(folder.path(), &clock);
+    assert_eq!(first.hand_over_runs(clock.now()).await.unwrap(), 1);
+    let taken = claim(&second, &clock).await;
+    assert_eq!(taken.checks.len(), 1);
+    assert!(matches!(taken.checks[0].run.state, RunState::Running(_)));
+    assert_eq!(taken.checks[0].run.run_id, followed.run.run_id);
+    // It still has the other one.
+    first.step_run(Step::of(sent.held(), RunChange::NotSent)).await.unwrap();
 }
