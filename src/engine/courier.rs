@@ -28,10 +28,15 @@ use crate::domain::run::called;
 use crate::domain::trace::TraceParent;
 use crate::domain::url_policy;
 use crate::pulse::Pulse;
-use crate::store::{Admission, Claimable, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
+use crate::store::{
+    Admission, Claimable, ClaimedDelivery, FinishedAttempt, ReceiverAway, SenderOf, Store, StoreError,
+};
 use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Change, Changes, Lane, Permit};
+
+/// The name of what one of the daemons that share a store does: to send webhooks at a rate.
+const RELEASE: &str = "release of webhooks at a rate";
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -223,6 +228,7 @@ async fn pass(
     let members = courier.store.members();
     // Even when nothing more can be sent, a hold must be noticed.
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
+    control.rate_limit = control.rate_limit.kept_here(members.owns(RELEASE));
     let admit = admission(courier, &control.origins, members, now);
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
@@ -250,18 +256,17 @@ fn admission(
     now: Timestamp,
 ) -> impl FnMut(Claimable<'_>) -> Admission<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
-    move |Claimable { url, source, due_at, is_left }| {
+    move |Claimable { url, source, due_at, sender: sender_of }| {
         let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
             let origin = sender.origin(url);
             let is_ours = origin.belongs_to_us(&members);
             (origin, is_ours)
         });
         let lane = Lane { origin: origin.clone(), source };
-        match (*is_ours, is_left) {
-            (true, _) => origins.admit(&lane, url, now),
-            (false, true) if origins.is_in_flight_at(&lane) => Admission::ReceiverWaits,
-            (false, true) => origins.admit(&lane, url, now),
-            (false, false) => Admission::OfAnother(backoff::after(due_at, LEFT_TO_OWNER)),
+        match sender_of {
+            SenderOf::Owner if !is_ours => Admission::OfAnother(backoff::after(due_at, LEFT_TO_OWNER)),
+            SenderOf::Anybody if origins.is_in_flight_at(&lane) => Admission::ReceiverWaits,
+            SenderOf::Owner | SenderOf::Anybody | SenderOf::Us => origins.admit(&lane, url, now),
         }
     }
 }

@@ -219,7 +219,7 @@ impl State {
         }
         let former = outage::take(&mut self.former, what, subject);
         let (still, since) = former.map_or(("", since), |former| ("still ", former.since));
-        let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
+        let outage = Outage { subject: subject.to_owned(), ..Outage::new(what, since, None, why) };
         if let Some(called) = logged(&outage) {
             tracing::error!(%since, "{called} {still}unreachable: {why}");
         }
@@ -305,7 +305,7 @@ impl State {
         });
         receiver.told_at = told_at;
         let (subject, why) = (name.to_owned(), receiver.failure.why.clone());
-        self.keep(Outage { what: Away::Receiver, subject, since, until: None, why });
+        self.keep(Outage { subject, ..Outage::new(Away::Receiver, since, None, why) });
         if told_at.is_none_or(|told_at| backoff::between(told_at, now) >= RECEIVER_TOLD_EVERY) {
             self.tell_receiver(name, still, now);
         }

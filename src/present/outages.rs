@@ -11,12 +11,20 @@ pub fn began(outage: &Outage) -> String {
     let what = match outage.what {
         Away::Backend => "agent server away",
         Away::Access => "agent server refuses us",
-        Away::Receiver => return format!("receiver {} away: {}", outage.subject, outage.why),
+        Away::Receiver => return format!("receiver {} away: {}", outage.subject, why(outage)),
         Away::Disk => "the store cannot commit",
         Away::Daemon => "agentcron down",
         Away::Record => "record lost",
     };
-    format!("{what}: {}", outage.why)
+    format!("{what}: {}", why(outage))
+}
+
+/// Returns why, and which daemon says so if several share the store.
+pub fn why(outage: &Outage) -> String {
+    match &outage.seen_by {
+        Some(name) => format!("{} ({name})", outage.why),
+        None => outage.why.clone(),
+    }
 }
 
 /// Returns what ended, without when.

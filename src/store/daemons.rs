@@ -132,6 +132,17 @@ pub(super) fn register(
     })
 }
 
+impl Registration {
+    /// Returns what the daemon is called where several share the store.
+    pub(super) fn name(&self, sharing: Sharing) -> Option<DaemonName> {
+        name_of(self.number, &self.process, sharing)
+    }
+}
+
+fn name_of(number: DaemonNumber, process: &Process, sharing: Sharing) -> Option<DaemonName> {
+    (sharing == Sharing::Shared).then(|| DaemonName { number, host: process.host.clone() })
+}
+
 /// Returns this process and its machine.
 fn this_process() -> Process {
     Process::new(&rustix::system::uname().nodename().to_string_lossy(), std::process::id())
@@ -173,8 +184,7 @@ impl Store {
 
     /// Returns what this daemon is called where several share the store.
     pub fn daemon_name(&self) -> Option<DaemonName> {
-        let name = || DaemonName { number: self.number, host: self.process.host.clone() };
-        (self.sharing() == Sharing::Shared).then(name)
+        name_of(self.number, &self.process, self.sharing())
     }
 
     /// Commits a sign of life, and looks who else takes work. Returns whether somebody has come or gone.

@@ -39,14 +39,24 @@ pub struct Claimable<'c> {
     pub source: CronSource,
     /// When it is its turn.
     pub due_at: Timestamp,
-    /// Whether the daemon to which its receiver belongs has let it lie, and sends nothing there.
-    pub is_left: bool,
+    pub sender: SenderOf,
+}
+
+/// Which daemon should make an attempt, where several share the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderOf {
+    /// The one to which the receiver belongs.
+    Owner,
+    /// That one has let it lie, and sends nothing there.
+    Anybody,
+    /// This one, because it alone sends at a rate.
+    Us,
 }
 
 impl QueueHead {
-    pub(super) fn claimable(&self) -> Result<Claimable<'_>, StoreError> {
+    pub(super) fn claimable(&self, sender: SenderOf) -> Result<Claimable<'_>, StoreError> {
         let due_at = timestamp(self.due_at, "due_at")?;
-        Ok(Claimable { url: &self.url, source: self.source, due_at, is_left: false })
+        Ok(Claimable { url: &self.url, source: self.source, due_at, sender })
     }
 }
 
@@ -70,6 +80,7 @@ pub(super) fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
+    sender: SenderOf,
     admit: &mut impl FnMut(Claimable<'_>) -> Admission<Permit>,
 ) -> Result<Due<Permit>, StoreError> {
     let (mut admitted, mut of_another_until, mut attended) = (Vec::new(), None, Attended::default());
@@ -81,11 +92,11 @@ pub(super) fn due<Permit>(
         && let Some(Reverse(mut queue)) = queues.pop()
         && let Some(head) = queue.pop_front()
     {
-        let mut admission = admit(head.claimable()?);
+        let mut admission = admit(head.claimable(sender)?);
         if matches!(admission, Admission::OfAnother(until) if until <= now) {
             admission = match attended.contains(tx, &head.receiver)? {
                 true => Admission::OfAnother(backoff::after(now, LOOKS_EVERY)),
-                false => admit(Claimable { is_left: true, ..head.claimable()? }),
+                false => admit(head.claimable(SenderOf::Anybody)?),
             };
         }
         match admission {

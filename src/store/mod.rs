@@ -97,7 +97,7 @@ pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
 pub use delivery_mode::{DeliveryModeChange, Discard};
-pub use delivery_queue::{Admission, Claimable};
+pub use delivery_queue::{Admission, Claimable, SenderOf};
 pub use erase::Emptied;
 pub use error::StoreError;
 pub use exposure::exposure;

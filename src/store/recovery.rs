@@ -7,7 +7,7 @@ use super::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
 use super::lease::{Sharing, Survivor};
 use super::rows::{millis, time};
 use super::sql::Transaction;
-use super::{Store, StoreError, suspended};
+use super::{Store, StoreError, outages, suspended};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
 use crate::domain::reason::ReasonCode;
@@ -47,6 +47,7 @@ impl Store {
         let daemon = self.number;
         self.write(move |tx| {
             tx.put("UPDATE daemons SET left_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+            ends(tx, daemon, now)?;
             release(tx, daemon, now)
         })
         .await
@@ -70,7 +71,7 @@ pub(super) fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result
         };
         if is_gone {
             recovered.add(release(tx, other.number, now)?);
-            forget(tx, other.number, now)?;
+            forget(tx, &other, now)?;
         }
     }
     Ok(recovered)
@@ -93,7 +94,7 @@ pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
     }
     for gone in others(tx, daemon)? {
         release(tx, gone.number, now)?;
-        forget(tx, gone.number, now)?;
+        forget(tx, &gone, now)?;
     }
     look_for_all(tx, i64::from(STARTS_LOST_MAX) * (timeline - swept), now)?;
     Failovers::record(tx, swept, timeline, now)?;
@@ -127,8 +128,15 @@ fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, Stor
 }
 
 /// Takes note that a daemon holds nothing any more.
-fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+fn forget(tx: &Transaction<'_>, daemon: &Other, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.number.0, millis(now)))?;
+    ends(tx, daemon.number, daemon.seen_at)
+}
+
+/// Ends what a daemon has said about itself that speaks no more after `at`.
+fn ends(tx: &Transaction<'_>, daemon: DaemonNumber, at: Timestamp) -> Result<(), StoreError> {
+    outages::end_of(tx, daemon, at)?;
+    tx.execute("DELETE FROM notices WHERE daemon = ?1", [daemon.0])?;
     Ok(())
 }
 

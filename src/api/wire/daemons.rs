@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Time, Word, lives};
-use crate::domain::daemon::Life;
+use crate::domain::daemon::{self, Life};
+use crate::domain::ids::DaemonNumber;
 use crate::store::DaemonRow;
 
 /// A daemon of the store.
@@ -59,5 +60,25 @@ impl Daemon {
                 threads: row.holds.deletions,
             },
         }
+    }
+}
+
+/// Which daemon of a store that several share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DaemonName {
+    pub number: i64,
+    /// The name of its machine.
+    #[schema(example = "web-1")]
+    pub host: String,
+}
+
+impl DaemonName {
+    pub fn of(name: &daemon::DaemonName) -> Self {
+        Self { number: name.number.0, host: name.host.clone() }
+    }
+
+    /// Returns the name that it shows.
+    pub fn name(&self) -> daemon::DaemonName {
+        daemon::DaemonName { number: DaemonNumber(self.number), host: self.host.clone() }
     }
 }

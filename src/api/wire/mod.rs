@@ -42,7 +42,7 @@ use crate::store::{ListedBy, NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
 pub use crons::{Cron, CronDetails, Failures, KeyChange, Occurrence, Recent, Version};
-pub use daemons::{Daemon, Holds};
+pub use daemons::{Daemon, DaemonName, Holds};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Daemon, Pause, Time, Word, aways, concerns, notice_kinds};
+use super::{Daemon, DaemonName, Pause, Time, Word, aways, concerns, notice_kinds};
 use crate::domain::cron_state::CronStatus;
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
@@ -146,6 +146,8 @@ pub struct Outage {
     pub until: Option<Time>,
     /// Human-readable.
     pub why: String,
+    /// The daemon that saw it, if several share the store; null otherwise, and if it was the matter of all of them.
+    pub daemon: Option<DaemonName>,
 }
 
 impl Outage {
@@ -156,6 +158,7 @@ impl Outage {
             since: Time(outage.since),
             until: outage.until.map(Time),
             why: outage.why.clone(),
+            daemon: outage.seen_by.as_ref().map(DaemonName::of),
         }
     }
 
@@ -167,6 +170,7 @@ impl Outage {
             since: self.since.0,
             until: self.until.map(|Time(until)| until),
             why: self.why.clone(),
+            seen_by: self.daemon.as_ref().map(DaemonName::name),
         }
     }
 }
@@ -180,6 +184,8 @@ pub struct Notice {
     pub at: Time,
     /// What happened, human-readable.
     pub detail: String,
+    /// The daemon that says so, if several share the store; null otherwise.
+    pub daemon: Option<DaemonName>,
 }
 
 /// The daemon is alive.
@@ -288,6 +294,7 @@ impl StatusReport {
             kind: Word(notice.kind),
             at: Time(notice.at),
             detail: notice.detail.clone(),
+            daemon: notice.of.as_ref().map(DaemonName::of),
         };
         let found = attention::attention(snapshot, now);
         Self {

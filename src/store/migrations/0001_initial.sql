@@ -59,7 +59,11 @@ CREATE TABLE outages (
     -- NULL while it lasts.
     until   INTEGER,
     why     TEXT NOT NULL,
-    PRIMARY KEY (what, subject, since)
+    -- Which daemon saw it, and on which machine that runs, if several share the store; 0 and empty otherwise, and of what was
+    -- the matter with all of them.
+    daemon  INTEGER NOT NULL DEFAULT 0,
+    host    TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (what, subject, since, daemon)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outages_by_time ON outages (since);
 CREATE INDEX outages_by_end ON outages (coalesce(until, 9223372036854775807));
@@ -493,13 +497,17 @@ CREATE TABLE thread_deletions (
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
 CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by IS NOT NULL;
 
--- Notices of the daemon about itself: the last of each kind.
+-- Notices of the daemon about itself: the last of each kind, and of each daemon if several share the store.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
+    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.
-    count  INTEGER NOT NULL
+    count  INTEGER NOT NULL,
+    -- As of outages.
+    daemon INTEGER NOT NULL DEFAULT 0,
+    host   TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, daemon)
 ) STRICT;
 
 -- How long nothing is deleted because the clock has gone forward too far to be believed; one row.

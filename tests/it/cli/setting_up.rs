@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "support",
     "report",
     "stats",
@@ -25,6 +25,7 @@ const VERBS: [&str; 21] = [
     "list",
     "status",
     "health",
+    "daemons",
     "outages",
     "acts",
     "history",

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::act::Actor;
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::breaker::Scope;
-use crate::store::ReceiverAway;
+use crate::store::{ReceiverAway, SenderOf};
 
 #[tokio::test]
 async fn a_url_that_waits_holds_up_no_other_of_its_receiver() {
@@ -121,9 +121,9 @@ async fn what_belongs_to_another_daemon_is_left_to_it_unless_it_lets_it_lie() {
     fixture.add(1, "https://one.example/", 10);
     fixture.add(2, "https://one.example/", 11);
     let claim = |now| {
-        let admit = move |Claimable { is_left, .. }: Claimable<'_>| match is_left {
-            true => Admission::Admitted(()),
-            false => Admission::OfAnother(left_until),
+        let admit = move |Claimable { sender, .. }: Claimable<'_>| match sender {
+            SenderOf::Anybody | SenderOf::Us => Admission::Admitted(()),
+            SenderOf::Owner => Admission::OfAnother(left_until),
         };
         fixture.store.claim_deliveries(at(now), 64, RateLimit::default(), Vec::new(), admit)
     };
