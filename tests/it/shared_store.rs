@@ -67,9 +67,8 @@ async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease()
     assert_eq!(listed.iter().map(|one| one["pid"].clone()).collect::<Vec<_>>(), pids);
     for index in 0..2 {
         let pid = daemons[index].process_id().unwrap();
-        let number: i64 = database
-            .query_row("SELECT number FROM daemons WHERE pid = ?1", [pid], |row| row.get(0))
-            .unwrap();
+        let number: i64 =
+            database.query_row("SELECT number FROM daemons WHERE pid = ?1", [pid], |row| row.get(0)).unwrap();
         daemons[index].wait_until("it to follow a run", || held(number) > 0).await;
         daemons[index].terminate();
         assert!(daemons[index].wait_for_exit().await.success());

@@ -6,6 +6,7 @@
 mod deaths;
 mod network;
 mod oracle;
+mod owners;
 mod pauses;
 mod random;
 mod receiver_down;
