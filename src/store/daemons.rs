@@ -135,12 +135,9 @@ pub(super) fn register(
 impl Registration {
     /// Returns what the daemon is called where several share the store.
     pub(super) fn name(&self, sharing: Sharing) -> Option<DaemonName> {
-        name_of(self.number, &self.process, sharing)
+        let name = || DaemonName { number: self.number, host: self.process.host.clone() };
+        (sharing == Sharing::Shared).then(name)
     }
-}
-
-fn name_of(number: DaemonNumber, process: &Process, sharing: Sharing) -> Option<DaemonName> {
-    (sharing == Sharing::Shared).then(|| DaemonName { number, host: process.host.clone() })
 }
 
 /// Returns this process and its machine.
@@ -184,7 +181,7 @@ impl Store {
 
     /// Returns what this daemon is called where several share the store.
     pub fn daemon_name(&self) -> Option<DaemonName> {
-        name_of(self.number, &self.process, self.sharing())
+        self.writer.lease().name().cloned()
     }
 
     /// Commits a sign of life, and looks who else takes work. Returns whether somebody has come or gone.

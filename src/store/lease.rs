@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
+use crate::domain::daemon::DaemonName;
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, INTERRUPTED_AFTER};
 
@@ -41,12 +42,13 @@ pub(super) struct Survivor {
 
 pub(super) struct Lease {
     clock: Clock,
-    sharing: Sharing,
-    told: Mutex<Told>,
+    /// What the daemon is called, if several share the store.
+    name: Option<DaemonName>,
+    told: Mutex<LifeSigns>,
 }
 
 #[derive(Clone, Copy)]
-struct Told {
+struct LifeSigns {
     /// When the latest commit began that has told that this daemon is alive, by [`Clock::since_boot`].
     last: Duration,
     /// Since when there has been one again and again; `None` if that has always been so.
@@ -55,9 +57,13 @@ struct Told {
 
 impl Lease {
     /// Returns the lease of a daemon whose registration began at `began`. `waited` says whether it could not register before.
-    pub(super) fn new(clock: Clock, sharing: Sharing, began: Duration, waited: bool) -> Self {
-        let told = Told { last: began, able_since: waited.then(|| clock.now()) };
-        Self { clock, sharing, told: Mutex::new(told) }
+    pub(super) fn new(clock: Clock, name: Option<DaemonName>, began: Duration, waited: bool) -> Self {
+        let told = LifeSigns { last: began, able_since: waited.then(|| clock.now()) };
+        Self { clock, name, told: Mutex::new(told) }
+    }
+
+    pub(super) fn name(&self) -> Option<&DaemonName> {
+        self.name.as_ref()
     }
 
     /// Returns the present instant, for [`Lease::renew`].
@@ -83,13 +89,10 @@ impl Lease {
     }
 
     pub(super) fn holds(&self) -> bool {
-        match self.sharing {
-            Sharing::Alone => true,
-            Sharing::Shared => self.now().saturating_sub(self.told().last) < ACTS_WITHIN,
-        }
+        self.name.is_none() || self.now().saturating_sub(self.told().last) < ACTS_WITHIN
     }
 
-    fn told(&self) -> Told {
+    fn told(&self) -> LifeSigns {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -147,7 +147,6 @@ use readers::Readers;
 use writer::Writer;
 
 use crate::clock::Clock;
-use crate::domain::daemon::Process;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunId, RunOwner};
 use crate::domain::members::Members;
 use crate::pulse::Pulse;
@@ -164,7 +163,6 @@ pub struct Store {
     /// Under which it holds what it has claimed.
     number: DaemonNumber,
     predecessor: Arc<Mutex<Predecessor>>,
-    process: Process,
     /// The daemons that take work.
     members: Arc<Mutex<Members>>,
     /// The daemon that has the store, and its predecessors.
@@ -243,7 +241,6 @@ impl Store {
             owner: RunOwner { installation_id, daemon_id },
             number: registration.number,
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
-            process: registration.process,
             members: Arc::new(Mutex::new(registration.members)),
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),

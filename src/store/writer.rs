@@ -21,7 +21,6 @@ use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
 use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
-use crate::domain::daemon::DaemonName;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
@@ -46,8 +45,6 @@ struct WriterHealth {
     lock: Arc<DaemonLock>,
     /// Whose sign of life each commit renews.
     daemon: DaemonNumber,
-    /// What it is called, if several share the store.
-    name: Option<DaemonName>,
     /// How often the store had gone back to an earlier state at the start of this daemon.
     timeline: i64,
     lease: Lease,
@@ -157,8 +154,7 @@ impl Writer {
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
-            lease: Lease::new(clock.clone(), lock.sharing(), began, trouble.is_some()),
-            name: registration.name(lock.sharing()),
+            lease: Lease::new(clock.clone(), registration.name(lock.sharing()), began, trouble.is_some()),
             clock,
             lock,
             daemon: registration.number,
@@ -397,7 +393,7 @@ fn commit_as(
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
         let disk = Outage::new(Away::Disk, since, Some(until), why);
-        outages::save(&tx, &Outage { seen_by: health.name.clone(), ..disk })?;
+        outages::save(&tx, &Outage { seen_by: health.lease.name().cloned(), ..disk })?;
     }
     let mut done = 0;
     while done < batch.len() {

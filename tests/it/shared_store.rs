@@ -21,6 +21,7 @@ use super::support::soak;
 use super::support::span::{Span, now};
 
 const SHARED: [(&str, &str); 1] = [("AGENTCRON_SHARED_STORE", "1")];
+const PATIENCE: Duration = Duration::from_secs(60);
 const CRONS: [&str; 4] = ["brief", "kept", "waits", "streams"];
 /// How long the daemons may take to finish what is left: a lease of ten seconds may have to end first.
 const CLEANUP_MAX: Duration = Duration::from_secs(120);
@@ -47,6 +48,17 @@ fn numbers(database: &Connection) -> Vec<(i64, bool)> {
     rows.map(Result::unwrap).collect()
 }
 
+/// Waits until a daemon responds and lists as many, all of which work, and returns them.
+async fn listed(daemon: &Daemon, count: usize) -> Vec<Value> {
+    let works = |one: &Value| one["state"] == "live" && !one["host"].as_str().unwrap().is_empty();
+    let found = || {
+        let socket_responds = daemon.json(&["status"])[0]["daemon"]["running"] == true;
+        let listed = daemon.json(&["daemons"]);
+        (socket_responds && listed.len() == count && listed.iter().all(works)).then_some(listed)
+    };
+    daemon.wait_within(PATIENCE, "daemons to be listed", found).await
+}
+
 #[tokio::test]
 async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
@@ -60,11 +72,9 @@ async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease()
         let sql = "SELECT count(*) FROM runs WHERE held_by = ?1 AND phase = 'running'";
         database.query_row(sql, [number], |row| row.get(0)).unwrap()
     };
-    let listed = daemons[0].json(&["daemons"]);
-    assert_eq!(listed.iter().map(|one| &one["state"]).collect::<Vec<_>>(), ["live", "live"]);
-    assert!(listed.iter().all(|one| !one["host"].as_str().unwrap().is_empty()), "{listed:?}");
+    let both = listed(&daemons[0], 2).await;
     let pids: Vec<Value> = daemons.iter().map(|daemon| daemon.process_id().unwrap().into()).collect();
-    assert_eq!(listed.iter().map(|one| one["pid"].clone()).collect::<Vec<_>>(), pids);
+    assert_eq!(both.iter().map(|one| one["pid"].clone()).collect::<Vec<_>>(), pids);
     for index in 0..2 {
         let pid = daemons[index].process_id().unwrap();
         let number: i64 =
@@ -77,10 +87,9 @@ async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease()
         let row = "SELECT left_at IS NOT NULL FROM daemons WHERE number = ?1";
         assert!(database.query_row(row, [number], |row| row.get::<_, bool>(0)).unwrap());
         assert_eq!(held(number), 0);
-        let left = daemons[1 - index].json(&["daemons"]);
-        assert!(left.len() == 1 && left[0]["number"] != number, "{left:?}");
+        assert_ne!(listed(&daemons[1 - index], 1).await[0]["number"], number);
         daemons[index].start_with(&SHARED);
-        daemons[index].wait_for_stderr("daemon ready").await;
+        listed(&daemons[index], 2).await;
     }
     let runs = daemons[0].wait_until_finished(span.instants().len()).await;
     assert_none_lost(&daemons[0], &runs, "long", &span);
