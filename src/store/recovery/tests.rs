@@ -9,12 +9,15 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::config::CronDefinition;
 use crate::domain::bounds::WRITES_PER_COMMIT;
+use crate::domain::daemon::DaemonName;
 use crate::domain::ids::{BackendRunId, InstallationId, ThreadId};
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LEASE};
+use crate::domain::outage::{Away, Outage};
 use crate::domain::run::{RunChange, RunState};
 use crate::store::tests::{place, reader, shell};
 use crate::store::{
-    Claim, ClaimLimits, DaemonLock, DaemonRow, DaemonState, Execution, Sharing, Step, Store, StoreError,
+    Claim, ClaimLimits, DaemonLock, DaemonRow, DaemonState, Execution, NewNotice, NoticeKind, Sharing, Step,
+    Store, StoreError,
 };
 
 const LIMITS: ClaimLimits =
@@ -225,4 +228,35 @@ async fn followed_runs_are_handed_over_while_what_is_being_sent_is_finished() {
     assert_eq!(taken.checks[0].run.run_id, followed.run.run_id);
     // It still has the other one.
     first.step_run(Step::of(sent.held(), RunChange::NotSent)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_daemon_says_is_its_own_and_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::simulated(START.parse().unwrap());
+    let (first, second) = (open(folder.path(), &clock), open(folder.path(), &clock));
+    let began = clock.now();
+    for store in [&first, &second] {
+        store.save_outages(vec![Outage::new(Away::Backend, began, None, "refused")]).await.unwrap();
+        let mistakes = NewNotice::single("a mistake".to_owned());
+        store.notice(began, NoticeKind::Configuration, Some(mistakes)).await.unwrap();
+    }
+    let seen = || {
+        let reader = reader(folder.path());
+        let (outages, notices) = (reader.outages(began).unwrap(), reader.notices().unwrap());
+        let number = |name: &Option<DaemonName>| name.as_ref().unwrap().number.0;
+        let lasting = outages.iter().filter(|one| one.until.is_none()).map(|one| number(&one.seen_by));
+        (lasting.collect::<Vec<_>>(), notices.iter().map(|one| number(&one.of)).collect::<Vec<_>>())
+    };
+    let both = vec![first.number.0, second.number.0];
+    assert_eq!(seen(), (both.clone(), both));
+    // Nobody ends what another sees.
+    let over = Outage::new(Away::Backend, began, Some(clock.now()), "refused");
+    second.save_outages(vec![over]).await.unwrap();
+    second.notice(began, NoticeKind::Configuration, None).await.unwrap();
+    assert_eq!(seen(), (vec![first.number.0], vec![first.number.0]));
+    // It dies, and sees nothing any more.
+    live(&second, LEASE).await;
+    claim(&second, &clock).await;
+    assert_eq!(seen(), (Vec::new(), Vec::new()));
 }

@@ -13,6 +13,7 @@ mod receiver_down;
 mod retention;
 mod set_back;
 mod shared;
+mod shares;
 mod stops;
 
 use std::cell::{Cell, RefCell};

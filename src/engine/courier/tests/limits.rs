@@ -81,6 +81,19 @@ fn what_a_client_causes_at_an_origin_is_no_matter_of_files() {
 }
 
 #[test]
+fn what_is_known_of_a_receiver_is_given_up_when_it_belongs_to_another_daemon() {
+    let origins = OriginLimiter::default();
+    attempt(&origins, "x", 1, &failed(Fault::NoConnection, None), at(0));
+    let members = |own, other| Members::of(DaemonNumber(own), vec![DaemonNumber(other)]);
+    let (ours, of_another) = match members(1, 2).owns("https://a.example") {
+        true => (members(1, 2), members(2, 1)),
+        false => (members(2, 1), members(1, 2)),
+    };
+    assert_eq!(origins.of_others(&ours), []);
+    assert_eq!(origins.of_others(&of_another), [(Scope::Origin, delivery(1))]);
+}
+
+#[test]
 fn a_url_has_four_permits_and_leaves_as_many_of_its_origin_to_others() {
     let origins = OriginLimiter::default();
     let taken = permits(&origins, "a", at(0));
