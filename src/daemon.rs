@@ -103,7 +103,10 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let prepared = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => {
+            at_the_end(store.record_stop(world.clock.now())).await?;
+            return Ok(leave(&store, &world.clock).await?);
+        }
         prepared = prepare(&world, &store) => prepared?,
     };
     let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
@@ -136,10 +139,15 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     };
     drained?;
     recorded?;
-    if store.sharing() == Sharing::Shared {
-        at_the_end(async { store.hand_over(clock.now()).await.map(|_| ()) }).await?;
+    Ok(leave(&store, &clock).await?)
+}
+
+/// Hands over what is left, where others are there to take it.
+async fn leave(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    match store.sharing() {
+        Sharing::Alone => Ok(()),
+        Sharing::Shared => at_the_end(async { store.hand_over(clock.now()).await.map(|_| ()) }).await,
     }
-    Ok(())
 }
 
 /// Waits for a last change. A store that cannot commit now must not keep the daemon from ending.
