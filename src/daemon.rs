@@ -29,6 +29,7 @@ use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_W
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
 use crate::domain::retention::Retention as Rules;
+use crate::engine::lease;
 use crate::engine::outages::Outages;
 use crate::engine::reloads::Reloads;
 use crate::engine::retention;
@@ -44,7 +45,7 @@ use crate::webhook::{LiveSettings, WebhookSettings};
 
 pub use watchdog::Watchdog;
 
-use engine::Engine;
+use engine::{Engine, RUNNER};
 use reload::{LiveWriters, Reload};
 
 /// The surroundings of a daemon.
@@ -102,7 +103,10 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     let prepared = tokio::select! {
         biased;
         // A full disk may make this wait; nothing is in flight yet that would have to be finished.
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => {
+            at_the_end(store.record_stop(world.clock.now())).await?;
+            return Ok(leave(&store, &world.clock).await?);
+        }
         prepared = prepare(&world, &store) => prepared?,
     };
     let (grace, clock) = (world.config.shutdown_grace, world.clock.clone());
@@ -118,18 +122,37 @@ pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) 
     if let Some(ended) = ended {
         stop.cancel();
         let result = result_of_ended_loop(ended);
-        drain(&mut loops, grace).await?;
+        drain(&mut loops, grace, async || Ok(())).await?;
         return result;
     }
-    // A disk that is full now must not keep the daemon from ending.
-    let recorded = tokio::time::timeout(STOP_RECORDED_WITHIN, store.record_stop(clock.now()));
-    let (drained, recorded) = tokio::join!(drain(&mut loops, grace), recorded);
+    // What is no longer looked after is for others at once; what is in flight goes on.
+    let hand_over_runs = async || {
+        let runs = async || store.hand_over_runs(clock.now()).await.map(|_| ());
+        if store.sharing() == Sharing::Shared { at_the_end(runs()).await } else { Ok(()) }
+    };
+    let recorded = at_the_end(store.record_stop(clock.now()));
+    let ended = async { tokio::join!(drain(&mut loops, grace, hand_over_runs), recorded) };
+    let (drained, recorded) = tokio::select! {
+        biased;
+        ended = ended => ended,
+        lost = lease::live_on(&store) => return Err(lost.into()),
+    };
     drained?;
-    recorded.unwrap_or(Ok(()))?;
-    if store.sharing() == Sharing::Shared {
-        store.hand_over(clock.now()).await?;
+    recorded?;
+    Ok(leave(&store, &clock).await?)
+}
+
+/// Hands over what is left, where others are there to take it.
+async fn leave(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    match store.sharing() {
+        Sharing::Alone => Ok(()),
+        Sharing::Shared => at_the_end(async { store.hand_over(clock.now()).await.map(|_| ()) }).await,
     }
-    Ok(())
+}
+
+/// Waits for a last change. A store that cannot commit now must not keep the daemon from ending.
+async fn at_the_end(change: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+    tokio::time::timeout(STOP_RECORDED_WITHIN, change).await.unwrap_or(Ok(()))
 }
 
 /// Opens the store, waiting as long as the disk has no room for it. Returns `None` if it is stopped meanwhile.
@@ -372,13 +395,21 @@ fn result_of_ended_loop(
     }
 }
 
-/// Waits for the loops to finish what is in flight. What takes longer than `grace` is recovered by the next
-/// start.
-async fn drain(loops: &mut Loops, grace: std::time::Duration) -> Result<(), DaemonError> {
+/// Waits for the loops to finish what is in flight, and calls `runner_ended` once no run is looked after any more. What takes
+/// longer than `grace` is recovered by the next start.
+async fn drain(
+    loops: &mut Loops,
+    grace: std::time::Duration,
+    runner_ended: impl AsyncFn() -> Result<(), StoreError>,
+) -> Result<(), DaemonError> {
     let mut first_error = Ok(());
     let all_ended = async {
         while let Some(ended) = loops.join_next().await {
             match ended {
+                Ok((RUNNER, Ok(()))) => {
+                    let handed_over = runner_ended().await.map_err(DaemonError::from);
+                    first_error = std::mem::replace(&mut first_error, Ok(())).and(handed_over);
+                }
                 Ok((_, Ok(()))) => {}
                 other => {
                     first_error = std::mem::replace(&mut first_error, Ok(())).and(result_of_ended_loop(other))

@@ -71,7 +71,7 @@ fn status(database: &Path, at: Timestamp) -> Vec<Question> {
     let since = ago(at, 24);
     vec![
         question("status", move |reader| {
-            let snapshot = StatusSnapshot::read(reader, DaemonState::Stopped, at)?;
+            let snapshot = StatusSnapshot::read(reader, reader.sharing(), DaemonState::Stopped, at)?;
             let report = StatusReport::of(&path.display().to_string(), &snapshot, None, at);
             Ok(serde_json::to_string(&report).map_or(0, |_| 1))
         }),

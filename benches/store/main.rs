@@ -33,8 +33,8 @@ use agentcron::domain::delivery_mode::RateLimit;
 use agentcron::domain::ids::{BackendRunId, DeliveryId, InstallationId, ThreadId};
 use agentcron::domain::run::{Outcome, RunChange, Status};
 use agentcron::store::{
-    Admission, ClaimLimits, ClaimedRun, DaemonLock, Execution, FinishedAttempt, Place, RunEnding, Step,
-    Store, StoreError,
+    Admission, ClaimLimits, Claimable, ClaimedRun, DaemonLock, Execution, FinishedAttempt, Place, RunEnding,
+    Step, Store, StoreError,
 };
 use anyhow::Result;
 use clap::Parser;
@@ -134,7 +134,12 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         meter.begin()?;
         let mut claimed: Vec<ClaimedRun> = Vec::new();
         while claimed.len() < count {
-            let limits = ClaimLimits { starts: AT_ONCE, in_flight: 0, running_max: 10 * count };
+            let limits = ClaimLimits {
+                starts: AT_ONCE,
+                in_flight: 0,
+                running_max: 10 * count,
+                own_places: usize::MAX,
+            };
             let claim = store.claim_starts(due, limits).await?;
             anyhow::ensure!(!claim.starts.is_empty(), "only {} of {count} runs were planned", claimed.len());
             claimed.extend(claim.starts);
@@ -155,7 +160,7 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         meter.begin()?;
         let mut deliveries = Vec::new();
         while deliveries.len() < count {
-            let admit = |_: &str, _| Admission::Admitted(());
+            let admit = |_: Claimable<'_>| Admission::Admitted(());
             let claim = store.claim_deliveries(due, AT_ONCE, RateLimit::default(), Vec::new(), admit).await?;
             anyhow::ensure!(!claim.deliveries.is_empty(), "only {} webhooks are due", deliveries.len());
             deliveries.extend(claim.deliveries.into_iter().map(|(delivery, ())| delivery));

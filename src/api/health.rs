@@ -122,13 +122,14 @@ async fn warnings(api: &Api) -> Vec<&'static str> {
         warnings.push(DISK_LOW);
     }
     let notices = api.store.read(|reader| reader.notices()).await.unwrap_or_default();
+    let own = api.store.daemon_name();
     let told = [
         (NoticeKind::StoreCopy, STORE_COPY),
         (NoticeKind::Configuration, MISTAKES),
         (NoticeKind::Backup, BACKUP_FAILED),
     ];
     for (kind, warning) in told {
-        if notices.iter().any(|notice| notice.kind == kind) {
+        if notices.iter().any(|notice| notice.kind == kind && notice.of == own) {
             warnings.push(warning);
         }
     }

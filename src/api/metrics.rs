@@ -1,5 +1,6 @@
 //! `/metrics` for Prometheus. Counters are kept by the store when it commits, and gauges are read from the store when
-//! Prometheus asks, so the loops know nothing about metrics.
+//! Prometheus asks, so the loops know nothing about metrics. Where several daemons share a store, the counters are those of one, and
+//! such gauges are the same at each.
 
 mod by_cron;
 mod exposition;
@@ -82,7 +83,7 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
     if let Ok(measures) = measures {
         store_gauges(&mut text, &measures, now);
         by_cron::write(&mut text, &measures.crons_of_files, &counted);
-        let mut made = text.gauge(
+        let mut made = text.gauge_of_store(
             "agentcron_backup_last_success_timestamp_seconds",
             "When the daemon made its last backup, in seconds since 1970.",
         );
@@ -90,7 +91,8 @@ async fn render(api: &Api, process_started_at: Timestamp, now: Timestamp) -> Str
             made.plain(seconds_since_1970(at));
         }
     }
-    if let Ok(notices) = api.store.read(|reader| reader.notices()).await {
+    if let Ok(mut notices) = api.store.read(|reader| reader.notices()).await {
+        notices.retain(|notice| notice.of == api.store.daemon_name());
         let notice = notices.iter().find(|notice| notice.kind == NoticeKind::Configuration);
         text.gauge("agentcron_configuration_mistakes", "Mistakes in the configuration files.")
             .plain(as_float(notice.map_or(0, |notice| notice.count)));
@@ -172,30 +174,33 @@ fn counters(text: &mut Exposition, api: &Api) {
 
 /// Writes what was just read from the store.
 fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
-    let mut crons = text.gauge("agentcron_crons", "Crons, by state.");
+    let mut crons = text.gauge_of_store("agentcron_crons", "Crons, by state.");
     for state in CronStatus::ALL {
         crons.with(&[("state", state.as_str())], as_float(count_of(&measures.crons, *state)));
     }
-    let mut runs = text.gauge("agentcron_runs", "Runs in progress, by phase.");
+    let mut runs = text.gauge_of_store("agentcron_runs", "Runs in progress, by phase.");
     for phase in Phase::ALL.iter().filter(|phase| **phase != Phase::Ended) {
         runs.with(&[("phase", phase.as_str())], as_float(count_of(&measures.runs, *phase)));
     }
-    text.gauge("agentcron_deliveries_waiting", "Webhook deliveries that have not ended.")
+    text.gauge_of_store("agentcron_deliveries_waiting", "Webhook deliveries that have not ended.")
         .plain(as_float(measures.deliveries));
     let age = measures.oldest_delivery.map_or(Duration::ZERO, |created_at| backoff::between(created_at, now));
-    text.gauge(
+    text.gauge_of_store(
         "agentcron_delivery_oldest_waiting_seconds",
         "Age of the oldest delivery that has not ended; 0 if there is none.",
     )
     .plain(age.as_secs_f64());
-    text.gauge("agentcron_threads_to_delete", "Threads that are still to be deleted on the agent server.")
-        .plain(as_float(measures.threads));
-    text.gauge(
+    text.gauge_of_store(
+        "agentcron_threads_to_delete",
+        "Threads that are still to be deleted on the agent server.",
+    )
+    .plain(as_float(measures.threads));
+    text.gauge_of_store(
         "agentcron_crons_without_series",
         "Enabled crons from files that have no series by cron, because there are too many, and that do not fail.",
     )
     .plain(as_float(measures.crons_left_out));
-    let mut oldest = text.gauge(
+    let mut oldest = text.gauge_of_store(
         "agentcron_store_oldest_run_timestamp_seconds",
         "For when the oldest run that is stored was scheduled, in seconds since 1970.",
     );
@@ -203,7 +208,7 @@ fn store_gauges(text: &mut Exposition, measures: &Measures, now: Timestamp) {
         oldest.plain(seconds_since_1970(at));
     }
     // Clients choose how many crons they make and how they are called, so these have no series each.
-    text.gauge(
+    text.gauge_of_store(
         "agentcron_api_cron_failures_in_a_row",
         "The most failures in a row of any cron made through the API.",
     )
@@ -226,7 +231,7 @@ fn loop_gauges(text: &mut Exposition, api: &Api) {
         "Origins and URLs of receivers whose circuit breaker is open.",
     )
     .plain(as_float(u64::try_from(api.health.origins.open_breakers()).unwrap_or(u64::MAX)));
-    let mut next = text.gauge(
+    let mut next = text.gauge_of_store(
         "agentcron_next_occurrence_timestamp_seconds",
         "When the next occurrence is due, in seconds since 1970.",
     );

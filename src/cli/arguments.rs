@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    acts, backfill, backup, cancel, check, complete, completions, demo, explain, forget, health, history,
-    import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume, retry, run,
-    show, skip_next, stats, status, support, trigger, webhook,
+    acts, backfill, backup, cancel, check, complete, completions, daemons, demo, explain, forget, health,
+    history, import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume, retry,
+    run, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -59,6 +59,7 @@ pub(super) enum Verb {
     Open(open::Open),
     Report(report::ReportArguments),
     Stats(stats::Stats),
+    Daemons(daemons::Daemons),
     Outages(outages::Outages),
     Acts(acts::Acts),
     History(history::History),

@@ -10,6 +10,7 @@ mod cancel;
 mod check;
 mod complete;
 mod completions;
+mod daemons;
 mod demo;
 mod explain;
 mod forget;
@@ -110,6 +111,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Open(open) => open::open(&open, session),
         Verb::Report(arguments) => report::report(&arguments, session),
         Verb::Stats(arguments) => stats::stats(&arguments, session),
+        Verb::Daemons(daemons) => daemons::daemons(&daemons, session),
         Verb::Outages(outages) => outages::outages(&outages, session),
         Verb::Acts(acts) => acts::acts(&acts, session),
         Verb::History(history) => history::history(&history, session),

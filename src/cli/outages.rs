@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::terminal::{Failure, NoResponse, Rows, Session, Shape, Shrink, TableOptions, get, printable};
 use crate::api::wire::{self, Page};
 use crate::domain::bounds::READ_WAIT;
+use crate::present::outages::why;
 use crate::present::{Tone, times};
 use crate::store::{Reader, daemon_state};
 
@@ -75,6 +76,6 @@ fn cells(outage: &wire::Outage, session: &Session) -> Vec<String> {
         times::local(outage.since, &session.zone),
         until.unwrap_or_else(|| session.output.paint(Tone::Bad, "now")),
         times::took(lasted),
-        printable(&outage.why),
+        printable(&why(&outage)),
     ]
 }

@@ -5,9 +5,12 @@ mod report;
 use clap::Args;
 
 use super::terminal::{Failure, Session, print_attention, printable, wrapped};
-use crate::api::wire::{Attention, Configuration, Notice, Outage, StatusReport, Time, Verdict};
+use crate::api::wire::{
+    Attention, Configuration, Daemon, Holds, Notice, Outage, StatusReport, Time, Verdict,
+};
+use crate::domain::daemon::Life;
 use crate::present::attention::Concern;
-use crate::present::{Tone, counted, outages, times, webhooks};
+use crate::present::{Tone, counted, daemons, outages, times, webhooks};
 use crate::store::{NoticeKind, exposure};
 
 pub(super) use report::Question;
@@ -61,8 +64,8 @@ fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
         }
         None => "nothing scheduled".to_owned(),
     };
-    let mut fields = vec![
-        ("daemon", daemon_text(report, session)),
+    let mut fields = daemons_text(report, session);
+    fields.extend([
         ("store", store_text(report, session)),
         ("configuration", files_text(report.configuration, session)),
         ("crons", crons_text(report)),
@@ -71,9 +74,10 @@ fn print(report: &StatusReport, session: &mut Session) -> Result<(), Failure> {
         ("in progress", report.in_progress.to_string()),
         ("webhooks, 24 h", report.deliveries_24h.to_string()),
         ("webhooks queued", report.deliveries_waiting.to_string()),
-    ];
+    ]);
     if let Some(Time(at)) = report.backend_heard_at {
-        fields.insert(1, ("agent server", format!("answered {}", times::relative(at, now))));
+        let after_daemons = fields.iter().position(|(label, _)| *label == "store").unwrap_or_default();
+        fields.insert(after_daemons, ("agent server", format!("answered {}", times::relative(at, now))));
     }
     fields
         .extend(report.backed_up_at.map(|Time(at)| ("backup", format!("made {}", times::relative(at, now)))));
@@ -119,6 +123,27 @@ fn daemon_text(report: &StatusReport, session: &Session) -> String {
     let version = daemon.version.as_ref().map(|version| format!(", version {}", printable(version)));
     let pid = daemon.pid.map(|pid| format!(", pid {pid}"));
     [Some(running), started, version, pid].into_iter().flatten().collect()
+}
+
+/// Returns a line about the daemon, and one for each of those that share its store, the worst first.
+fn daemons_text(report: &StatusReport, session: &Session) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("daemon", daemon_text(report, session))];
+    if report.daemons.len() > 1 || report.daemons.iter().any(|daemon| daemon.state.0 == Life::Lost) {
+        let label = |index| if index == 0 { "daemons" } else { "" };
+        let text = |daemon: &Daemon| {
+            let state = session.output.paint(daemons::tone(daemon.state.0), daemon.state.0.as_str());
+            let Holds { runs, webhooks, threads } = daemon.holds;
+            format!(
+                "{state}: {} on {}, seen {}, holds {}",
+                daemon.number,
+                printable(&daemon.host),
+                times::relative(daemon.seen_at.0, session.now()),
+                daemons::holds(runs, webhooks, threads)
+            )
+        };
+        lines.extend(report.daemons.iter().enumerate().map(|(index, daemon)| (label(index), text(daemon))));
+    }
+    lines
 }
 
 fn store_text(report: &StatusReport, session: &Session) -> String {

@@ -18,6 +18,9 @@ use crate::pulse::Pulses;
 use crate::store::{Sharing, Store};
 use crate::webhook::Sender;
 
+/// The name of the loop after whose end nobody looks after runs.
+pub(super) const RUNNER: &str = "runner";
+
 /// The loops that drive crons, runs and deliveries, before they are spawned.
 pub(super) struct Engine {
     runner: Runner,
@@ -118,7 +121,7 @@ impl Engine {
     pub(super) fn spawn(self, loops: &mut Loops, pulses: &Pulses, stop: &CancellationToken) {
         let Self { runner, courier, janitor, maintenance, backups, retention, backend_watch, outages, store } =
             self;
-        let clock = maintenance.clock.clone();
+        let (clock, lease_clock) = (maintenance.clock.clone(), maintenance.clock.clone());
         let stop = || stop.clone();
         spawn_loop(loops, pulses, "watch of the agent server", |pulse| {
             backend_watch::run(backend_watch, pulse, stop())
@@ -127,12 +130,12 @@ impl Engine {
         spawn_loop(loops, pulses, "outages", |pulse| {
             outages::run(outages, outages_store, clock, pulse, stop())
         });
-        spawn_loop(loops, pulses, "runner", |pulse| runner::run(runner, pulse));
+        spawn_loop(loops, pulses, RUNNER, |pulse| runner::run(runner, pulse));
         spawn_loop(loops, pulses, "courier", |pulse| courier::run(courier, pulse, stop()));
         let wakes = janitor.wakes.clone();
         spawn_loop(loops, pulses, "janitor", |pulse| janitor::run(janitor, pulse, stop()));
         if store.sharing() == Sharing::Shared {
-            spawn_loop(loops, pulses, "lease", |_| lease::run(store, wakes, stop()));
+            spawn_loop(loops, pulses, "lease", |_| lease::run(store, lease_clock, wakes, stop()));
         }
         if let Some(backups) = backups {
             spawn_loop(loops, pulses, "backups", |_| backups::run(backups, stop()));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 mod acts;
 mod asked_times;
 mod backup;
+mod daemons;
 mod feeds;
 mod grep;
 mod page;
@@ -21,6 +22,7 @@ mod waiting;
 pub use acts::*;
 pub use asked_times::*;
 pub use backup::*;
+pub use daemons::*;
 pub use feeds::*;
 pub use grep::*;
 pub use page::*;
@@ -249,10 +251,6 @@ pub const BREAKPOINTS_REMEMBERED: Duration = Duration::from_secs(60);
 /// A thread that is younger than its run by more than this was made anew, by a server that had lost it; clocks differ.
 pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
 
-/// Daemons that a store remembers to have had. A request of one of them is on its way for a minute at most, and a
-/// service manager starts hardly one in a second.
-pub const DAEMONS_REMEMBERED: u32 = 100;
-
 /// Outages that a store remembers. A year of one every hour is more than anybody reads.
 pub const OUTAGES_REMEMBERED: u32 = 10_000;
 
@@ -294,9 +292,6 @@ pub const RECEIVER_TOLD_EVERY: Duration = Duration::from_secs(3600);
 
 /// But one that lasts this long is told in any case.
 pub const RECEIVER_TOLD_AFTER: Duration = Duration::from_secs(5 * 60);
-
-/// A daemon that ends in good order says so in the store, unless that takes longer than this.
-pub const STOP_RECORDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A daemon that cannot open its database because the disk is full tries again this often.
 pub const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);

@@ -88,11 +88,22 @@ impl Suspension {
 pub struct RateLimit {
     /// The next attempt is not begun before this.
     next_at: Option<Timestamp>,
+    /// Whether another daemon keeps to the rate, and so sends everything.
+    elsewhere: bool,
 }
 
 impl RateLimit {
+    /// Returns the limit of a daemon that is the one that sends at a rate, or that is not.
+    #[must_use]
+    pub fn kept_here(self, is_here: bool) -> Self {
+        Self { elsewhere: !is_here, ..self }
+    }
+
     /// Returns how many attempts may begin now.
     pub fn allowance(&self, release: Release, now: Timestamp) -> usize {
+        if self.elsewhere {
+            return 0;
+        }
         let Some(next_at) = self.next_from(now) else { return 1 };
         let late = super::backoff::between(next_at, now);
         if now < next_at {
@@ -113,7 +124,7 @@ impl RateLimit {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let taken = Duration::from_secs(1).saturating_mul(count) / release.per_second.max(1);
         let taken = SignedDuration::try_from(taken).unwrap_or(SignedDuration::MAX);
-        Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)) }
+        Self { next_at: Some(since.saturating_add(taken).unwrap_or(now)), ..self }
     }
 
     /// Returns when the next attempt may begin. An instant further ahead than any rate can put it was
@@ -165,6 +176,13 @@ mod tests {
         // After a minute only a tenth of a second is caught up on.
         assert_eq!(begun(2, [0, 60_000, 60_100, 60_400, 60_500]), [0, 60_000, 60_400]);
         assert_eq!(begun(20, [0, 60_000, 60_010]), [0, 60_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn where_several_daemons_share_a_store_one_keeps_to_the_rate() {
+        let release = Release { since: at(0), per_second: 4 };
+        assert_eq!(RateLimit::default().kept_here(false).allowance(release, at(0)), 0);
+        assert_eq!(RateLimit::default().kept_here(false).kept_here(true).allowance(release, at(0)), 1);
     }
 
     #[test]

@@ -22,7 +22,41 @@ pub const LOST_WITHIN: Duration = Duration::from_secs(60);
 /// follows the run again must still find its end.
 pub const THREADS_KEPT: Duration = LOST_WITHIN;
 
-/// Returns when a daemon is gone that gives no further sign of life after this one.
-pub fn gone_at(seen_at: Timestamp) -> Timestamp {
-    backoff::after(seen_at, LEASE)
+/// A daemon that has not committed for this long, two beats and some, does not know whether the others could.
+pub const INTERRUPTED_AFTER: Duration = Duration::from_secs(5);
+
+/// Returns when a daemon is gone that gives no further sign of life after this one, as it appears to another daemon.
+///
+/// While the store is away nobody can give a sign of life. So if this other daemon could not commit for a while,
+/// `able_since` is when it could again, and silence counts from then on. It is `None` if it has always been able to.
+pub fn gone_at(seen_at: Timestamp, able_since: Option<Timestamp>) -> Timestamp {
+    backoff::after(able_since.map_or(seen_at, |since| seen_at.max(since)), LEASE)
+}
+
+/// Returns since when a daemon that is alive now has given a sign of life, at the latest.
+pub fn alive_since(now: Timestamp) -> Timestamp {
+    now.checked_sub(LEASE).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_when_it_could_be_broken() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        // When it was seen, since when we could commit, and from when on it is gone.
+        let table = [
+            (100, None, 110),
+            // The store was away until then, for the other one as well.
+            (100, Some(160), 170),
+            // It has spoken since.
+            (161, Some(160), 171),
+            // Our own trouble was long ago.
+            (100, Some(40), 110),
+        ];
+        for (seen_at, able_since, gone) in table {
+            assert_eq!(gone_at(at(seen_at), able_since.map(at)), at(gone), "{seen_at} {able_since:?}");
+        }
+    }
 }

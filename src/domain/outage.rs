@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::daemon::DaemonName;
 use super::reason::ReasonCode;
 use super::run::Status;
 use super::words::words;
@@ -26,6 +27,8 @@ words!(
 
 /// Why the outage of a receiver is over although it is not known to be back: the end of its `why`.
 pub const NOTHING_WAITS: &str = "nothing waits for it any more";
+/// The same, where several daemons share the store.
+pub const ANOTHER_SENDS: &str = "another daemon sends to it now";
 
 impl Away {
     /// Returns what was away, if an outage is the reason.
@@ -71,12 +74,17 @@ pub struct Outage {
     pub until: Option<Timestamp>,
     /// A human-readable sentence.
     pub why: String,
+    /// The daemon that saw it, if several share the store and it is not the matter of all of them.
+    pub seen_by: Option<DaemonName>,
 }
 
 /// Puts outages that are known to last into those that are stored, which may be older.
 pub fn merge(stored: &mut Vec<Outage>, lasting: Vec<Outage>) {
     stored.retain(|outage| {
-        !lasting.iter().any(|now| now.is_of(outage.what, &outage.subject) && now.since == outage.since)
+        !lasting.iter().any(|now| {
+            now.is_of(outage.what, &outage.subject)
+                && (now.since, &now.seen_by) == (outage.since, &outage.seen_by)
+        })
     });
     stored.extend(lasting);
     stored.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.subject.cmp(&b.subject)));
@@ -99,7 +107,7 @@ pub fn take(former: &mut Vec<Outage>, what: Away, subject: &str) -> Option<Outag
 impl Outage {
     /// Returns an outage of what there is only one of.
     pub fn new(what: Away, since: Timestamp, until: Option<Timestamp>, why: impl Into<String>) -> Self {
-        Self { what, subject: String::new(), since, until, why: why.into() }
+        Self { what, subject: String::new(), since, until, why: why.into(), seen_by: None }
     }
 
     /// Whether this instant falls into it.

@@ -18,19 +18,25 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY};
+use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY, LEFT_TO_OWNER};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
+use crate::domain::members::Members;
 use crate::domain::run::called;
 use crate::domain::trace::TraceParent;
 use crate::domain::url_policy;
 use crate::pulse::Pulse;
-use crate::store::{Admission, ClaimedDelivery, FinishedAttempt, ReceiverAway, Store, StoreError};
+use crate::store::{
+    Admission, Claimable, ClaimedDelivery, FinishedAttempt, ReceiverAway, SenderOf, Store, StoreError,
+};
 use crate::webhook::{LiveSettings, Origin, OutboundWebhook, Sender, receiver, redacted, webhook_id};
 pub use origin_limiter::OriginLimiter;
 use origin_limiter::{Change, Changes, Lane, Permit};
+
+/// The name of what one of the daemons that share a store does: to send webhooks at a rate.
+const RELEASE: &str = "release of webhooks at a rate";
 
 /// What the courier needs.
 #[derive(Clone)]
@@ -54,6 +60,8 @@ struct SendControl {
     cancel: CancellationToken,
     /// When it was checked last whether anything waits for the receivers that are away.
     checked_at: Timestamp,
+    /// Who shared the store then.
+    members: Option<Members>,
 }
 
 impl SendControl {
@@ -140,13 +148,22 @@ impl Courier {
         Ok(())
     }
 
-    /// Ends the outages of receivers for which nothing waits any more, since nothing shows any more whether they are back.
+    /// Ends the outages of receivers for which nothing waits any more, and of those that belong to another daemon now, since
+    /// nothing shows any more whether they are back.
     /// Returns when to check again, if it was checked a moment ago.
     async fn forget_idle_receivers(
         &self,
         control: &mut SendControl,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
+        let members = self.store.members();
+        if control.members.as_ref().is_some_and(|known| *known != members) {
+            for (scope, last) in control.origins.of_others(&members) {
+                control.origins.forget(scope, last);
+                self.outages.receiver_of_another(scope, last, now);
+            }
+        }
+        control.members = Some(members);
         let receivers = self.outages.receivers();
         if receivers.is_empty() {
             return Ok(None);
@@ -208,9 +225,11 @@ async fn pass(
     if is_disabled {
         return Ok(next_check);
     }
+    let members = courier.store.members();
     // Even when nothing more can be sent, a hold must be noticed.
     let free = ATTEMPTS_IN_FLIGHT.saturating_sub(control.origins.in_flight());
-    let admit = admission(courier, &control.origins, now);
+    control.rate_limit = control.rate_limit.kept_here(members.owns(RELEASE));
+    let admit = admission(courier, &control.origins, members, now);
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
     let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
@@ -227,16 +246,28 @@ async fn pass(
     Ok([claim.next_due_at, next_opening, next_by_rate, next_check].into_iter().flatten().min())
 }
 
-/// Returns a function that gives out permits by URL. The placeholders of each URL are filled once in a pass.
+/// Returns a function that gives out permits by URL. The placeholders of each URL are filled once in a pass. Where several
+/// daemons share the store, each receiver belongs to one of them, so that its limits and its breakers are in one place. The
+/// others send there what that one has left, one webhook at a time.
 fn admission(
     courier: &Courier,
     origins: &OriginLimiter,
+    members: Members,
     now: Timestamp,
-) -> impl FnMut(&str, CronSource) -> Admission<Permit> + Send + use<> {
+) -> impl FnMut(Claimable<'_>) -> Admission<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
-    move |url, source| {
-        let origin: &Origin = known.entry(url.to_owned()).or_insert_with(|| sender.origin(url));
-        origins.admit(&Lane { origin: origin.clone(), source }, url, now)
+    move |Claimable { url, source, due_at, sender: sender_of }| {
+        let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
+            let origin = sender.origin(url);
+            let is_ours = origin.belongs_to_us(&members);
+            (origin, is_ours)
+        });
+        let lane = Lane { origin: origin.clone(), source };
+        match sender_of {
+            SenderOf::Owner if !is_ours => Admission::OfAnother(backoff::after(due_at, LEFT_TO_OWNER)),
+            SenderOf::Anybody if origins.is_in_flight_at(&lane) => Admission::ReceiverWaits,
+            SenderOf::Owner | SenderOf::Anybody | SenderOf::Us => origins.admit(&lane, url, now),
+        }
     }
 }
 

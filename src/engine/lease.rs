@@ -1,4 +1,4 @@
-//! Keeps a daemon alive for the others that share its store, and lets it look for what they have left to do.
+//! Keeps a daemon alive for the others that share its store, and lets it look who they are and what they have left to do.
 
 use std::time::Duration;
 
@@ -6,17 +6,23 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
+use crate::clock::Clock;
 use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
-use crate::store::{DueNow, Heartbeat, Store, StoreError};
+use crate::store::{DueNow, Heartbeat, Sharing, Store, StoreError};
 
 /// What changes within this time is told at once.
 const TOLD_TOGETHER: Duration = Duration::from_millis(5);
 
 /// Gives signs of life until it is stopped. What the daemon commits anyway is one, so there are more than are needed.
-pub async fn run(store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(
+    store: Store,
+    clock: Clock,
+    wakes: Wakes,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
     match store.heartbeat() {
         Some(heartbeat) => on_server(heartbeat, wakes, stop).await,
-        None => in_file(store, wakes, stop).await,
+        None => in_file(store, clock, wakes, stop).await,
     }
 }
 
@@ -48,14 +54,36 @@ async fn on_server(
 }
 
 /// Does so in a file, where nobody is told anything. Only tests share one.
-async fn in_file(store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+async fn in_file(
+    store: Store,
+    clock: Clock,
+    wakes: Wakes,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
     let (mut beat, mut look) = (interval(BEAT_EVERY), interval(LOOKS_EVERY));
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            _ = beat.tick() => store.commit_nothing().await?,
+            _ = beat.tick() => {
+                if store.beat(clock.now()).await? {
+                    wakes.wake(DueNow::ALL);
+                }
+            }
             _ = look.tick() => wakes.wake(DueNow::ALL),
+        }
+    }
+}
+
+/// Gives signs of life until one is refused, and returns why. A daemon that ends needs them for as long as it finishes what it
+/// has begun.
+pub async fn live_on(store: &Store) -> StoreError {
+    loop {
+        tokio::time::sleep(BEAT_EVERY).await;
+        if store.sharing() == Sharing::Shared
+            && let Err(error) = store.commit_nothing().await
+        {
+            return error;
         }
     }
 }

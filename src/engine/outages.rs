@@ -21,7 +21,7 @@ use crate::domain::bounds::{
 use crate::domain::breaker::{Absence, Scope};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DeliveryId;
-use crate::domain::outage::{self, Away, NOTHING_WAITS, Outage};
+use crate::domain::outage::{self, ANOTHER_SENDS, Away, NOTHING_WAITS, Outage};
 use crate::pulse::Pulse;
 use crate::store::{Store, StoreError};
 use crate::webhook::{receiver, redacted};
@@ -178,14 +178,12 @@ impl Outages {
 
     /// Records that nothing waits any more for the receiver at which this delivery failed last.
     pub(super) fn receiver_without_deliveries(&self, scope: Scope, last: DeliveryId, now: Timestamp) {
-        self.change(|state| {
-            let mut receivers = state.receivers.iter();
-            let name =
-                receivers.find(|(_, receiver)| receiver.key() == (scope, last)).map(|(name, _)| name.clone());
-            if let Some(name) = name {
-                state.end_receiver(&name, now, Some(NOTHING_WAITS));
-            }
-        });
+        self.change(|state| state.end_unseen(scope, last, now, NOTHING_WAITS));
+    }
+
+    /// Records that another daemon sends to the receiver at which this delivery failed last.
+    pub(super) fn receiver_of_another(&self, scope: Scope, last: DeliveryId, now: Timestamp) {
+        self.change(|state| state.end_unseen(scope, last, now, ANOTHER_SENDS));
     }
 
     /// Makes a change, and wakes the loop if there is something to commit or to wait for.
@@ -221,7 +219,7 @@ impl State {
         }
         let former = outage::take(&mut self.former, what, subject);
         let (still, since) = former.map_or(("", since), |former| ("still ", former.since));
-        let outage = Outage { what, subject: subject.to_owned(), since, until: None, why: why.to_owned() };
+        let outage = Outage { subject: subject.to_owned(), ..Outage::new(what, since, None, why) };
         if let Some(called) = logged(&outage) {
             tracing::error!(%since, "{called} {still}unreachable: {why}");
         }
@@ -307,7 +305,7 @@ impl State {
         });
         receiver.told_at = told_at;
         let (subject, why) = (name.to_owned(), receiver.failure.why.clone());
-        self.keep(Outage { what: Away::Receiver, subject, since, until: None, why });
+        self.keep(Outage { subject, ..Outage::new(Away::Receiver, since, None, why) });
         if told_at.is_none_or(|told_at| backoff::between(told_at, now) >= RECEIVER_TOLD_EVERY) {
             self.tell_receiver(name, still, now);
         }
@@ -321,6 +319,14 @@ impl State {
     }
 
     /// Ends the outage of a receiver, because it is back or for the given reason.
+    /// Ends the outage of the receiver at which this delivery failed last, of which nothing more will be seen for this reason.
+    fn end_unseen(&mut self, scope: Scope, last: DeliveryId, now: Timestamp, reason: &str) {
+        let is_it = |(_, receiver): &(&String, &Receiver)| receiver.key() == (scope, last);
+        if let Some(name) = self.receivers.iter().find(is_it).map(|(name, _)| name.clone()) {
+            self.end_receiver(&name, now, Some(reason));
+        }
+    }
+
     fn end_receiver(&mut self, name: &str, now: Timestamp, ended_by: Option<&str>) {
         let Some(Receiver { is_told, told_at, .. }) = self.receivers.remove(name) else { return };
         let Some(mut outage) = self.take_lasting(Away::Receiver, name) else { return };

@@ -9,6 +9,7 @@ use super::{counted, first_words, runs, times};
 use crate::domain::backoff;
 use crate::domain::bounds::{SIGN_OF_LIFE_EVERY, UNDELIVERED_AFTER, UNDELIVERED_LISTED};
 use crate::domain::cron_state::{CronStatus, Pause, PauseCause};
+use crate::domain::daemon::DaemonName;
 use crate::domain::delivery_mode::{DeliveryMode, HoldCause};
 use crate::domain::disk_space::DiskSpace;
 use crate::domain::outage::{Away, Outage};
@@ -103,6 +104,12 @@ impl Attention {
 
     fn todo(self, todo: impl Into<String>) -> Self {
         Self { todo: Some(todo.into()), ..self }
+    }
+
+    /// Names the daemon that says so, if several share the store.
+    fn said_by(self, daemon: Option<&DaemonName>) -> Self {
+        let Some(name) = daemon else { return self };
+        Self { text: format!("{} ({name})", self.text), ..self }
     }
 
     fn on_purpose(self) -> Self {
@@ -322,6 +329,7 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
                 .todo("repair it; `agentcron webhook list --status pending` shows what waits")
         }
     };
+    let found = found.said_by(outage.seen_by.as_ref());
     let is_known = outage.what == Away::Daemon || snapshot.daemon != DaemonState::Stopped;
     is_known.then(|| found.since(outage.since))
 }

@@ -5,6 +5,7 @@
 //! well as the command line. A text may quote a server or a receiver: the caller escapes it for its own medium.
 
 pub mod attention;
+pub mod daemons;
 pub mod explain;
 pub mod forgetting;
 pub mod occurrences;

@@ -4,19 +4,27 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{first_words, times};
-use crate::domain::outage::{Away, NOTHING_WAITS, Outage};
+use crate::domain::outage::{ANOTHER_SENDS, Away, NOTHING_WAITS, Outage};
 
 /// Returns what began, without when.
 pub fn began(outage: &Outage) -> String {
     let what = match outage.what {
         Away::Backend => "agent server away",
         Away::Access => "agent server refuses us",
-        Away::Receiver => return format!("receiver {} away: {}", outage.subject, outage.why),
+        Away::Receiver => return format!("receiver {} away: {}", outage.subject, why(outage)),
         Away::Disk => "the store cannot commit",
         Away::Daemon => "agentcron down",
         Away::Record => "record lost",
     };
-    format!("{what}: {}", outage.why)
+    format!("{what}: {}", why(outage))
+}
+
+/// Returns why, and which daemon says so if several share the store.
+pub fn why(outage: &Outage) -> String {
+    match &outage.seen_by {
+        Some(name) => format!("{} ({name})", outage.why),
+        None => outage.why.clone(),
+    }
 }
 
 /// Returns what ended, without when.
@@ -26,6 +34,9 @@ pub fn ended(outage: &Outage) -> String {
         Away::Access => "agent server lets us in again".to_owned(),
         Away::Receiver if outage.why.ends_with(NOTHING_WAITS) => {
             format!("receiver {}: {NOTHING_WAITS}", outage.subject)
+        }
+        Away::Receiver if outage.why.ends_with(ANOTHER_SENDS) => {
+            format!("receiver {}: {ANOTHER_SENDS}", outage.subject)
         }
         Away::Receiver => format!("receiver {} well again", outage.subject),
         Away::Disk => "the store can commit again".to_owned(),

@@ -13,8 +13,10 @@ use super::rows::{millis, parsed, time, time_option};
 use super::sql::{Connection, Transaction};
 use super::{Store, StoreError, failovers, open, outages};
 use crate::domain::bounds::DAEMONS_REMEMBERED;
+use crate::domain::daemon::{DaemonName, Process};
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId};
 use crate::domain::lease;
+use crate::domain::members::Members;
 use crate::domain::outage::{Away, DISK_WHY, Outage};
 
 const KILLED: &str = "it was killed or crashed, or the machine lost power";
@@ -74,6 +76,8 @@ pub(super) struct Registration {
     /// How often the store had gone back to an earlier state then.
     pub(super) timeline: i64,
     pub(super) predecessor: Predecessor,
+    pub(super) process: Process,
+    pub(super) members: Members,
 }
 
 /// Commits that a daemon has the store now, and the time since its predecessor as an outage. Until then it must send nothing.
@@ -88,7 +92,7 @@ pub(super) fn register(
     // While others that share the store are alive, nobody was missing.
     let former = former.filter(|former| match lock.sharing() {
         Sharing::Alone => true,
-        Sharing::Shared => lease::gone_at(former.seen_at) <= now,
+        Sharing::Shared => lease::gone_at(former.seen_at, None) <= now,
     });
     let mut away = Vec::new();
     if let Some(former) = former {
@@ -97,10 +101,11 @@ pub(super) fn register(
             outages::save(&tx, &outage)?;
         }
     }
-    let number = DaemonNumber(tx.query_value(
-        "INSERT INTO daemons (daemon_id, started_at, seen_at) VALUES (?1, ?2, ?2) RETURNING number",
-        (daemon_id.to_string(), millis(now)),
-    )?);
+    let process = this_process();
+    let sql = "INSERT INTO daemons (daemon_id, started_at, seen_at, host, pid, version) VALUES (?1, ?2, ?2, ?3, ?4, ?5) \
+               RETURNING number";
+    let row = (daemon_id.to_string(), millis(now), &process.host, process.pid, &process.version);
+    let number = DaemonNumber(tx.query_value(sql, row)?);
     failovers::note_history(&tx)?;
     let timeline = recovery::sweep(&tx, number, now)?;
     // One that may still hold something stays until that is recovered.
@@ -110,6 +115,7 @@ pub(super) fn register(
     )?;
     let installation_id = open::installation_id(&tx)?;
     let daemons = tx.query("SELECT daemon_id FROM daemons", (), |row| parsed(row, "daemon_id"))?;
+    let members = members(&tx, number, lock.sharing(), now)?;
     // Whoever does not know whether it is registered registers again.
     if tx.commit()?.1.is_some() {
         return Err(StoreError::Unconfirmed);
@@ -125,7 +131,40 @@ pub(super) fn register(
         number,
         timeline,
         predecessor,
+        process,
+        members,
     })
+}
+
+impl Registration {
+    /// Returns what the daemon is called where several share the store.
+    pub(super) fn name(&self, sharing: Sharing) -> Option<DaemonName> {
+        let name = || DaemonName { number: self.number, host: self.process.host.clone() };
+        (sharing == Sharing::Shared).then(name)
+    }
+}
+
+/// Returns this process and its machine.
+fn this_process() -> Process {
+    Process::new(&rustix::system::uname().nodename().to_string_lossy(), std::process::id())
+}
+
+/// Returns the daemons that take work now.
+fn members(
+    tx: &Transaction<'_>,
+    own: DaemonNumber,
+    sharing: Sharing,
+    now: Timestamp,
+) -> Result<Members, StoreError> {
+    let all = match sharing {
+        Sharing::Alone => Vec::new(),
+        Sharing::Shared => tx.query(
+            "SELECT number FROM daemons WHERE recovered_at IS NULL AND stopped_at IS NULL AND seen_at > ?1",
+            [millis(lease::alive_since(now))],
+            |row| Ok(DaemonNumber(row.get("number")?)),
+        )?,
+    };
+    Ok(Members::of(own, all))
 }
 
 impl Store {
@@ -137,6 +176,31 @@ impl Store {
     /// Leaves a sign of life without a commit.
     pub fn give_sign_of_life(&self, now: Timestamp) {
         self.lock.tell(|own| own.seen_at = Some(now));
+    }
+
+    /// Returns the daemons that take work, as of the last beat.
+    pub fn members(&self) -> Members {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what this daemon is called where several share the store.
+    pub fn daemon_name(&self) -> Option<DaemonName> {
+        self.writer.lease().name().cloned()
+    }
+
+    /// Commits a sign of life, and looks who else takes work. Returns whether somebody has come or gone.
+    pub async fn beat(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let (own, sharing) = (self.number, self.sharing());
+        let members = self.write(move |tx| members(tx, own, sharing, now)).await?;
+        Ok(self.note_members(members))
+    }
+
+    /// Takes note of who else takes work, and returns whether somebody has come or gone.
+    pub(super) fn note_members(&self, members: Members) -> bool {
+        let mut known = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = *known != members;
+        *known = members;
+        has_changed
     }
 
     /// Commits that this daemon begins to end in good order, so that nothing is planned after `now`.

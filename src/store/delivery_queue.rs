@@ -1,15 +1,17 @@
 //! The order in which deliveries are claimed: the oldest first, but no receiver that waits holds up another.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
 use super::StoreError;
-use super::rows::millis;
+use super::rows::{millis, timestamp};
 use super::sql::{Row, Transaction};
+use crate::domain::backoff;
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::cron::CronSource;
+use crate::domain::lease::LOOKS_EVERY;
 
 /// Whether a delivery may be attempted now.
 #[derive(Debug)]
@@ -19,6 +21,43 @@ pub enum Admission<Permit> {
     UrlWaits,
     /// Nothing more is sent to any URL of its receiver now.
     ReceiverWaits,
+    /// Its receiver belongs to another daemon, which is left to send it until then.
+    OfAnother(Timestamp),
+}
+
+/// The deliveries that are admitted, the oldest first.
+pub(super) struct Due<Permit> {
+    pub(super) admitted: Vec<(QueueHead, Permit)>,
+    /// When the first of those is to be sent that another daemon should send.
+    pub(super) of_another_until: Option<Timestamp>,
+}
+
+/// A delivery that may be attempted now.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimable<'c> {
+    pub url: &'c str,
+    pub source: CronSource,
+    /// When it is its turn.
+    pub due_at: Timestamp,
+    pub sender: SenderOf,
+}
+
+/// Which daemon should make an attempt, where several share the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderOf {
+    /// The one to which the receiver belongs.
+    Owner,
+    /// That one has let it lie, and sends nothing there.
+    Anybody,
+    /// This one, because it alone sends at a rate.
+    Us,
+}
+
+impl QueueHead {
+    pub(super) fn claimable(&self, sender: SenderOf) -> Result<Claimable<'_>, StoreError> {
+        let due_at = timestamp(self.due_at, "due_at")?;
+        Ok(Claimable { url: &self.url, source: self.source, due_at, sender })
+    }
 }
 
 /// The oldest due delivery of one receiver that has not been considered yet. The order of the fields is the
@@ -41,18 +80,26 @@ pub(super) fn due<Permit>(
     tx: &Transaction<'_>,
     now: Timestamp,
     limit: usize,
-    admit: &mut impl FnMut(&str, CronSource) -> Admission<Permit>,
-) -> Result<Vec<(QueueHead, Permit)>, StoreError> {
-    let mut admitted = Vec::new();
+    sender: SenderOf,
+    admit: &mut impl FnMut(Claimable<'_>) -> Admission<Permit>,
+) -> Result<Due<Permit>, StoreError> {
+    let (mut admitted, mut of_another_until, mut attended) = (Vec::new(), None, Attended::default());
     if limit == 0 {
-        return Ok(admitted);
+        return Ok(Due { admitted, of_another_until });
     }
     let mut queues = queue_heads(tx, now)?;
     while admitted.len() < limit
         && let Some(Reverse(mut queue)) = queues.pop()
         && let Some(head) = queue.pop_front()
     {
-        match admit(&head.url, head.source) {
+        let mut admission = admit(head.claimable(sender)?);
+        if matches!(admission, Admission::OfAnother(until) if until <= now) {
+            admission = match attended.contains(tx, &head.receiver)? {
+                true => Admission::OfAnother(backoff::after(now, LOOKS_EVERY)),
+                false => admit(head.claimable(SenderOf::Anybody)?),
+            };
+        }
+        match admission {
             Admission::Admitted(permit) => {
                 if queue.is_empty() {
                     queue = behind(tx, &head, now, READ_AT_ONCE)?;
@@ -62,9 +109,29 @@ pub(super) fn due<Permit>(
             }
             Admission::UrlWaits if !head.alone => queues.extend(other_urls(tx, &head, now)?),
             Admission::UrlWaits | Admission::ReceiverWaits => {}
+            Admission::OfAnother(until) => {
+                of_another_until = of_another_until.into_iter().chain([until]).min()
+            }
         }
     }
-    Ok(admitted)
+    Ok(Due { admitted, of_another_until })
+}
+
+/// The receivers to which something is being sent, once that was asked for.
+#[derive(Default)]
+struct Attended(Option<HashSet<String>>);
+
+impl Attended {
+    fn contains(&mut self, tx: &Transaction<'_>, receiver: &str) -> Result<bool, StoreError> {
+        let receivers = match self.0.take() {
+            Some(known) => known,
+            None => {
+                let sql = "SELECT DISTINCT receiver FROM deliveries WHERE status = 'sending'";
+                tx.query(sql, (), |row| row.get("receiver"))?.into_iter().collect()
+            }
+        };
+        Ok(self.0.insert(receivers).contains(receiver))
+    }
 }
 
 /// What one receiver or one of its URLs has due, from the oldest on, as far as it has been read. Queues are in the order of

@@ -9,7 +9,9 @@ use tokio::time::timeout;
 
 use super::sql::{Beat, Ear, Pulse, SharedServer};
 use super::{Place, Store, StoreError};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
+use crate::domain::members::Members;
 use crate::domain::server_clock::{ClockSample, ServerClock};
 
 /// So many signs of life that it has told itself and not heard, and a daemon takes itself for deaf.
@@ -79,7 +81,7 @@ impl Heartbeat {
         };
         let clock = self.store.writer.clock();
         let asked = clock.since_boot();
-        let Beat { clock: server, is_held, due: [runner, courier, janitor] } =
+        let Beat { clock: server, is_held, due: [runner, courier, janitor], members } =
             pulse.beat(number, timeline).await?;
         let answered = clock.since_boot();
         clock.follow(self.clock.add(ClockSample::of(server, asked, answered)));
@@ -93,7 +95,9 @@ impl Heartbeat {
         }
         self.pulse = Some(pulse);
         // What was told while nobody listened is lost.
-        Ok(if is_new { DueNow::ALL } else { DueNow { runner, courier, janitor } })
+        let members = members.into_iter().map(DaemonNumber).collect();
+        let has_changed = self.store.note_members(Members::of(self.store.number, members));
+        Ok(if is_new || has_changed { DueNow::ALL } else { DueNow { runner, courier, janitor } })
     }
 
     /// Listens, and returns whether it has not before.

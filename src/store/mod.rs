@@ -100,7 +100,7 @@ pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
 pub use daemons::{FormerDaemon, Predecessor};
 pub use delivery_mode::{DeliveryModeChange, Discard};
-pub use delivery_queue::Admission;
+pub use delivery_queue::{Admission, Claimable, SenderOf};
 pub use erase::Emptied;
 pub use error::StoreError;
 pub use exposure::exposure;
@@ -123,13 +123,13 @@ pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alo
 pub use place::Place;
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
-    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
-    DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition, KeyChange,
-    LastAnswer, LastGoodRun, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions, News, Notice,
-    Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers, Recent,
-    ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch, STATUS_PERIOD,
-    StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks, WatchUntil,
-    WebhookDetails, WebhookQueue, WebhookRow, daemon_state, lock_state,
+    CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonRow, DaemonState, DefinitionInShort,
+    DeliveryDetails, DeliveryFilter, DeliveryRow, Denied, EventRow, FailingWebhooks, Failures, FeedPosition,
+    Holdings, KeyChange, LastAnswer, LastGoodRun, ListedBy, LostWebhooks, MarksBetween, Measures, Mentions,
+    News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers,
+    Recent, ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch,
+    STATUS_PERIOD, StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks,
+    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state, lock_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;
@@ -147,11 +147,13 @@ pub use weather::{StoreFault, Weather};
 
 use counts::Tx;
 use definitions::Definitions;
+use lease::Survivor;
 use readers::Readers;
 use writer::Writer;
 
 use crate::clock::Clock;
 use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunId, RunOwner};
+use crate::domain::members::Members;
 use crate::pulse::Pulse;
 
 /// The daemon's store. Cheap to clone.
@@ -166,6 +168,8 @@ pub struct Store {
     /// Under which it holds what it has claimed.
     number: DaemonNumber,
     predecessor: Arc<Mutex<Predecessor>>,
+    /// The daemons that take work.
+    members: Arc<Mutex<Members>>,
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
     lock: Arc<DaemonLock>,
@@ -244,6 +248,7 @@ impl Store {
             owner: RunOwner { installation_id, daemon_id },
             number: registration.number,
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
+            members: Arc::new(Mutex::new(registration.members)),
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
             changed: Arc::default(),
@@ -339,6 +344,12 @@ impl Store {
     /// Returns whether this daemon may still begin something: nobody else can hold what it holds.
     pub fn may_act(&self) -> bool {
         self.writer.lease().holds()
+    }
+
+    /// Returns what has to be known of this daemon to say which others are gone.
+    fn survivor(&self) -> Survivor {
+        let able_since = self.writer.lease().able_since();
+        Survivor { number: self.number, sharing: self.sharing(), able_since }
     }
 
     /// Returns who may have the store at the same time.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::outages::to_columns;
 use super::rows::millis;
 use super::{Store, StoreError};
 use crate::domain::words::words;
@@ -38,21 +39,23 @@ impl NewNotice {
 }
 
 impl Store {
-    /// Replaces the notice of this kind, or deletes it if `notice` is `None`.
+    /// Replaces this daemon's notice of this kind, or deletes it if `notice` is `None`.
     pub async fn notice(
         &self,
         now: Timestamp,
         kind: NoticeKind,
         notice: Option<NewNotice>,
     ) -> Result<(), StoreError> {
+        let (daemon, host) = to_columns(self.daemon_name().as_ref());
         self.write(move |tx| {
             match &notice {
                 Some(NewNotice { detail, count }) => tx.execute(
-                    "INSERT INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind) \
+                    "INSERT INTO notices (kind, at, detail, count, daemon, host) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                     ON CONFLICT (kind, daemon) \
                      DO UPDATE SET at = excluded.at, detail = excluded.detail, count = excluded.count",
-                    (kind.as_str(), millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX)),
+                    (kind.as_str(), millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX), daemon, &host),
                 )?,
-                None => tx.execute("DELETE FROM notices WHERE kind = ?1", [kind.as_str()])?,
+                None => tx.execute("DELETE FROM notices WHERE kind = ?1 AND daemon = ?2", (kind.as_str(), daemon))?,
             };
             Ok(())
         })

@@ -7,7 +7,8 @@ use super::rows::{millis, parsed, time, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
 use crate::domain::bounds::{BACKEND_NOTICED_WITHIN, OUTAGES_REMEMBERED};
-use crate::domain::ids::RunId;
+use crate::domain::daemon::DaemonName;
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::outage::{self, Away, Outage};
 use crate::domain::plan::{NOT_FOLLOWED, STILL_RUNNING};
 use crate::domain::reason::{Reason, ReasonCode};
@@ -15,7 +16,8 @@ use crate::domain::run::{Run, RunState};
 
 impl Store {
     /// Commits outages as they are known by now; one that is stored already gets its end.
-    pub async fn save_outages(&self, outages: Vec<Outage>) -> Result<(), StoreError> {
+    pub async fn save_outages(&self, mut outages: Vec<Outage>) -> Result<(), StoreError> {
+        outages.iter_mut().for_each(|outage| outage.seen_by = self.daemon_name());
         self.write(move |tx| outages.iter().try_for_each(|outage| save(tx, outage))).await
     }
 
@@ -33,8 +35,10 @@ impl Store {
 
 /// Commits an outage. What was skipped for a run that nobody could follow, before the outage was noticed, belongs to it.
 pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreError> {
-    let sql = "INSERT INTO outages (what, subject, since, until, why) VALUES (:what, :subject, :since, :until, :why) \
-               ON CONFLICT (what, subject, since) DO UPDATE SET until = excluded.until, why = excluded.why";
+    let (daemon, host) = to_columns(outage.seen_by.as_ref());
+    let sql = "INSERT INTO outages (what, subject, since, until, why, daemon, host) \
+               VALUES (:what, :subject, :since, :until, :why, :daemon, :host) \
+               ON CONFLICT (what, subject, since, daemon) DO UPDATE SET until = excluded.until, why = excluded.why";
     tx.execute(
         sql,
         named_params! {
@@ -43,6 +47,8 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
             ":since": millis(outage.since),
             ":until": outage.until.map(millis),
             ":why": outage.why,
+            ":daemon": daemon,
+            ":host": host,
         },
     )?;
     tx.execute(
@@ -90,6 +96,25 @@ pub(super) fn restate_overlaps(
     Ok(())
 }
 
+/// Ends what a daemon has seen that gives no further sign of life after `at`, of those that share the store.
+pub(super) fn end_of(tx: &Transaction<'_>, daemon: DaemonNumber, at: Timestamp) -> Result<(), StoreError> {
+    let is_its = |outage: &Outage| outage.seen_by.as_ref().is_some_and(|name| name.number == daemon);
+    let mut left: Vec<Outage> = lasting_since(tx, Timestamp::MAX)?.into_iter().filter(is_its).collect();
+    outage::end_all(&mut left, at);
+    left.iter().try_for_each(|outage| save(tx, outage))
+}
+
+/// Returns the columns `daemon` and `host` of what one daemon has seen.
+pub(super) fn to_columns(daemon: Option<&DaemonName>) -> (i64, String) {
+    daemon.map_or((0, String::new()), |name| (name.number.0, name.host.clone()))
+}
+
+/// Returns which daemon has seen it, by the columns `daemon` and `host`.
+pub(super) fn from_columns(row: &Row<'_>) -> Result<Option<DaemonName>, StoreError> {
+    let (number, host) = (DaemonNumber(row.get("daemon")?), row.get("host")?);
+    Ok((number.0 != 0).then_some(DaemonName { number, host }))
+}
+
 /// Ends what a former daemon left without an end, and returns it: it goes on if the first that is learnt is that it lasts.
 pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>, StoreError> {
     let mut left = lasting_since(tx, Timestamp::MAX)?;
@@ -100,7 +125,7 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>
 
 /// Returns the outages that had not ended before `since`, the latest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
-    let sql = "SELECT what, subject, since, until, why FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
+    let sql = "SELECT what, subject, since, until, why, daemon, host FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
                ORDER BY since DESC, what, subject";
     tx.query(sql, [millis(since)], outage)
 }
@@ -115,7 +140,7 @@ pub(super) fn lasting_between(
 }
 
 /// By `outages_by_time`.
-pub(super) const LASTING_BETWEEN: &str = "SELECT what, subject, since, until, why FROM outages \
+pub(super) const LASTING_BETWEEN: &str = "SELECT what, subject, since, until, why, daemon, host FROM outages \
      WHERE since < ?2 AND coalesce(until, 9223372036854775807) >= ?1 ORDER BY since DESC LIMIT ?3";
 
 /// Returns the outage to which a run belongs, if one is the reason of its end and is remembered. `last` is the last of the
@@ -136,7 +161,7 @@ pub(super) fn of_run(
         _ => (code.and_then(Away::of_reason), last.unwrap_or(run.due_at)),
     };
     let Some(what) = what else { return Ok(None) };
-    let sql = "SELECT what, subject, since, until, why FROM outages WHERE what = ?1 AND since <= ?2 \
+    let sql = "SELECT what, subject, since, until, why, daemon, host FROM outages WHERE what = ?1 AND since <= ?2 \
                AND coalesce(until, ?2) >= ?3 ORDER BY since <= ?4 AND coalesce(until, ?2) >= ?4 DESC, since DESC LIMIT 1";
     let decided_at = last.unwrap_or(run.start_before);
     tx.query_opt(sql, (what.as_str(), millis(outcome.ended_at), millis(at), millis(decided_at)), outage)
@@ -148,7 +173,7 @@ fn while_cancelled(
     run: &Run,
     learnt_at: Timestamp,
 ) -> Result<Option<Outage>, StoreError> {
-    let sql = "SELECT o.what AS what, subject, since, until, why FROM run_events AS e CROSS JOIN outages AS o \
+    let sql = "SELECT o.what AS what, subject, since, until, why, daemon, host FROM run_events AS e CROSS JOIN outages AS o \
                WHERE e.run_id = ?1 AND e.event IN ('not_cancelled', 'not_sent', 'unconfirmed', 'still_unconfirmed') \
                AND o.what IN ('backend', 'access') AND since <= e.at + ?2 AND coalesce(until, ?3) >= e.at ORDER BY since LIMIT 1";
     let noticed = i64::try_from(BACKEND_NOTICED_WITHIN.as_millis()).unwrap_or(i64::MAX);
@@ -162,5 +187,6 @@ fn outage(row: &Row<'_>) -> Result<Outage, StoreError> {
         since: time(row, "since")?,
         until: time_option(row, "until")?,
         why: row.get("why")?,
+        seen_by: from_columns(row)?,
     })
 }

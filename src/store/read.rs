@@ -9,6 +9,7 @@ mod beside;
 mod changes;
 mod cron_listing;
 mod crons;
+mod daemons;
 mod delivery_mode;
 mod details;
 mod feed;
@@ -36,6 +37,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
+use super::lease::Sharing;
 use super::rows::{RUN_COLUMNS, parsed, parsed_option, reason_from_row, run_from_row, time, time_option};
 use super::sql::{Connection, Row, Transaction};
 use super::{Place, StoreError, outages, waits_for};
@@ -51,6 +53,7 @@ pub use changes::{RunWatch, WatchUntil};
 pub use cron_listing::{CronCursor, CronListing, ListedBy};
 pub(super) use crons::heads;
 pub use crons::{CronDetails, CronHead, CronRow};
+pub use daemons::{DaemonRow, Holdings};
 pub use delivery_mode::WebhookQueue;
 pub use details::{AttemptRow, DeliveryDetails, EventRow, RunDetails};
 pub use feed::{Change, FeedPosition, News, Topic};
@@ -134,6 +137,11 @@ impl Reader {
     /// Connects anew to a server.
     pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
         self.connection.reconnect()
+    }
+
+    /// Returns who may have the store at the same time, as far as its place says: one daemon has a file alone.
+    pub fn sharing(&self) -> Sharing {
+        self.place.sharing()
     }
 
     /// Returns the file, if the store is in one.

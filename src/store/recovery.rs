@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::counts::Tx;
 use super::failovers::{Failovers, STARTS_LOST_MAX, WENT_BACK, concerned_until};
-use super::lease::Sharing;
+use super::lease::{Sharing, Survivor};
 use super::rows::{millis, time};
 use super::sql::Transaction;
-use super::{Store, StoreError, suspended};
+use super::{Store, StoreError, outages, suspended};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease;
 use crate::domain::reason::ReasonCode;
@@ -30,9 +30,9 @@ impl Store {
     /// Makes due now whatever a daemon held that is gone, and returns how much that is. Runs that it was sending become
     /// unconfirmed, and its attempts to deliver are recorded as cut off, so that each webhook is sent at least once.
     pub async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
-        let (daemon, sharing) = (self.number, self.sharing());
+        let survivor = self.survivor();
         self.write(move |tx| {
-            let recovered = recover(tx, daemon, sharing, now)?;
+            let recovered = recover(tx, survivor, now)?;
             // What was about to be looked at has not been looked at since either.
             let sql = "UPDATE runs SET recovered_at = ?1 WHERE act_at <= ?1 AND (phase = 'unconfirmed' \
                        OR phase = 'running')";
@@ -42,38 +42,45 @@ impl Store {
         .await
     }
 
-    /// Gives back everything that this daemon holds, and returns how much that is.
+    /// Gives back everything that this daemon holds, and returns how much that is. It has left the store then.
     pub async fn hand_over(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let daemon = self.number;
-        self.write(move |tx| release(tx, daemon, now)).await
+        self.write(move |tx| {
+            tx.put("UPDATE daemons SET left_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+            ends(tx, daemon, now)?;
+            release(tx, daemon, now)
+        })
+        .await
+    }
+
+    /// Gives back the runs that this daemon holds, but for those that it is sending, and returns how many that are.
+    pub async fn hand_over_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let daemon = self.number;
+        self.write(move |tx| release_runs(tx, daemon, "phase <> 'ended' AND phase <> 'sending'", now)).await
     }
 }
 
 /// Ends every claim of the other daemons that are gone, and returns how much they held.
-pub(super) fn recover(
-    tx: &Tx<'_>,
-    daemon: DaemonNumber,
-    sharing: Sharing,
-    now: Timestamp,
-) -> Result<Recovered, StoreError> {
+pub(super) fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
-    for other in others(tx, daemon)? {
-        let is_gone = match sharing {
+    for other in others(tx, survivor.number)? {
+        let is_gone = match survivor.sharing {
             // It would hold the lock.
             Sharing::Alone => true,
-            Sharing::Shared => lease::gone_at(other.seen_at) <= now,
+            Sharing::Shared => lease::gone_at(other.seen_at, survivor.able_since) <= now,
         };
         if is_gone {
             recovered.add(release(tx, other.number, now)?);
-            forget(tx, other.number, now)?;
+            forget(tx, &other, now)?;
         }
     }
     Ok(recovered)
 }
 
 /// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none.
-pub(super) fn next_gone(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Option<Timestamp>, StoreError> {
-    Ok(others(tx, daemon)?.iter().map(|other| lease::gone_at(other.seen_at)).min())
+pub(super) fn next_gone(tx: &Transaction<'_>, survivor: Survivor) -> Result<Option<Timestamp>, StoreError> {
+    let gone_at = |other: &Other| lease::gone_at(other.seen_at, survivor.able_since);
+    Ok(others(tx, survivor.number)?.iter().map(gone_at).min())
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due
@@ -87,7 +94,7 @@ pub(super) fn sweep(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result
     }
     for gone in others(tx, daemon)? {
         release(tx, gone.number, now)?;
-        forget(tx, gone.number, now)?;
+        forget(tx, &gone, now)?;
     }
     look_for_all(tx, i64::from(STARTS_LOST_MAX) * (timeline - swept), now)?;
     Failovers::record(tx, swept, timeline, now)?;
@@ -121,22 +128,22 @@ fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, Stor
 }
 
 /// Takes note that a daemon holds nothing any more.
-fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+fn forget(tx: &Transaction<'_>, daemon: &Other, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.number.0, millis(now)))?;
+    ends(tx, daemon.number, daemon.seen_at)
+}
+
+/// Ends what a daemon has said about itself that speaks no more after `at`.
+fn ends(tx: &Transaction<'_>, daemon: DaemonNumber, at: Timestamp) -> Result<(), StoreError> {
+    outages::end_of(tx, daemon, at)?;
+    tx.execute("DELETE FROM notices WHERE daemon = ?1", [daemon.0])?;
     Ok(())
 }
 
 /// Ends every claim of a daemon.
 fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovered, StoreError> {
     let (by, now_millis) = (daemon.0, millis(now));
-    // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
-    // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
-    // save each of them before the daemon can start.
-    let runs = tx.execute(
-        "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
-         recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE phase <> 'ended' AND held_by = ?1",
-        [by, now_millis],
-    )?;
+    let runs = release_runs(tx, daemon, "phase <> 'ended'", now)?;
     tx.execute(
         "INSERT INTO attempts (delivery, attempt, started_at, ended_at, detail) \
          SELECT seq, attempts, sending_since, ?2, 'cut off: the daemon stopped during this attempt' \
@@ -153,6 +160,23 @@ fn release(tx: &Tx<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<Recovere
     }
     tx.execute("UPDATE thread_deletions SET held_by = NULL WHERE held_by = ?1", [by])?;
     Ok(Recovered { runs, deliveries })
+}
+
+/// Ends the claims of a daemon on those of its runs that meet a condition, and returns how many that are. All of them are due.
+fn release_runs(
+    tx: &Tx<'_>,
+    daemon: DaemonNumber,
+    condition: &str,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    // `RunChange::Unconfirm` of every run that is being sent, written past `RunState::apply`: from `sending` the change is
+    // always legal and touches nothing but the phase, so one statement does for all rows what would otherwise load, check and
+    // save each of them before the daemon can start.
+    let sql = format!(
+        "UPDATE runs SET phase = iif(phase = 'sending', 'unconfirmed', phase), act_at = ?2, held_by = NULL, \
+         recovered_at = iif(phase = 'pending', recovered_at, ?2) WHERE {condition} AND held_by = ?1"
+    );
+    tx.execute(&sql, [daemon.0, millis(now)])
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct ClaimLimits {
     pub in_flight: usize,
     /// The most runs of crons that the backend may have at the same time, unconfirmed ones included.
     pub running_max: usize,
+    /// How many more of these this daemon may have, if several share the store.
+    pub own_places: usize,
 }
 
 /// A claimed run with its specification.
@@ -86,6 +88,8 @@ pub(super) struct Room {
     pub(super) holder: Option<DaemonNumber>,
     /// How many more runs may be sent.
     pub(super) starts: usize,
+    /// How many more runs this daemon may have.
+    own_places: usize,
     /// Whether there will be more room in a moment, when what is being sent has been answered.
     pub(super) more_soon: bool,
     places: Places,
@@ -101,6 +105,7 @@ impl Room {
         Self {
             holder: None,
             starts: 0,
+            own_places: 0,
             more_soon: false,
             places,
             sending: Vec::new(),
@@ -138,21 +143,27 @@ impl Room {
             of_files: held(CronSource::File)?,
             of_clients: held(CronSource::Api)?,
         };
-        Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
+        let (starts, own_places) = (limits.starts, limits.own_places);
+        Ok(Self { holder: Some(holder), starts, own_places, places, ..none })
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {
-        self.starts > 0 && self.places.has_room(source)
+        self.may_start() && self.places.has_room(source)
     }
 
     /// Returns whose run is sent next, given whether runs of either source wait.
     pub(super) fn next(&self, of_files: bool, of_clients: bool) -> Option<CronSource> {
-        self.places.next(of_files, of_clients).filter(|_| self.starts > 0)
+        self.places.next(of_files, of_clients).filter(|_| self.may_start())
+    }
+
+    fn may_start(&self) -> bool {
+        self.starts > 0 && self.own_places > 0
     }
 
     /// Gives a place to a run of this source.
     pub(super) fn take(&mut self, source: CronSource) {
         self.starts = self.starts.saturating_sub(1);
+        self.own_places = self.own_places.saturating_sub(1);
         self.places.take(source);
     }
 

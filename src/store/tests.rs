@@ -87,7 +87,7 @@ async fn with_due_runs(folder: &TempDir, definitions: Vec<Arc<CronDefinition>>) 
 }
 
 fn limits(starts: usize) -> ClaimLimits {
-    ClaimLimits { starts, in_flight: 0, running_max: 256 }
+    ClaimLimits { starts, in_flight: 0, running_max: 256, own_places: usize::MAX }
 }
 
 async fn claim(store: &Store, now: &str) -> Vec<ClaimedRun> {
@@ -296,7 +296,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     store.end_run(ending(run)).await.unwrap();
     let now = at("2026-03-02T09:01:06Z");
     let first = store
-        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries
@@ -305,7 +305,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     assert_eq!(first.attempt, 1);
     assert!(
         store
-            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+            .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
             .await
             .unwrap()
             .deliveries
@@ -313,7 +313,7 @@ async fn an_attempt_is_counted_before_it_is_made_and_one_that_was_cut_off_is_mad
     );
     store.hand_over(now).await.unwrap();
     let second = store
-        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_, _| Admission::Admitted(()))
+        .claim_deliveries(now, 10, RateLimit::default(), Vec::new(), |_| Admission::Admitted(()))
         .await
         .unwrap()
         .deliveries

@@ -156,7 +156,7 @@ impl Writer {
     ) -> Self {
         let health = Arc::new(WriterHealth {
             last_commit: Mutex::new(clock.now()),
-            lease: Lease::new(clock.clone(), lock.sharing(), began),
+            lease: Lease::new(clock.clone(), registration.name(lock.sharing()), began, trouble.is_some()),
             clock,
             lock,
             daemon: registration.number,
@@ -434,7 +434,8 @@ fn commit_as(
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
-        outages::save(&tx, &Outage::new(Away::Disk, since, Some(until), why))?;
+        let disk = Outage::new(Away::Disk, since, Some(until), why);
+        outages::save(&tx, &Outage { seen_by: health.lease.name().cloned(), ..disk })?;
     }
     let mut done = 0;
     while done < batch.len() {

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Environment, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Phases};
+use crate::domain::members::Members;
 use crate::transport::{BodyStream, ConnectionInfo, Transport, TransportError};
 
 /// Sends webhooks. It is cheap to clone.
@@ -34,6 +35,11 @@ pub struct Origin(Arc<str>);
 impl Origin {
     pub fn new(text: &str) -> Self {
         Self(text.into())
+    }
+
+    /// Returns whether it belongs to this daemon, of those that share the store.
+    pub fn belongs_to_us(&self, members: &Members) -> bool {
+        members.owns(&self.0)
     }
 }
 

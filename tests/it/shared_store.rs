@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
+use serde_json::Value;
+
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
@@ -20,9 +23,83 @@ use super::support::soak;
 use super::support::span::{Span, now};
 
 const SHARED: [(&str, &str); 1] = [("AGENTCRON_SHARED_STORE", "1")];
+const PATIENCE: Duration = Duration::from_secs(60);
 const CRONS: [&str; 4] = ["brief", "kept", "waits", "streams"];
 /// How long the daemons may take to finish what is left: a lease of ten seconds may have to end first.
 const CLEANUP_MAX: Duration = Duration::from_secs(120);
+
+/// Returns daemons that share the store of the first one, each with a socket of its own, once they are ready.
+async fn sharing(count: usize, configuration: &Configuration, environment: &[(&str, &str)]) -> Vec<Daemon> {
+    let configuration = configuration.clone().http("socket = \"{folder}/agentcron.sock\"");
+    let mut daemons = vec![Daemon::prepare(&configuration)];
+    let database = daemons[0].database();
+    // The others have sockets of their own, in their own folders.
+    let elsewhere = configuration.to_string().replace("{folder}/agentcron.db", database.to_str().unwrap());
+    daemons.extend((1..count).map(|_| Daemon::prepare(&elsewhere)));
+    for daemon in &mut daemons {
+        daemon.start_with(environment);
+        daemon.wait_for_stderr("daemon ready").await;
+    }
+    daemons
+}
+
+/// Returns the numbers of the daemons, and whether their leases were ended by others.
+fn numbers(database: &Connection) -> Vec<(i64, bool)> {
+    let sql = "SELECT number, recovered_at IS NOT NULL FROM daemons ORDER BY number";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Waits until a daemon responds and lists as many, all of which work, and returns them.
+async fn listed(daemon: &Daemon, count: usize) -> Vec<Value> {
+    let works = |one: &Value| one["state"] == "live" && !one["host"].as_str().unwrap().is_empty();
+    let found = || {
+        let socket_responds = daemon.json(&["status"])[0]["daemon"]["running"] == true;
+        let listed = daemon.json(&["daemons"]);
+        (socket_responds && listed.len() == count && listed.iter().all(works)).then_some(listed)
+    };
+    daemon.wait_within(PATIENCE, "daemons to be listed", found).await
+}
+
+#[tokio::test]
+async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease() {
+    let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
+    let span = Span::soon(2, 6);
+    let configuration = Configuration::new(&server.url()).cron(
+        Cron::new("long", &span).runs_every_occurrence().says("sleep 4").webhook(&receiver.url("/hook")),
+    );
+    let mut daemons = sharing(2, &configuration, &SHARED).await;
+    let database = Connection::open(daemons[0].database()).unwrap();
+    let held = |number: i64| -> i64 {
+        let sql = "SELECT count(*) FROM runs WHERE held_by = ?1 AND phase = 'running'";
+        database.query_row(sql, [number], |row| row.get(0)).unwrap()
+    };
+    let both = listed(&daemons[0], 2).await;
+    let pids: Vec<Value> = daemons.iter().map(|daemon| daemon.process_id().unwrap().into()).collect();
+    assert_eq!(both.iter().map(|one| one["pid"].clone()).collect::<Vec<_>>(), pids);
+    for index in 0..2 {
+        let pid = daemons[index].process_id().unwrap();
+        let number: i64 =
+            database.query_row("SELECT number FROM daemons WHERE pid = ?1", [pid], |row| row.get(0)).unwrap();
+        daemons[index].wait_until("it to follow a run", || held(number) > 0).await;
+        daemons[index].terminate();
+        assert!(daemons[index].wait_for_exit().await.success());
+        // It has gone, and holds nothing. Nobody had to wait until its lease was over.
+        assert!(!numbers(&database).contains(&(number, true)), "its lease was waited for");
+        let row = "SELECT left_at IS NOT NULL FROM daemons WHERE number = ?1";
+        assert!(database.query_row(row, [number], |row| row.get::<_, bool>(0)).unwrap());
+        assert_eq!(held(number), 0);
+        assert_ne!(listed(&daemons[1 - index], 1).await[0]["number"], number);
+        daemons[index].start_with(&SHARED);
+        listed(&daemons[index], 2).await;
+    }
+    let runs = daemons[0].wait_until_finished(span.instants().len()).await;
+    assert_none_lost(&daemons[0], &runs, "long", &span);
+    assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
+    assert_started_once(&server.ledger(), &runs);
+    assert_all_notified(&receiver.received(), &runs);
+}
 
 #[tokio::test]
 async fn three_daemons_that_are_killed_and_stopped_lose_nothing_and_start_nothing_twice() {
@@ -51,19 +128,11 @@ async fn three_daemons(mut on: Option<Postgres>) {
         cron("streams").says("sleep 0.2").with("mode = \"stream\""),
     ]);
     let configuration = match &on {
-        Some(server) => configuration.http("socket = \"{folder}/agentcron.sock\"").on_server(&server.url()),
+        Some(server) => configuration.on_server(&server.url()),
         None => configuration,
     };
     let environment: &[(&str, &str)] = if on.is_some() { &[] } else { &SHARED };
-    let mut daemons = vec![Daemon::prepare(&configuration)];
-    let database = daemons[0].database();
-    // The others have sockets of their own, in their own folders.
-    let elsewhere = configuration.to_string().replace("{folder}/agentcron.db", database.to_str().unwrap());
-    daemons.extend([Daemon::prepare(&elsewhere), Daemon::prepare(&elsewhere)]);
-    for daemon in &mut daemons {
-        daemon.start_with(environment);
-        daemon.wait_for_stderr("daemon ready").await;
-    }
+    let mut daemons = sharing(3, &configuration, environment).await;
     let (mut kills, mut stops, mut crashes) = (0, 0, 0);
     while now() < span.last() {
         tokio::time::sleep(random.millis(500, 2500)).await;
@@ -106,7 +175,7 @@ async fn three_daemons(mut on: Option<Postgres>) {
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
     assert_started_once(&server.ledger(), &runs);
     assert_all_notified(&receiver.received(), &runs);
-    assert_nothing_left_over(&rusqlite::Connection::open(daemons[0].database_now()).unwrap());
+    assert_nothing_left_over(&Connection::open(daemons[0].database_now()).unwrap());
     eprintln!(
         "{kills} kills, {stops} stops and {crashes} crashes of the server: {} occurrences, none lost, none doubled",
         runs.len()

@@ -44,6 +44,40 @@ fn kinds(daemon: &Daemon) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_daemon_that_has_its_store_alone_is_listed_while_it_lives_and_once_it_is_killed() {
+    let server = AgentServerOnPort::start();
+    let mut daemon = Daemon::start(
+        &Configuration::new(&server.url()).cron(Cron::bare("a").with("schedule = \"@yearly\"")),
+    );
+    daemon.wait_for_stderr("daemon ready").await;
+    let listed = daemon.json(&["daemons"]);
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    let holds = serde_json::json!({ "runs": 0, "webhooks": 0, "threads": 0 });
+    assert_eq!((&listed[0]["state"], &listed[0]["holds"]), (&"live".into(), &holds));
+    assert_eq!(listed[0]["pid"].as_u64(), daemon.process_id().map(u64::from));
+    assert_eq!(daemon.json(&["status"])[0]["daemons"].as_array(), Some(&listed));
+    let (_, shown) = run(&daemon, &["daemons"]);
+    assert!(shown.contains("live") && shown.contains("nothing"), "{shown}");
+    daemon.kill9();
+    assert_eq!(daemon.json(&["daemons"])[0]["state"], "lost");
+    let (_, shown) = run(&daemon, &["status"]);
+    assert!(
+        shown.lines().any(|line| line.starts_with("daemons ") && line.contains("lost: 1 on ")),
+        "{shown}"
+    );
+    daemon.start_again();
+    daemon
+        .wait_until("the next one to be there alone", || {
+            let listed = daemon.json(&["daemons"]);
+            listed.len() == 1 && listed[0]["number"] == 2 && listed[0]["state"] == "live"
+        })
+        .await;
+    daemon.terminate();
+    daemon.wait_for_exit().await;
+    assert_eq!(run(&daemon, &["daemons"]).1, "no daemon\n");
+}
+
+#[tokio::test]
 async fn what_is_wrong_comes_first_and_is_gone_when_it_is_over() {
     let server = AgentServerOnPort::start();
     let mut proxy = Proxy::start(server.address());

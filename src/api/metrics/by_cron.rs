@@ -38,7 +38,7 @@ pub(super) fn write(text: &mut Exposition, crons: &[CronMeasures], counted: &Cou
 
 fn gauges(text: &mut Exposition, crons: &[CronMeasures]) {
     let mut gauge = |name: &'static str, help: &str, value: fn(&CronMeasures) -> Option<f64>| {
-        let mut gauge = text.gauge(name, help);
+        let mut gauge = text.gauge_of_store(name, help);
         for cron in crons {
             if let Some(value) = value(cron) {
                 gauge.with(&[("cron", &cron.name)], value);

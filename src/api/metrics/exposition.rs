@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::store::HistogramSnapshot;
 
+/// Ends the help of what is not of one daemon alone: it must not be added up over several.
+const OF_STORE: &str = "Of the whole store, also if several daemons share it.";
+
 /// The text so far.
 #[derive(Default)]
 pub(super) struct Exposition(String);
@@ -18,6 +21,11 @@ impl Exposition {
     /// Begins a metric whose value goes up and down.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "gauge", help)
+    }
+
+    /// Begins a metric that is read from the store, so that every daemon that shares it has the same.
+    pub(super) fn gauge_of_store(&mut self, name: &'static str, help: &str) -> Metric<'_> {
+        self.gauge(name, &format!("{help} {OF_STORE}"))
     }
 
     /// Begins a metric whose value only goes up.

@@ -15,14 +15,17 @@ use crate::api::wire::{Configuration, Outage, StatusReport, Time};
 use crate::domain::bounds::{
     API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, PAGE_LOG_LINES, RELEASE_RATE_MAX, REPLAY_MAX, SESSIONS_MAX,
 };
+use crate::domain::daemon::Life;
 use crate::domain::delivery_mode::DeliveryMode;
 use crate::domain::printable::on_lines;
 use crate::present::attention::Concern;
-use crate::present::{counted, outages, times};
+use crate::present::{counted, daemons as shown_daemons, outages, times};
 use crate::store::{NoticeKind, Reader, StoreFacts, Topic, WebhookQueue, panic_count};
 
 /// Outages that are shown.
 const OUTAGES: usize = 20;
+/// Daemons that are shown.
+const DAEMONS: usize = 20;
 /// How far back outages are shown.
 const PERIOD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -73,6 +76,7 @@ fn main(visit: &Visit, told: &StatusPage) -> Markup {
             (daemon(visit, told)) (agent_server(visit, &told.status)) (configuration(visit, &told.status))
             (store(visit, told)) (work(visit, &told.status)) (webhooks(visit, told)) (limits())
         }
+        (daemons(visit, &told.status))
         (away(visit, &told.outages))
         (log(visit))
     }
@@ -120,6 +124,28 @@ fn daemon(visit: &Visit, told: &StatusPage) -> Markup {
                 dt { "Clock" } dd { (visit.now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()) }
             }
         }
+    }
+}
+
+/// Shows the daemons of a store that several share.
+fn daemons(visit: &Visit, status: &StatusReport) -> Markup {
+    html! {
+        @if status.daemons.len() > 1 { section #daemons {
+            h2 { "Daemons" }
+            div.wide { table.rows.snug {
+                thead { tr { th { "State" } th.n { "Number" } th { "Host" } th { "Version" } th { "Started" } th { "Seen" } th { "Holds" } } }
+                tbody { @for daemon in status.daemons.iter().take(DAEMONS) { tr {
+                    td data-label="State" { span.bad[daemon.state.0 == Life::Lost] { (daemon.state.0) } }
+                    td.n data-label="Number" { (daemon.number) }
+                    td data-label="Host" { (text(&daemon.host)) " " span.dim { "(process " (daemon.pid) ")" } }
+                    td data-label="Version" { (text(&daemon.version)) }
+                    td data-label="Started" { (visit.clock.time(daemon.started_at, None)) }
+                    td data-label="Seen" { (times::relative(daemon.seen_at.0, visit.now)) }
+                    td data-label="Holds" { (shown_daemons::holds(daemon.holds.runs, daemon.holds.webhooks, daemon.holds.threads)) }
+                } } }
+            } }
+            @if status.daemons.len() > DAEMONS { p.dim { "and " (status.daemons.len() - DAEMONS) " more: " code { "agentcron daemons" } } }
+        } }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod acts;
 pub(super) mod cron_actions;
 pub(super) mod crons;
+mod daemons;
 pub(super) mod deliveries;
 pub(super) mod events;
 mod history;
@@ -28,6 +29,7 @@ use super::Api;
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(status::status))
+        .routes(routes!(daemons::daemons))
         .routes(routes!(outages::outages))
         .routes(routes!(report::report))
         .routes(routes!(acts::acts))

@@ -36,9 +36,10 @@ pub(in crate::api) async fn report(api: &Api, viewer: Viewer) -> Result<StatusRe
     let place = file.map_or_else(|| api.store.place().to_string(), |file| file.display().to_string());
     let stuck = api.stuck_loops();
     let (lasting, probes) = (api.lasting_outages(), api.health.outages.probes());
+    let sharing = api.store.sharing();
     let status = api.store.read(move |reader| {
         let daemon = DaemonState::Running { pid: Some(std::process::id()) };
-        let mut snapshot = StatusSnapshot::read(reader, daemon, now)?;
+        let mut snapshot = StatusSnapshot::read(reader, sharing, daemon, now)?;
         outage::merge(&mut snapshot.outages, lasting);
         viewer.hide(&mut snapshot);
         snapshot.probes = probes;

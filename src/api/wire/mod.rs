@@ -3,6 +3,7 @@
 
 mod acts;
 mod crons;
+mod daemons;
 mod deliveries;
 mod events;
 mod explain;
@@ -30,6 +31,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::act::{ActKind, ActorKind};
 use crate::domain::cron::CronSource;
 use crate::domain::cron_state::{ListedState, PauseCause};
+use crate::domain::daemon::Life;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::outage::Away;
 use crate::domain::reason::{DeliveryReasonCode, ReasonCode, RunEventKind};
@@ -40,6 +42,7 @@ use crate::store::{ListedBy, NoticeKind, Topic};
 
 pub use acts::{Act, Actor};
 pub use crons::{Cron, CronDetails, Failures, KeyChange, Occurrence, Recent, Version};
+pub use daemons::{Daemon, DaemonName, Holds};
 pub use deliveries::{Attempt, Delivery, DeliveryDetails};
 pub use events::Changed;
 pub use explain::Explanation;
@@ -161,6 +164,7 @@ word_schemas!(
     actor_kinds = ActorKind;
     aways = Away;
     concerns = Concern;
+    lives = Life;
     notice_kinds = NoticeKind;
     instant_verdicts = InstantVerdict;
 );

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Pause, Time, Word, aways, concerns, notice_kinds};
+use super::{Daemon, DaemonName, Pause, Time, Word, aways, concerns, notice_kinds};
 use crate::domain::cron_state::CronStatus;
 use crate::domain::outage::{self, Away};
 use crate::present::attention::{self, Concern};
@@ -19,6 +19,8 @@ pub struct StatusReport {
     /// What is wrong, or unusual on purpose; the worst first.
     pub attention: Vec<Attention>,
     pub daemon: DaemonProcess,
+    /// The daemons of the store, the worst first: several if they share it.
+    pub daemons: Vec<Daemon>,
     /// The clock by which this was said.
     pub now: Time,
     pub store: StorePlace,
@@ -144,6 +146,8 @@ pub struct Outage {
     pub until: Option<Time>,
     /// Human-readable.
     pub why: String,
+    /// The daemon that saw it, if several share the store; null otherwise, and if it was the matter of all of them.
+    pub daemon: Option<DaemonName>,
 }
 
 impl Outage {
@@ -154,6 +158,7 @@ impl Outage {
             since: Time(outage.since),
             until: outage.until.map(Time),
             why: outage.why.clone(),
+            daemon: outage.seen_by.as_ref().map(DaemonName::of),
         }
     }
 
@@ -165,6 +170,7 @@ impl Outage {
             since: self.since.0,
             until: self.until.map(|Time(until)| until),
             why: self.why.clone(),
+            seen_by: self.daemon.as_ref().map(DaemonName::name),
         }
     }
 }
@@ -178,6 +184,8 @@ pub struct Notice {
     pub at: Time,
     /// What happened, human-readable.
     pub detail: String,
+    /// The daemon that says so, if several share the store; null otherwise.
+    pub daemon: Option<DaemonName>,
 }
 
 /// The daemon is alive.
@@ -286,6 +294,7 @@ impl StatusReport {
             kind: Word(notice.kind),
             at: Time(notice.at),
             detail: notice.detail.clone(),
+            daemon: notice.of.as_ref().map(DaemonName::of),
         };
         let found = attention::attention(snapshot, now);
         Self {
@@ -296,6 +305,7 @@ impl StatusReport {
                 started_at: last.map(|last| Time(last.started_at)),
                 version,
             },
+            daemons: snapshot.daemons.iter().map(Daemon::of).collect(),
             now: Time(now),
             store: StorePlace {
                 path: place.to_owned(),

@@ -102,7 +102,8 @@ impl Question {
         let snapshot = match self.store.is_missing() {
             true => StatusSnapshot::empty(),
             false => {
-                StatusSnapshot::read(&Reader::connect(&place)?, daemon_state(&place, self.now), self.now)?
+                let reader = Reader::connect(&place)?;
+                StatusSnapshot::read(&reader, place.sharing(), daemon_state(&place, self.now), self.now)?
             }
         };
         let mut report = StatusReport::of(&place.to_string(), &snapshot, None, self.now);

@@ -27,6 +27,7 @@ use crate::domain::breaker::{Absence, Breaker, Ended, Scope};
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptResult, Shown};
 use crate::domain::ids::DeliveryId;
+use crate::domain::members::Members;
 use crate::store::{Admission, ReceiverAway};
 use crate::webhook::Origin;
 
@@ -198,6 +199,23 @@ impl OriginLimiter {
             Scope::Origin => state.origins.values_mut().filter(is_it).for_each(Level::forget),
             Scope::Url => state.urls.values_mut().filter(is_it).for_each(Level::forget),
         }
+    }
+
+    /// Returns those receivers that are not well and belong to another daemon now, each with the delivery that failed last there.
+    pub(super) fn of_others(&self, members: &Members) -> Vec<(Scope, DeliveryId)> {
+        let state = self.lock();
+        let last = |level: &Level| level.breaker.absence().map(|absence| absence.last);
+        let is_of_another = |lane: &Lane| !lane.origin.belongs_to_us(members);
+        let origins =
+            state.origins.iter().filter_map(|(lane, level)| Some((Scope::Origin, lane, last(level)?)));
+        let urls = state.urls.iter().filter_map(|((lane, _), level)| Some((Scope::Url, lane, last(level)?)));
+        let not_well = origins.chain(urls);
+        not_well.filter_map(|(scope, lane, last)| is_of_another(lane).then_some((scope, last))).collect()
+    }
+
+    /// Returns whether an attempt is in flight at this origin.
+    pub(super) fn is_in_flight_at(&self, lane: &Lane) -> bool {
+        self.lock().origins.get(lane).is_some_and(|level| level.in_flight > 0)
     }
 
     /// Returns how many attempts are in flight at all origins together.

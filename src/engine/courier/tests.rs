@@ -18,7 +18,7 @@ use crate::domain::bounds::{
 };
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptResult, Fault};
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DaemonNumber, DeliveryId};
 use crate::store::Execution;
 use crate::transport::{BodyStream, Transport};
 use crate::webhook::{Origin, WebhookSettings};

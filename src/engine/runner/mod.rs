@@ -20,7 +20,7 @@ mod start_burst;
 mod starts_in_flight;
 mod store_copy;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ use crate::domain::run::{BackendRun, RunState};
 use crate::domain::secrets::Secrets;
 use crate::domain::template::PlaceholderSource;
 use crate::pulse::Pulse;
-use crate::store::{ClaimLimits, ClaimedRun, HeldRun, NextPlan, Store, StoreError};
+use crate::store::{ClaimLimits, ClaimedRun, HeldRun, NextPlan, Sharing, Store, StoreError};
 use crate::webhook::LiveSettings;
 
 pub use backend_breaker::BackendBreaker;
@@ -61,7 +61,7 @@ const BURST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The settings of the runner.
 #[derive(Clone, Debug)]
 pub struct RunnerSettings {
-    /// How many runs the backend may have at the same time.
+    /// How many runs the backend may have at the same time, those of all daemons that share the store together.
     pub max_concurrent_runs: usize,
     /// Larger values are stored as a digest.
     pub values_bytes_max: usize,
@@ -148,6 +148,8 @@ impl AcceptedRun {
 struct RunningTasks {
     tasks: JoinSet<Result<(), StoreError>>,
     runs: HashMap<Id, HeldRun>,
+    /// Those whose runs have a place at the backend.
+    in_places: HashSet<Id>,
     /// By run: under which claim its task holds it, and how that task is told to look at it.
     nudges: HashMap<RunId, (u32, Arc<Notify>)>,
     /// Runs that were claimed again before their former task was reaped; they are next.
@@ -277,6 +279,7 @@ async fn make_pass(
         starts: runner.backend_breaker.starts_allowed(now, in_flight, STARTS_IN_FLIGHT),
         in_flight,
         running_max: runner.settings.max_concurrent_runs,
+        own_places: running.own_places(runner),
     };
     if former.plan_at.is_some_and(|at| at <= now) {
         crash_point("occurrences_due").await;
@@ -337,6 +340,17 @@ impl NextWake {
 }
 
 impl RunningTasks {
+    /// Returns how many more runs this daemon may have, if others have the others.
+    fn own_places(&self, runner: &Runner) -> usize {
+        match runner.store.sharing() {
+            Sharing::Alone => usize::MAX,
+            Sharing::Shared => {
+                let share = runner.store.members().share(runner.settings.max_concurrent_runs);
+                share.saturating_sub(self.in_places.len())
+            }
+        }
+    }
+
     /// Spawns a task for a claimed run, unless it has one.
     fn spawn(&mut self, runner: &Arc<Runner>, claimed: ClaimedRun) {
         let held = claimed.held();
@@ -359,9 +373,14 @@ impl RunningTasks {
             | RunState::Running(_)
             | RunState::Ended { .. } => None,
         };
+        let has_place = claimed.run.cron.is_some()
+            && !matches!(claimed.run.state, RunState::Pending { .. } | RunState::Ended { .. });
         let runner = Arc::clone(runner);
         let task = self.tasks.spawn(async move { act(&runner, claimed, &nudge, starting).await });
         self.runs.insert(task.id(), held);
+        if has_place {
+            self.in_places.insert(task.id());
+        }
     }
 }
 
@@ -416,6 +435,7 @@ async fn reap(
         Err(error) => (error.id(), Err(error)),
     };
     let held = running.runs.remove(&id);
+    running.in_places.remove(&id);
     let run_id = held.map(|held| held.run_id);
     if let Some(run_id) = run_id {
         running.nudges.remove(&run_id);

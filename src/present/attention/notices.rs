@@ -29,5 +29,5 @@ pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> 
             Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
         }
     };
-    Some(found.since(notice.at))
+    Some(found.since(notice.at).said_by(notice.of.as_ref()))
 }

@@ -42,7 +42,7 @@ fn pause(cause: PauseCause, note: Option<&str>) -> Pause {
 }
 
 fn outage(what: Away, subject: &str, why: &str) -> Outage {
-    Outage { what, subject: subject.to_owned(), since: ago(2), until: None, why: why.to_owned() }
+    Outage { subject: subject.to_owned(), ..Outage::new(what, ago(2), None, why) }
 }
 
 fn queued(url: &str, count: u64, next_at: Timestamp) -> QueuedWebhooks {
@@ -55,7 +55,7 @@ fn failing_webhooks(url: &str, since: Timestamp, next_at: Timestamp, why: &str) 
 }
 
 fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
-    Notice { kind, at: ago(5), detail: detail.to_owned(), count }
+    Notice { kind, at: ago(5), detail: detail.to_owned(), count, of: None }
 }
 
 fn described(snapshot: &StatusSnapshot) -> String {

@@ -39,6 +39,7 @@ fn a_webhook_says_what_it_waits_for() {
         since: at(),
         until: None,
         why: "no answer within 10s".to_owned(),
+        seen_by: None,
     };
     let receivers_away = vec![away("https://ops.example/other"), away("https://ops.example/hook")];
     check(

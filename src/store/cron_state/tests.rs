@@ -116,7 +116,7 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     plan(&store, "2026-03-02T09:02:00Z").await;
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     let claimed = store.claim_runs(at("2026-03-02T09:02:00Z"), limits).await.unwrap().starts;
     assert_eq!(claimed.len(), 1, "the first one was missed");
     plan(&store, "2026-03-02T09:03:00Z").await;

@@ -15,8 +15,8 @@ use crate::domain::ids::{DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::tests::{Shell, open_store, reader, shell};
 use crate::store::{
-    Admission, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, RECEIVER, Reader,
-    Replay, ReplayChoice, ReplayOrder,
+    Admission, Claimable, ClaimedDelivery, DeliveryFilter, Execution, FinishedAttempt, Purpose, RECEIVER,
+    Reader, Replay, ReplayChoice, ReplayOrder,
 };
 
 const A: &str = "https://a.example/hook?token=${{ env.TOKEN }}";
@@ -71,7 +71,7 @@ impl Fixture {
     async fn claim(&self, now: i64, rate_limit: RateLimit) -> (Vec<ClaimedDelivery>, DeliveryMode) {
         let claim = self
             .store
-            .claim_deliveries(at(now), 64, rate_limit, Vec::new(), |_, _| Admission::Admitted(()))
+            .claim_deliveries(at(now), 64, rate_limit, Vec::new(), |_| Admission::Admitted(()))
             .await
             .unwrap();
         (claim.deliveries.into_iter().map(|(delivery, ())| delivery).collect(), claim.mode)
@@ -394,7 +394,7 @@ async fn the_oldest_is_claimed_first_and_a_receiver_without_a_permit_is_asked_ab
     fixture.add(303, B, 90);
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let noted = Arc::clone(&asked);
-    let admit = move |url: &str, _| {
+    let admit = move |Claimable { url, .. }: Claimable<'_>| {
         noted.lock().unwrap().push(url.to_owned());
         if url.contains("down") { Admission::ReceiverWaits } else { Admission::Admitted(()) }
     };

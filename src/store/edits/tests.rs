@@ -29,7 +29,7 @@ async fn a_run_that_did_not_get_through_while_its_cron_changed_is_not_sent_as_it
     store.sync_file_crons(at("2026-03-02T08:30:00Z"), crons).await.unwrap();
     let now = at("2026-03-02T09:00:00Z");
     store.plan_due(now).await.unwrap();
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     let sending = store.claim_runs(now, limits).await.unwrap().starts;
     assert_eq!(sending.len(), names.len());
     let edited = definition("edited", r#","webhook":"https://example.com/new""#);
@@ -118,7 +118,7 @@ async fn a_run_that_waits_for_its_jitter_is_due_by_the_present_one() {
     store.sync_file_crons(at("2026-03-02T08:30:00Z"), jitter("30m")).await.unwrap();
     let now = at("2026-03-02T09:00:00Z");
     store.plan_due(now).await.unwrap();
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     assert_eq!(store.claim_runs(now, limits).await.unwrap().starts.len(), 0);
     store.sync_file_crons(now, jitter("0s")).await.unwrap();
     let starts = store.claim_runs(now, limits).await.unwrap().starts;

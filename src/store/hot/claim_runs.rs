@@ -73,13 +73,13 @@ impl Store {
     }
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
-        let (cache, daemon, sharing) = (self.definitions.clone(), self.number, self.sharing());
+        let (cache, daemon, survivor) = (self.definitions.clone(), self.number, self.survivor());
         let claim = self
             .write(move |tx| {
-                let recovered = match sharing {
+                let recovered = match survivor.sharing {
                     // Its predecessors were recovered at its start.
                     Sharing::Alone => Recovered::default(),
-                    Sharing::Shared => recover(tx, daemon, sharing, now)?,
+                    Sharing::Shared => recover(tx, survivor, now)?,
                 };
                 let claimer = Claimer { tx, cache: &cache, daemon, now };
                 let expired = claimer.expired()?;
@@ -90,9 +90,9 @@ impl Store {
                 let cancelled = claimer.cancelled()?;
                 let checks = claimer.checks(checks)?;
                 room.save(tx)?;
-                let next_gone = match sharing {
+                let next_gone = match survivor.sharing {
                     Sharing::Alone => None,
-                    Sharing::Shared => next_gone(tx, daemon)?,
+                    Sharing::Shared => next_gone(tx, survivor)?,
                 };
                 let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
                 let has_waiting =

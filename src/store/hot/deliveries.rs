@@ -14,7 +14,7 @@ use crate::domain::ids::{DaemonNumber, DeliveryId, RunId};
 use crate::domain::reason::{DeliveryReasonCode, Reason};
 use crate::store::counts::{Counted, Tx};
 use crate::store::delivery_mode::{self, CurrentMode};
-use crate::store::delivery_queue::{Admission, QueueHead, due};
+use crate::store::delivery_queue::{Admission, Claimable, Due, QueueHead, SenderOf, due};
 use crate::store::receivers_away::{self, ReceiverAway};
 use crate::store::rows::{millis, parsed, timestamp};
 use crate::store::sql::{Row, Transaction, array};
@@ -95,7 +95,7 @@ impl Store {
         limit: usize,
         rate_limit: RateLimit,
         away: Vec<ReceiverAway>,
-        mut admit: impl FnMut(&str, CronSource) -> Admission<Permit> + Send + 'static,
+        mut admit: impl FnMut(Claimable<'_>) -> Admission<Permit> + Send + 'static,
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
         let daemon = self.number;
         let (claim, release_ended) = self
@@ -108,13 +108,18 @@ impl Store {
                     }
                     DeliveryMode::Free => (limit, next_due_at(tx, now)?),
                 };
-                let mut admitted = due(tx, now, limit, &mut admit)?;
+                let sender = match &mode {
+                    DeliveryMode::Released(_) => SenderOf::Us,
+                    DeliveryMode::Free | DeliveryMode::Held(_) => SenderOf::Owner,
+                };
+                let Due { mut admitted, of_another_until } = due(tx, now, limit, sender, &mut admit)?;
+                let next_due_at = next_due_at.into_iter().chain(of_another_until).min();
                 for receiver in &away {
                     if admitted.len() >= limit {
                         break;
                     }
                     let Some(head) = receivers_away::next_early(tx, receiver, now)? else { continue };
-                    if let Admission::Admitted(permit) = admit(&head.url, head.source) {
+                    if let Admission::Admitted(permit) = admit(head.claimable(sender)?) {
                         admitted.push((head, permit));
                     }
                 }

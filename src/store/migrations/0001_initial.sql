@@ -37,11 +37,17 @@ CREATE TABLE failovers (
 CREATE TABLE daemons (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,
     daemon_id  TEXT NOT NULL,
+    -- Its machine, its process there, and what runs in it.
+    host       TEXT NOT NULL,
+    pid        INTEGER NOT NULL,
+    version    TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     -- Its last sign of life, which every commit renews.
     seen_at    INTEGER NOT NULL,
     -- When it began to end in good order; NULL until then, and if it was killed.
     stopped_at INTEGER,
+    -- When it had handed over what it held then; NULL until that, and always for one that has the store alone.
+    left_at    INTEGER,
     -- When what it held was recovered; NULL while it may hold something.
     recovered_at INTEGER
 ) STRICT;
@@ -55,7 +61,11 @@ CREATE TABLE outages (
     -- NULL while it lasts.
     until   INTEGER,
     why     TEXT NOT NULL,
-    PRIMARY KEY (what, subject, since)
+    -- Which daemon saw it, and on which machine that runs, if several share the store; 0 and empty otherwise, and of what was
+    -- the matter with all of them.
+    daemon  INTEGER NOT NULL DEFAULT 0,
+    host    TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (what, subject, since, daemon)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outages_by_time ON outages (since);
 CREATE INDEX outages_by_end ON outages (coalesce(until, 9223372036854775807));
@@ -487,14 +497,19 @@ CREATE TABLE thread_deletions (
     denied    INTEGER NOT NULL DEFAULT 0 CHECK (denied IN (0, 1))
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
+CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by IS NOT NULL;
 
--- Notices of the daemon about itself: the last of each kind.
+-- Notices of the daemon about itself: the last of each kind, and of each daemon if several share the store.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
+    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.
-    count  INTEGER NOT NULL
+    count  INTEGER NOT NULL,
+    -- As of outages.
+    daemon INTEGER NOT NULL DEFAULT 0,
+    host   TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, daemon)
 ) STRICT;
 
 -- How long nothing is deleted because the clock has gone forward too far to be believed; one row.

@@ -11,7 +11,7 @@ use crate::domain::act::Actor;
 use crate::store::TriggerRequest;
 use crate::store::tests::{open_store, reader, shell};
 use crate::store::{
-    ActFilter, ClaimLimits, CronStateChange, DaemonState, Execution, NewApiCron, StatusSnapshot,
+    ActFilter, ClaimLimits, CronStateChange, DaemonState, Execution, NewApiCron, Sharing, StatusSnapshot,
 };
 
 const BODY: &str = r#"{"schedule":"* * * * *","assistant_id":"agent","overlap":"allow","catchup":"all"}"#;
@@ -241,7 +241,7 @@ async fn what_is_shown_is_paused_while_all_crons_are() {
     for (now, is_paused, next) in [("09:10:00", true, "09:31:00"), ("09:40:00", false, "09:41:00")] {
         let crons = reader.crons(at(now)).unwrap();
         assert!(crons.iter().all(|cron| cron.state.paused.is_some() == is_paused), "{now}");
-        let snapshot = StatusSnapshot::read(&reader, DaemonState::Stopped, at(now)).unwrap();
+        let snapshot = StatusSnapshot::read(&reader, Sharing::Alone, DaemonState::Stopped, at(now)).unwrap();
         assert_eq!(
             (snapshot.pause_of_all.is_some(), snapshot.next.unwrap().0),
             (is_paused, at(next)),
@@ -249,7 +249,7 @@ async fn what_is_shown_is_paused_while_all_crons_are() {
         );
         assert!(snapshot.crons.iter().all(|cron| cron.state.paused.is_none()), "their own");
     }
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     assert!(store.claim_runs(at("09:30:00"), limits).await.unwrap().starts.is_empty());
     assert_eq!(store.claim_runs(at("09:31:00"), limits).await.unwrap().starts.len(), 2);
 }

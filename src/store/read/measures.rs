@@ -161,7 +161,7 @@ fn at_a_glance(tx: &Transaction<'_>) -> Result<CronsAtAGlance, StoreError> {
          worst AS (SELECT name FROM present WHERE failures > 0 ORDER BY failures DESC, name LIMIT {STATUS_LINE_CRONS}) \
          SELECT count(*) AS crons, count(nullif(failures, 0)) AS failing, \
          (SELECT coalesce(group_concat(name, ', '), '') FROM worst) AS worst, \
-         (SELECT coalesce(sum(count), 0) FROM notices WHERE kind = 'configuration') AS mistakes FROM present"
+         (SELECT coalesce(max(count), 0) FROM notices WHERE kind = 'configuration') AS mistakes FROM present"
     );
     let read = |row: &Row<'_>| {
         let (crons, failing, mistakes) = (row.count("crons"), row.count("failing"), row.count("mistakes"));

@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::Reader;
+use crate::domain::daemon::DaemonName;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::lease;
 use crate::domain::outage::Outage;
@@ -14,7 +15,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::{Phase, Status};
 use crate::store::daemons::former;
 use crate::store::lock::{LifeSigns, open_lock};
-use crate::store::outages::{lasting_between, lasting_since};
+use crate::store::outages::{from_columns, lasting_between, lasting_since};
 use crate::store::rows::{millis, parsed, time};
 use crate::store::sql::{Params, Transaction};
 use crate::store::{NoticeKind, Place, StoreError};
@@ -103,6 +104,8 @@ pub struct Notice {
     pub detail: String,
     /// How many mistakes or events it lists.
     pub count: u64,
+    /// The daemon that made it, if several share the store.
+    pub of: Option<DaemonName>,
 }
 
 /// Counts occurrences by the last of their runs that took place: everything that has ended, without the runs that a later one
@@ -149,23 +152,28 @@ impl Reader {
     /// Returns whether any daemon gives signs of life.
     fn shared_state(&self, now: Timestamp) -> Result<DaemonState, StoreError> {
         let former = self.at_one_moment(former)?;
-        let is_alive =
-            former.is_some_and(|daemon| daemon.stopped_at.is_none() && lease::gone_at(daemon.seen_at) > now);
+        let is_alive = former
+            .is_some_and(|daemon| daemon.stopped_at.is_none() && lease::gone_at(daemon.seen_at, None) > now);
         Ok(if is_alive { DaemonState::Running { pid: None } } else { DaemonState::Stopped })
     }
 
     /// Returns the last notice of each kind.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {
-            tx.query("SELECT kind, at, detail, count FROM notices ORDER BY kind", (), |row| {
-                let detail = row.get("detail")?;
-                Ok(Notice {
-                    kind: parsed(row, "kind")?,
-                    at: time(row, "at")?,
-                    detail,
-                    count: row.count("count")?,
-                })
-            })
+            tx.query(
+                "SELECT kind, at, detail, count, daemon, host FROM notices ORDER BY kind, daemon",
+                (),
+                |row| {
+                    let detail = row.get("detail")?;
+                    Ok(Notice {
+                        kind: parsed(row, "kind")?,
+                        at: time(row, "at")?,
+                        detail,
+                        count: row.count("count")?,
+                        of: from_columns(row)?,
+                    })
+                },
+            )
         })
     }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::crons::heads;
-use super::{CronHead, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row};
+use super::{
+    CronHead, DaemonRow, DaemonState, Notice, Overview, Reader, RunRow, WebhookQueue, row_columns, run_row,
+};
 use crate::domain::bounds::{FAILURES_LOOKED_THROUGH, FAILURES_QUOTED, UNSTARTED_AFTER};
 use crate::domain::cron_state::{CronHealth, CronStatus, Pause};
 use crate::domain::disk_space::DiskSpace;
@@ -16,6 +18,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::run::RunState;
 use crate::store::daemons::former;
 use crate::store::disk_space::disk_space;
+use crate::store::lease::Sharing;
 use crate::store::lock::LifeSigns;
 use crate::store::open::installation_id;
 use crate::store::panic_trace::{PanicTrace, last_panic};
@@ -34,6 +37,8 @@ pub struct StatusSnapshot {
     pub daemon: DaemonState,
     /// The daemon that has the store or had it last; `None` if none ever had.
     pub last_daemon: Option<FormerDaemon>,
+    /// The daemons of the store, the worst first.
+    pub daemons: Vec<DaemonRow>,
     pub overview: Overview,
     /// The pause of all crons, if it is in force.
     pub pause_of_all: Option<Pause>,
@@ -117,7 +122,12 @@ pub struct FailingWebhooks {
 
 impl StatusSnapshot {
     /// Reads the store.
-    pub fn read(reader: &Reader, daemon: DaemonState, now: Timestamp) -> Result<Self, StoreError> {
+    pub fn read(
+        reader: &Reader,
+        sharing: Sharing,
+        daemon: DaemonState,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let since = now.saturating_sub(STATUS_PERIOD).unwrap_or(Timestamp::MIN);
         let (crons, next, pause_of_all) = reader.at_one_moment(|tx| {
             let pause_of_all = pauses_of_all::now(tx, now)?;
@@ -127,6 +137,7 @@ impl StatusSnapshot {
         Ok(Self {
             pause_of_all,
             last_daemon: reader.former_daemon(&daemon, now)?,
+            daemons: reader.daemons(sharing, &daemon, now)?,
             overview: reader.overview(since)?,
             last_failures: reader.at_one_moment(|tx| last_failures(tx, &crons))?,
             outages: reader.outages_seen(&daemon, since, now)?,
@@ -158,6 +169,7 @@ impl StatusSnapshot {
         Self {
             daemon: DaemonState::Stopped,
             last_daemon: None,
+            daemons: Vec::new(),
             pause_of_all: None,
             overview: Overview::default(),
             crons: Vec::new(),
@@ -267,7 +279,7 @@ fn lost(tx: &Transaction<'_>, since: Timestamp) -> Result<Option<LostWebhooks>, 
 
 impl Reader {
     /// Returns the daemon that has the store or had it last, with what its lock file says if it has ended.
-    fn former_daemon(
+    pub(super) fn former_daemon(
         &self,
         daemon: &DaemonState,
         now: Timestamp,

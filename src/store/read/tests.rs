@@ -274,7 +274,8 @@ fn what_comes_next_is_known_without_reading_every_definition() {
             let is_enabled = *body != off;
             store.writer.execute(insert, (cron_id.to_string(), name, next_at, is_paused, is_enabled));
         }
-        let read = || StatusSnapshot::read(&store.reader, DaemonState::Stopped, at(now)).unwrap();
+        let read =
+            || StatusSnapshot::read(&store.reader, Sharing::Alone, DaemonState::Stopped, at(now)).unwrap();
         let found = read();
         let expected = next.map(|(millis, name)| (at(millis), name.to_owned()));
         assert_eq!(found.next, expected, "{crons:?}");

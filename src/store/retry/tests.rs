@@ -18,7 +18,7 @@ use crate::store::TriggerRequest;
 use crate::store::tests::{open_store, shell};
 use crate::store::{ClaimLimits, ClaimedRun, CronStateChange, Execution, RunEnding, Step};
 
-const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+const LIMITS: ClaimLimits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
 
 fn at(text: &str) -> Timestamp {
     format!("2026-03-02T{text}Z").parse().unwrap()

@@ -92,11 +92,15 @@ async fn the_backend_never_has_more_runs_than_allowed() {
     let definitions = (0..9).map(|n| definition(&format!("cron-{n}"), "")).collect();
     let store = with_due_runs(&folder, definitions).await;
     let now = at("2026-03-02T09:01:00Z");
-    let claim =
-        store.claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4 }).await.unwrap();
+    let claim = store
+        .claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4, own_places: usize::MAX })
+        .await
+        .unwrap();
     assert_eq!(claim.starts.len(), 4);
-    let more =
-        store.claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4 }).await.unwrap();
+    let more = store
+        .claim_runs(now, ClaimLimits { starts: 100, in_flight: 0, running_max: 4, own_places: usize::MAX })
+        .await
+        .unwrap();
     assert_eq!(more.starts.len(), 0);
     // The others wait for the end of a run, or for their deadline.
     assert_eq!(more.next_act_at, Some(at("2026-03-02T09:02:00Z")));

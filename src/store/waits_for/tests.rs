@@ -34,7 +34,13 @@ async fn plan(store: &Store, now: &str) -> Planned {
 }
 
 async fn claim(store: &Store, now: &str) -> Claim {
-    store.claim_runs(at(now), ClaimLimits { starts: 10, in_flight: 0, running_max: 10 }).await.unwrap()
+    store
+        .claim_runs(
+            at(now),
+            ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX },
+        )
+        .await
+        .unwrap()
 }
 
 /// Claims the one run that may start, and records that the backend has it.

@@ -222,6 +222,7 @@ fn says_that_the_daemon_is_down(daemon: &Daemon) {
     let health = &daemon.json(&["health"])[0];
     let attention = daemon.json(&["status"])[0]["attention"].clone();
     assert_eq!((&health["code"], &health["attention"]), (&6.into(), &attention));
+    assert_eq!(stdout(&daemon.run_command(&["daemons"])), "no daemon\n");
     let last = daemon.json(&["outages"]).pop().unwrap();
     assert_eq!(
         (&last["what"], &last["until"], &last["why"]),

@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 23] = [
     "support",
     "report",
     "stats",
@@ -26,6 +26,7 @@ const VERBS: [&str; 22] = [
     "list",
     "status",
     "health",
+    "daemons",
     "outages",
     "acts",
     "history",

@@ -6,12 +6,14 @@
 mod deaths;
 mod network;
 mod oracle;
+mod owners;
 mod pauses;
 mod random;
 mod receiver_down;
 mod retention;
 mod set_back;
 mod shared;
+mod shares;
 mod stops;
 
 use std::cell::{Cell, RefCell};

@@ -170,6 +170,7 @@ async fn the_status_has_the_keys_of_the_command_and_a_few_more() {
     let of_command = [
         "attention",
         "daemon",
+        "daemons",
         "now",
         "store",
         "configuration",

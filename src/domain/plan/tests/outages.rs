@@ -56,6 +56,7 @@ fn what_did_not_run_because_of_an_outage_says_so() {
         since: at(since),
         until: until.map(at),
         why: "it was stopped".to_owned(),
+        seen_by: None,
     };
     let outages = [
         outage(Away::Backend, "2026-03-02T09:08:10Z", None),

@@ -96,7 +96,7 @@ async fn a_hold_withdraws_attempts_that_are_still_connecting() {
     assert!(rows[0].starts_with("pending 1 withdrawn not sent: webhooks were held"), "{rows:?}");
     // It has cost no step of the retry schedule.
     store.release_webhooks(clock.now(), Actor::AGENTCRON, None).await.unwrap();
-    let admit = |_: &str, _| Admission::Admitted(());
+    let admit = |_: Claimable<'_>| Admission::Admitted(());
     let claim =
         store.claim_deliveries(clock.now(), 2, RateLimit::default(), Vec::new(), admit).await.unwrap();
     let turns: Vec<_> = claim.deliveries.iter().map(|(taken, ())| (taken.attempt, taken.turn())).collect();

@@ -26,7 +26,7 @@ fn admit(origins: &OriginLimiter, path: &str, now: Timestamp) -> Result<Permit, 
     match origins.admit(&of_file("https://a.example"), &format!("https://a.example/{path}"), now) {
         Admission::Admitted(permit) => Ok(permit),
         Admission::UrlWaits => Err("the URL waits"),
-        Admission::ReceiverWaits => Err("the origin waits"),
+        Admission::ReceiverWaits | Admission::OfAnother(_) => Err("the origin waits"),
     }
 }
 
@@ -72,12 +72,25 @@ fn what_a_client_causes_at_an_origin_is_no_matter_of_files() {
     let many = (0..ATTEMPTS_IN_FLIGHT).filter_map(|number| {
         match origins.admit(&of_client(&format!("https://{number}.example")), "https://x", at(1)) {
             Admission::Admitted(permit) => Some(permit),
-            Admission::UrlWaits | Admission::ReceiverWaits => None,
+            Admission::UrlWaits | Admission::ReceiverWaits | Admission::OfAnother(_) => None,
         }
     });
     let many: Vec<Permit> = many.collect();
     assert_eq!(many.len(), CLIENT_ATTEMPTS_IN_FLIGHT);
     assert!(many.len() < ATTEMPTS_IN_FLIGHT && admit(&origins, "x", at(1)).is_ok());
+}
+
+#[test]
+fn what_is_known_of_a_receiver_is_given_up_when_it_belongs_to_another_daemon() {
+    let origins = OriginLimiter::default();
+    attempt(&origins, "x", 1, &failed(Fault::NoConnection, None), at(0));
+    let members = |own, other| Members::of(DaemonNumber(own), vec![DaemonNumber(other)]);
+    let (ours, of_another) = match members(1, 2).owns("https://a.example") {
+        true => (members(1, 2), members(2, 1)),
+        false => (members(2, 1), members(1, 2)),
+    };
+    assert_eq!(origins.of_others(&ours), []);
+    assert_eq!(origins.of_others(&of_another), [(Scope::Origin, delivery(1))]);
 }
 
 #[test]
@@ -309,7 +322,7 @@ fn receivers_that_answer_fast_leave_half_of_all_attempts_to_others() {
     let admit =
         |number| match origins.admit(&of_file(&format!("https://{number}.example")), &url(number), at(0)) {
             Admission::Admitted(permit) => Some(permit),
-            Admission::UrlWaits | Admission::ReceiverWaits => None,
+            Admission::UrlWaits | Admission::ReceiverWaits | Admission::OfAnother(_) => None,
         };
     let mut taken = Vec::new();
     for number in 0..9 {

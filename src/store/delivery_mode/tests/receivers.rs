@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::act::Actor;
 use crate::domain::bounds::URLS_PER_PASS;
 use crate::domain::breaker::Scope;
-use crate::store::ReceiverAway;
+use crate::store::{ReceiverAway, SenderOf};
 
 #[tokio::test]
 async fn a_url_that_waits_holds_up_no_other_of_its_receiver() {
@@ -18,7 +18,7 @@ async fn a_url_that_waits_holds_up_no_other_of_its_receiver() {
     fixture.add(200, "https://one.example/a", 90);
     let asked = Arc::<Mutex<usize>>::default();
     let noted = Arc::clone(&asked);
-    let admit = move |url: &str, _| {
+    let admit = move |Claimable { url, .. }: Claimable<'_>| {
         *noted.lock().unwrap() += 1;
         if url.contains("bad") { Admission::UrlWaits } else { Admission::Admitted(()) }
     };
@@ -41,7 +41,7 @@ async fn a_pass_looks_through_so_many_urls_of_a_receiver_and_none_is_left_out_fo
     let claim = || {
         let asked = Arc::<Mutex<usize>>::default();
         let (noted, good) = (Arc::clone(&asked), good.clone());
-        let admit = move |url: &str, _| {
+        let admit = move |Claimable { url, .. }: Claimable<'_>| {
             *noted.lock().unwrap() += 1;
             if url == good { Admission::Admitted(()) } else { Admission::UrlWaits }
         };
@@ -74,7 +74,7 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     }
     let away = |scope| ReceiverAway { scope, delivery_id: second, since: at(10) };
     let claim = |away| {
-        let admit = |_: &str, _| Admission::Admitted(());
+        let admit = |_: Claimable<'_>| Admission::Admitted(());
         fixture.store.claim_deliveries(at(20), 64, RateLimit::default(), away, admit)
     };
     let early = claim(vec![away(Scope::Url)]).await.unwrap().deliveries.remove(0).0;
@@ -112,4 +112,28 @@ async fn what_waits_because_its_receiver_is_away_is_sent_early_and_is_due_once_i
     for scope in [Scope::Url, Scope::Origin] {
         assert_eq!(waits(scope, first).await.unwrap(), [(scope, first)]);
     }
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_daemon_is_left_to_it_unless_it_lets_it_lie() {
+    let fixture = Fixture::new();
+    let left_until = at(40);
+    fixture.add(1, "https://one.example/", 10);
+    fixture.add(2, "https://one.example/", 11);
+    let claim = |now| {
+        let admit = move |Claimable { sender, .. }: Claimable<'_>| match sender {
+            SenderOf::Anybody | SenderOf::Us => Admission::Admitted(()),
+            SenderOf::Owner => Admission::OfAnother(left_until),
+        };
+        fixture.store.claim_deliveries(at(now), 64, RateLimit::default(), Vec::new(), admit)
+    };
+    let early = claim(39).await.unwrap();
+    assert_eq!((early.deliveries.len(), early.next_due_at), (0, Some(left_until)));
+    // While something is on its way to the receiver, somebody attends to it.
+    let sql = "UPDATE deliveries SET status = 'sending', due_at = NULL, sending_since = 1, held_by = 99 WHERE due_at = ?1";
+    fixture.database().execute(sql, [10_000]);
+    let attended = claim(40).await.unwrap();
+    assert_eq!((attended.deliveries.len(), attended.next_due_at), (0, Some(at(41))));
+    fixture.database().execute("DELETE FROM deliveries WHERE status = 'sending'", ());
+    assert_eq!(claim(40).await.unwrap().deliveries.len(), 1);
 }

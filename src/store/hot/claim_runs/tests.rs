@@ -57,7 +57,10 @@ async fn trigger(store: &Store, name: &str, times: usize) -> Result<Vec<RunId>, 
 /// Claims what may be sent, and returns whose runs those are, in their order.
 async fn claim(store: &Store, starts: usize, running_max: usize) -> Vec<String> {
     let later = at("2026-03-02T09:00:01Z");
-    let claim = store.claim_runs(later, ClaimLimits { starts, in_flight: 0, running_max }).await.unwrap();
+    let claim = store
+        .claim_runs(later, ClaimLimits { starts, in_flight: 0, running_max, own_places: usize::MAX })
+        .await
+        .unwrap();
     claim.starts.iter().map(|claimed| claimed.run.called().to_owned()).collect()
 }
 
@@ -251,7 +254,7 @@ async fn what_is_due_is_sent_as_it_is_planned_as_far_as_there_is_room() {
         store.read_at_one_moment(move |tx| tx.query_value::<String>(sql, ())).await.unwrap()
     };
     let claim = |now: &str, starts, in_flight| {
-        let limits = ClaimLimits { starts, in_flight, running_max: 100 };
+        let limits = ClaimLimits { starts, in_flight, running_max: 100, own_places: usize::MAX };
         store.claim_runs(at(now), limits)
     };
     // Neither source crowds out the other, and what has no room yet is not planned yet.
@@ -286,7 +289,7 @@ async fn an_exclusive_run_is_sent_at_once_only_if_its_cron_has_no_other() {
         make(&store, overlap, &body).await;
     }
     store.plan_due(at("2026-03-02T08:59:30Z")).await.unwrap();
-    let limits = ClaimLimits { starts: 100, in_flight: 0, running_max: 100 };
+    let limits = ClaimLimits { starts: 100, in_flight: 0, running_max: 100, own_places: usize::MAX };
     let mut sent = store.claim_runs(at("2026-03-02T09:00:00Z"), limits).await.unwrap().starts;
     sent.sort_by_key(|claimed| claimed.run.called().to_owned());
     let unwanted: Vec<_> = sent.iter().map(|claimed| (claimed.run.called(), claimed.unwanted)).collect();

@@ -68,7 +68,7 @@ async fn each_change_is_told_once_and_what_is_as_it_was_is_not() {
     note("nothing", &mut watcher);
     store.plan_due(at("09:01:00")).await.unwrap();
     note("planned", &mut watcher);
-    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10 };
+    let limits = ClaimLimits { starts: 10, in_flight: 0, running_max: 10, own_places: usize::MAX };
     store.claim_runs(at("09:01:00"), limits).await.unwrap();
     note("claimed", &mut watcher);
     note("again", &mut watcher);

@@ -16,6 +16,7 @@ use super::server::{Server, SharedServer};
 use super::session::lost;
 use super::wait::CONNECTIONS;
 use crate::domain::bounds::STORE_CONNECTED_WITHIN;
+use crate::domain::lease::LEASE;
 use crate::store::StoreError;
 
 /// The channel on which daemons tell each other that something has changed.
@@ -28,7 +29,7 @@ pub(in crate::store) struct Pulse {
 }
 
 /// What the server says to a sign of life.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Beat {
     /// What its clock shows, in microseconds.
     pub(in crate::store) clock: i64,
@@ -36,6 +37,8 @@ pub(in crate::store) struct Beat {
     pub(in crate::store) is_held: bool,
     /// Whether there is something to do for the runner, the courier and the janitor.
     pub(in crate::store) due: [bool; 3],
+    /// The numbers of the daemons that take work.
+    pub(in crate::store) members: Vec<i64>,
 }
 
 /// The connection that hears what others tell.
@@ -63,7 +66,12 @@ impl Pulse {
             .next()
             .ok_or_else(|| lost("the server does not answer a sign of life"))?;
         let due = |place: usize| row.try_get::<_, Option<bool>>(place).map(|due| due.unwrap_or_default());
-        Ok(Beat { clock: row.try_get(0)?, is_held: row.try_get(1)?, due: [due(2)?, due(3)?, due(4)?] })
+        Ok(Beat {
+            clock: row.try_get(0)?,
+            is_held: row.try_get(1)?,
+            due: [due(2)?, due(3)?, due(4)?],
+            members: row.try_get(5)?,
+        })
     }
 
     /// Tells all daemons that something has changed.
@@ -124,10 +132,13 @@ fn beat(schema: &str) -> String {
     let due = |table: &str, column: &str| {
         format!("(SELECT min({column}) FROM \"{schema}\".{table} WHERE {column} IS NOT NULL) <= {now} / 1000")
     };
+    let lease = LEASE.as_millis();
     format!(
         "WITH alive AS (UPDATE \"{schema}\".daemons SET seen_at = greatest(seen_at, {now} / 1000) \
          WHERE number = $1 AND recovered_at IS NULL AND (SELECT timeline FROM \"{schema}\".installation) = $2 RETURNING 1) \
-         SELECT {now}, EXISTS (SELECT FROM alive), coalesce({}, false) OR coalesce({}, false), {}, {}",
+         SELECT {now}, EXISTS (SELECT FROM alive), coalesce({}, false) OR coalesce({}, false), {}, {}, \
+         ARRAY(SELECT number FROM \"{schema}\".daemons WHERE recovered_at IS NULL AND stopped_at IS NULL \
+         AND seen_at > {now} / 1000 - {lease})",
         due("crons", "next_at"),
         due("runs", "act_at"),
         due("deliveries", "due_at"),
