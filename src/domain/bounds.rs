@@ -8,6 +8,7 @@ mod acts;
 mod asked_times;
 mod backup;
 mod feeds;
+mod generations;
 mod grep;
 mod page;
 mod page_crons;
@@ -21,6 +22,7 @@ pub use acts::*;
 pub use asked_times::*;
 pub use backup::*;
 pub use feeds::*;
+pub use generations::*;
 pub use grep::*;
 pub use page::*;
 pub use page_crons::*;
@@ -246,10 +248,6 @@ pub const BREAKPOINTS_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// A thread that is younger than its run by more than this was made anew, by a server that had lost it; clocks differ.
 pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
-
-/// Daemons that a store remembers to have had. A request of one of them is on its way for a minute at most, and a
-/// service manager starts hardly one in a second.
-pub const DAEMONS_REMEMBERED: u32 = 100;
 
 /// Outages that a store remembers. A year of one every hour is more than anybody reads.
 pub const OUTAGES_REMEMBERED: u32 = 10_000;

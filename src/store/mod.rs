@@ -28,6 +28,7 @@ mod error;
 mod exposure;
 mod failovers;
 mod forget;
+mod generations;
 mod held_runs;
 mod hot;
 mod housekeeping;
@@ -47,6 +48,7 @@ mod pause_all;
 mod pauses_of_all;
 mod place;
 mod planning;
+mod published;
 mod read;
 mod readers;
 mod receivers_away;
@@ -102,6 +104,7 @@ pub use erase::Emptied;
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use forget::{ForgetSubject, Forgotten};
+pub use generations::{GenerationInForce, Proposal, Proposed, Reading};
 pub use held_runs::HeldRun;
 pub use hot::claim_runs::Claim;
 pub use hot::deliveries::{ClaimedDelivery, DeliveryClaim, FinishedAttempt};
@@ -116,6 +119,7 @@ pub use notices::{NewNotice, NoticeKind};
 pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use place::Place;
+pub use published::Published;
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
     CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonState, DefinitionInShort, DeliveryDetails,
@@ -164,6 +168,7 @@ pub struct Store {
     /// The daemon that has the store, and its predecessors.
     daemons: Arc<HashSet<DaemonId>>,
     lock: Arc<DaemonLock>,
+    left_to_others: Arc<Mutex<published::Left>>,
 }
 
 /// Where the closures that change the store run.
@@ -239,6 +244,7 @@ impl Store {
             predecessor: Arc::new(Mutex::new(registration.predecessor)),
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
+            left_to_others: Arc::default(),
         })
     }
 

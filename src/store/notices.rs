@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rows::millis;
-use super::{Store, StoreError};
+use super::{Sharing, Store, StoreError};
 use crate::domain::words::words;
 
 words!(
@@ -19,8 +19,22 @@ words!(
         Backup = "backup",
         /// The daemon cannot listen at `http.listen`.
         Listen = "listen",
+        /// The files of one of several daemons are not those that are in force.
+        Files = "files",
+        /// Settings of one of several daemons differ from those of another.
+        Settings = "settings",
     }
 );
+
+impl NoticeKind {
+    /// Whether each of several daemons has its own.
+    fn is_of_one_daemon(self) -> bool {
+        match self {
+            Self::Configuration | Self::Listen | Self::Files | Self::Settings => true,
+            Self::StoreCopy | Self::ClockStep | Self::Backup => false,
+        }
+    }
+}
 
 /// What a notice says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,21 +52,32 @@ impl NewNotice {
 }
 
 impl Store {
-    /// Replaces the notice of this kind, or deletes it if `notice` is `None`.
+    /// Replaces the notice of this kind, or deletes it if `notice` is `None`. Of what concerns only one of several daemons, that is
+    /// the notice of this one.
     pub async fn notice(
         &self,
         now: Timestamp,
         kind: NoticeKind,
         notice: Option<NewNotice>,
     ) -> Result<(), StoreError> {
+        let daemon = match self.sharing() {
+            Sharing::Shared if kind.is_of_one_daemon() => self.number.0,
+            Sharing::Shared | Sharing::Alone => 0,
+        };
         self.write(move |tx| {
+            if daemon != 0 {
+                // Of when the store had one daemon.
+                tx.execute("DELETE FROM notices WHERE kind = ?1 AND daemon = 0", [kind.as_str()])?;
+            }
             match &notice {
                 Some(NewNotice { detail, count }) => tx.execute(
-                    "INSERT INTO notices (kind, at, detail, count) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (kind) \
-                     DO UPDATE SET at = excluded.at, detail = excluded.detail, count = excluded.count",
-                    (kind.as_str(), millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX)),
+                    "INSERT INTO notices (kind, daemon, at, detail, count) VALUES (?1, ?2, ?3, ?4, ?5) \
+                     ON CONFLICT (kind, daemon) DO UPDATE SET at = excluded.at, detail = excluded.detail, count = excluded.count",
+                    (kind.as_str(), daemon, millis(now), detail, i64::try_from(*count).unwrap_or(i64::MAX)),
                 )?,
-                None => tx.execute("DELETE FROM notices WHERE kind = ?1", [kind.as_str()])?,
+                None => {
+                    tx.execute("DELETE FROM notices WHERE kind = ?1 AND daemon = ?2", (kind.as_str(), daemon))?
+                }
             };
             Ok(())
         })

@@ -120,9 +120,10 @@ fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, Stor
     )
 }
 
-/// Takes note that a daemon holds nothing any more.
+/// Takes note that a daemon holds nothing any more, and has nothing to say.
 fn forget(tx: &Transaction<'_>, daemon: DaemonNumber, now: Timestamp) -> Result<(), StoreError> {
     tx.execute("UPDATE daemons SET recovered_at = ?2 WHERE number = ?1", (daemon.0, millis(now)))?;
+    tx.execute("DELETE FROM notices WHERE daemon = ?1", [daemon.0])?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::held_runs::HeldRun;
+use super::published::Left;
 use super::rows::millis;
 use super::sql::Transaction;
 use super::{StoreError, cron_entries};
@@ -90,6 +91,8 @@ pub(super) struct Room {
     pub(super) more_soon: bool,
     places: Places,
     pub(super) sending: Vec<ClaimedRun>,
+    /// The crons whose runs others send.
+    pub(super) left: Left,
     /// The highest turn of each source of which a run is sent.
     turns: [Option<i64>; CronSource::ALL.len()],
 }
@@ -104,6 +107,7 @@ impl Room {
             more_soon: false,
             places,
             sending: Vec::new(),
+            left: Left::default(),
             turns: [None; CronSource::ALL.len()],
         }
     }
@@ -113,7 +117,7 @@ impl Room {
     pub(super) fn within(
         tx: &Transaction<'_>,
         limits: ClaimLimits,
-        holder: DaemonNumber,
+        (holder, left): (DaemonNumber, Left),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let none = Self { more_soon: limits.starts + limits.in_flight > 0, ..Self::none() };
@@ -138,7 +142,7 @@ impl Room {
             of_files: held(CronSource::File)?,
             of_clients: held(CronSource::Api)?,
         };
-        Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
+        Ok(Self { holder: Some(holder), starts: limits.starts, places, left, ..none })
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {

@@ -41,8 +41,29 @@ CREATE TABLE daemons (
     -- When it began to end in good order; NULL until then, and if it was killed.
     stopped_at INTEGER,
     -- When what it held was recovered; NULL while it may hold something.
-    recovered_at INTEGER
+    recovered_at INTEGER,
+    -- What it says about itself where several share the store; NULL until it has. Its machine, the generation that its files
+    -- are, if they are one, the settings that should be the same everywhere, and the names of values that it lacks.
+    host         TEXT,
+    files        INTEGER,
+    settings     TEXT,
+    missing_env  TEXT
 ) STRICT;
+
+-- The generations of configuration files that daemons that share the store have taken up; the last ones only. The one in force
+-- has the highest number. A digest may be here twice, if somebody went back to former files.
+CREATE TABLE generations (
+    number   INTEGER PRIMARY KEY,
+    -- Of the definitions that were understood, placeholders not filled, and of `settings`.
+    digest   TEXT NOT NULL,
+    taken_at INTEGER NOT NULL,
+    -- Who took it up. The daemon's own row may be gone.
+    daemon   INTEGER NOT NULL,
+    host     TEXT NOT NULL,
+    -- What it says for every daemon, besides the crons.
+    settings TEXT NOT NULL CHECK (json_valid(settings))
+) STRICT;
+CREATE INDEX generations_by_digest ON generations (digest);
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
@@ -486,14 +507,18 @@ CREATE TABLE thread_deletions (
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
 
--- Notices of the daemon about itself: the last of each kind.
+-- Notices of the daemon about itself: the last of each kind. Where several share the store, each has its own of those kinds that
+-- concern only one of them.
 CREATE TABLE notices (
-    kind   TEXT PRIMARY KEY CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
+    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen', 'files', 'settings')),
+    -- Which daemon it is about; 0 if there is only one, or if it is about the store.
+    daemon INTEGER NOT NULL DEFAULT 0,
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.
-    count  INTEGER NOT NULL
-) STRICT;
+    count  INTEGER NOT NULL,
+    PRIMARY KEY (kind, daemon)
+) STRICT, WITHOUT ROWID;
 
 -- How long nothing is deleted because the clock has gone forward too far to be believed; one row.
 CREATE TABLE retention (

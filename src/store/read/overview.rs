@@ -91,6 +91,8 @@ pub struct Notice {
     pub detail: String,
     /// How many mistakes or events it lists.
     pub count: u64,
+    /// The machine of the daemon that it is about, if there may be several; the sentence begins with it.
+    pub host: Option<String>,
 }
 
 /// Counts occurrences by the last of their runs that took place: everything that has ended, without the runs that a later one
@@ -134,16 +136,19 @@ const DENIED: &str = "SELECT count(*) FROM runs INDEXED BY runs_in_progress WHER
      AND phase IN ('unconfirmed', 'running') AND reason_code = ?1";
 
 impl Reader {
-    /// Returns the last notice of each kind.
+    /// Returns the last notice of each kind; where several daemons share the store, that of each that is alive.
     pub fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         self.at_one_moment(|tx| {
-            tx.query("SELECT kind, at, detail, count FROM notices ORDER BY kind", (), |row| {
-                let detail = row.get("detail")?;
+            let sql = "SELECT kind, at, detail, count, host FROM notices LEFT JOIN daemons ON daemons.number = notices.daemon \
+                       WHERE notices.daemon = 0 OR (recovered_at IS NULL AND stopped_at IS NULL) ORDER BY kind, notices.daemon";
+            tx.query(sql, (), |row| {
+                let (detail, host): (String, Option<String>) = (row.get("detail")?, row.get("host")?);
                 Ok(Notice {
                     kind: parsed(row, "kind")?,
                     at: time(row, "at")?,
-                    detail,
+                    detail: host.as_ref().map_or(detail.clone(), |host| format!("on {host}: {detail}")),
                     count: row.count("count")?,
+                    host,
                 })
             })
         })
