@@ -31,10 +31,7 @@ struct Written {
 impl CommonSettings {
     /// Returns what the files say, whatever the environment of this process does.
     pub fn of_config(config: &Config) -> Self {
-        Self {
-            disable_webhooks: config.http.disabled_by_files,
-            retention: config.store.retention.clone(),
-        }
+        Self { disable_webhooks: config.http.disabled_by_files, retention: config.store.retention.clone() }
     }
 
     /// Returns the text from which [`CommonSettings::of_text`] makes the same.
@@ -131,9 +128,14 @@ mod tests {
 
     #[test]
     fn settings_that_should_agree_are_compared_without_being_known() {
-        let of = |text: &str| agreed_settings(&config(text, &[("env.KEY", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]));
+        let of = |text: &str| {
+            agreed_settings(&config(text, &[("env.KEY", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]))
+        };
         let plain = of("");
-        assert_eq!(plain.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["backend.max_concurrent_runs", "backend.url", "webhooks"]);
+        assert_eq!(
+            plain.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["backend.max_concurrent_runs", "backend.url", "webhooks"]
+        );
         for (text, differs) in [
             ("[backend]\nurl = \"https://agents.example/s3cret\"", vec!["backend.url"]),
             ("[backend]\nmax_concurrent_runs = 7", vec!["backend.max_concurrent_runs"]),

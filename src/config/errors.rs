@@ -63,7 +63,15 @@ impl ConfigError {
     /// Returns a mistake about a file as a whole.
     pub(super) fn of_file(file: impl Into<Arc<Path>>, message: impl Into<String>) -> Self {
         let (message, losses) = (message.into(), Vec::new());
-        Self { file: file.into(), position: None, message, hint: None, excerpt: None, losses, wants_value: false }
+        Self {
+            file: file.into(),
+            position: None,
+            message,
+            hint: None,
+            excerpt: None,
+            losses,
+            wants_value: false,
+        }
     }
 }
 

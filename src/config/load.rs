@@ -126,7 +126,8 @@ fn read_all(
     loaded.saved = saved(&section, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));
     loaded.partial = read;
-    let (lost, lost_for_good) = (report.lost_crons(Lost::InAnyWay), report.lost_crons(Lost::ForMoreThanAValue));
+    let (lost, lost_for_good) =
+        (report.lost_crons(Lost::InAnyWay), report.lost_crons(Lost::ForMoreThanAValue));
     (loaded.crons, loaded.without_values) = crons
         .into_iter()
         .filter(|definition| !lost_for_good.has(&definition.name))

@@ -90,7 +90,7 @@ pub struct KeptCrons {
 }
 
 impl KeptCrons {
-    pub(super) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
+    pub(crate) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
         let of_crons = losses
             .filter(|loss| matches!(loss, Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_)));
         Self { losses: of_crons.cloned().collect(), files: files.to_vec() }

@@ -46,6 +46,16 @@ pub enum Adoption {
     NotUnderstood,
 }
 
+impl Adoption {
+    /// Returns whether the files are those in force.
+    pub fn is_in_force(self) -> bool {
+        match self {
+            Self::InForce | Self::TakenUp => true,
+            Self::Superseded | Self::NotUnderstood => false,
+        }
+    }
+}
+
 /// Decides about files that are those of the generation `number`, if they are known, where `in_force` is, if any is.
 pub fn adopt(
     occasion: Occasion,
@@ -61,7 +71,9 @@ pub fn adopt(
         (Some(_), None, Occasion::Found | Occasion::Changed { .. }) => Adoption::TakenUp,
         (Some(_), Some(_), Occasion::Found) => Adoption::Superseded,
         // It is catching up with the others: files may reach it later than them.
-        (Some(_), Some(number), Occasion::Changed { from: Some(from) }) if from < number => Adoption::Superseded,
+        (Some(_), Some(number), Occasion::Changed { from: Some(from) }) if from < number => {
+            Adoption::Superseded
+        }
         (Some(_), Some(_), Occasion::Changed { .. }) => Adoption::TakenUp,
     }
 }
@@ -131,7 +143,8 @@ mod tests {
         let of = |settings: &str, crons: &[(&str, &str)]| digest(settings, crons.iter().copied());
         let (a, b) = (("a", "{}"), ("b", "{}"));
         assert_eq!(of("", &[a, b]), of("", &[b, a]));
-        let others = [of("", &[a]), of("x", &[a]), of("", &[("a", "{ }")]), of("", &[("a{", "}")]), of("", &[])];
+        let others =
+            [of("", &[a]), of("x", &[a]), of("", &[("a", "{ }")]), of("", &[("a{", "}")]), of("", &[])];
         for (index, other) in others.iter().enumerate() {
             assert_eq!(others.iter().filter(|digest| *digest == other).count(), 1, "{index}");
         }

@@ -8,7 +8,7 @@ pub type Names = BTreeSet<String>;
 
 /// Returns whether a daemon that lacks `own` leaves what needs these names to the others, each of which lacks one of `others`.
 pub fn is_left_to_others<'n>(
-    needed: impl IntoIterator<Item = &'n str> + Clone,
+    needed: impl IntoIterator<Item = &'n String> + Clone,
     own: &Names,
     others: &[Names],
 ) -> bool {
@@ -36,7 +36,7 @@ mod tests {
             ("env.A", "env.A", vec!["env.A", "env.C"], true),
         ] {
             let others: Vec<Names> = others.into_iter().map(names).collect();
-            let left = is_left_to_others(needed.split_whitespace(), &names(own), &others);
+            let left = is_left_to_others(&names(needed), &names(own), &others);
             assert_eq!(left, expected, "{needed:?} {own:?} {others:?}");
         }
     }

@@ -79,7 +79,11 @@ impl Store {
         let (proposed, asked) = (Arc::clone(&proposal), (digest.clone(), reading.clone()));
         // Three daemons with the same files are usual, and they need no writer.
         let found = self.read_for_loop(move |tx| decide(tx, &asked.0, &asked.1, proposed.understood)).await?;
-        if let (adoption @ (Adoption::InForce | Adoption::Superseded | Adoption::NotUnderstood), Some(in_force)) = found {
+        if let (
+            adoption @ (Adoption::InForce | Adoption::Superseded | Adoption::NotUnderstood),
+            Some(in_force),
+        ) = found
+        {
             let installation = cache.installation();
             let kept = self.read_for_loop(move |tx| {
                 let Proposal { definitions, kept, .. } = &*proposal;
@@ -125,6 +129,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// Returns whether the generation in force disables webhooks.
+pub(super) fn disables_webhooks(tx: &Transaction<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT settings FROM generations ORDER BY number DESC LIMIT 1";
+    let settings = tx.query_opt(sql, (), |row| row.get::<String>("settings"))?;
+    let settings = settings.as_deref().and_then(CommonSettings::of_text);
+    Ok(settings.is_some_and(|settings| settings.disable_webhooks))
 }
 
 fn decide(

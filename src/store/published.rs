@@ -30,9 +30,11 @@ impl Store {
         let daemon = self.number;
         self.write(move |tx| {
             let Published { host, files, settings, missing } = &published;
-            let settings: Vec<String> = settings.iter().map(|(name, mark)| format!("{name}={mark}")).collect();
+            let settings: Vec<String> =
+                settings.iter().map(|(name, mark)| format!("{name}={mark}")).collect();
             let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-            let sql = "UPDATE daemons SET host = ?2, files = ?3, settings = ?4, missing_env = ?5 WHERE number = ?1";
+            let sql =
+                "UPDATE daemons SET host = ?2, files = ?3, settings = ?4, missing_env = ?5 WHERE number = ?1";
             tx.execute(sql, (daemon.0, host, *files, settings.join(" "), missing.join(" ")))?;
             Ok(())
         })
@@ -78,6 +80,11 @@ impl Store {
     /// Starts the runs of these crons no more, and those of all others.
     pub fn leave_to_others(&self, crons: BTreeSet<CronId>) {
         *self.left_to_others.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(crons);
+    }
+
+    /// Returns whether these are the crons whose runs this daemon does not start.
+    pub fn leaves_as(&self, crons: &BTreeSet<CronId>) -> bool {
+        *self.left_to_others() == *crons
     }
 
     /// Starts the runs of this cron no more.

@@ -56,7 +56,7 @@ fn failing_webhooks(url: &str, since: Timestamp, next_at: Timestamp, why: &str) 
 
 fn notice(kind: NoticeKind, detail: &str, count: u64) -> Notice {
     let host = None;
-    Notice { kind, at: ago(5), detail: detail.to_owned(), count }
+    Notice { kind, at: ago(5), detail: detail.to_owned(), count, host }
 }
 
 fn described(snapshot: &StatusSnapshot) -> String {

@@ -272,7 +272,9 @@ impl Queue<'_> {
         while self.head.is_none()
             && let Some(row) = &self.rows.next()?
         {
-            if !self.left.is_empty() && parsed_option(row, "cron_id")?.is_some_and(|cron| self.left.contains(&cron)) {
+            if !self.left.is_empty()
+                && parsed_option(row, "cron_id")?.is_some_and(|cron| self.left.contains(&cron))
+            {
                 continue;
             }
             let claimed = claimed_from_row(tx, cache, row)?;

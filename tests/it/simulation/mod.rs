@@ -309,6 +309,7 @@ impl<'a> Scenario<'a> {
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
             sharing: Sharing::Alone,
+            host: String::new(),
             new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,
