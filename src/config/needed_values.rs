@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_a_cron_needs_is_in_its_payload_and_its_webhook() {
-        let body = r#"{"schedule":"@daily","assistant_id":"a","description":"${{ env.NO }}","input":{"a":["${{ env.A }} ${{ cron.name }}"]},
+        let body = r#"{"schedule":"@daily","assistant_id":"a","input":{"a":["${{ env.A }} ${{ cron.name }}"]},
             "metadata":{"b":"${{credential.b}}"},"webhook":"https://x.example/${{ env.HOOK }}"}"#;
         let needed = NeededValues::of_definition(body);
         assert_eq!(Vec::from_iter(&needed.by_runs), ["credential.b", "env.A"]);
