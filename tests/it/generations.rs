@@ -18,6 +18,11 @@ fn yearly(name: &str) -> Cron {
     Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
 }
 
+/// Returns a configuration whose daemon has a socket of its own, also with the database of another.
+fn with_socket(server: &AgentServerOnPort) -> Configuration {
+    Configuration::new(&server.url()).http("socket = \"{folder}/own.sock\"")
+}
+
 /// Prepares two daemons with this configuration and the database of the first.
 fn two(configuration: &Configuration) -> (Daemon, Daemon) {
     let first = Daemon::prepare(configuration);
@@ -62,8 +67,8 @@ fn notice(daemon: &Daemon, kind: &str) -> Option<String> {
 #[tokio::test]
 async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told_to() {
     let server = AgentServerOnPort::start();
-    let former = Configuration::new(&server.url()).crons([yearly("brief").says("one"), yearly("other")]);
-    let newer = Configuration::new(&server.url()).crons([yearly("brief").says("two"), yearly("third")]);
+    let former = with_socket(&server).crons([yearly("brief").says("one"), yearly("other")]);
+    let newer = with_socket(&server).crons([yearly("brief").says("two"), yearly("third")]);
     let (mut a, mut b) = two(&former);
     start(&mut a, &[]).await;
     start(&mut b, &[]).await;
@@ -107,7 +112,7 @@ async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told
 async fn what_needs_a_variable_is_run_and_reported_by_the_daemon_that_has_it() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let hook = receiver.url("/hook/${{ env.HOOK }}");
-    let configuration = Configuration::new(&server.url())
+    let configuration = with_socket(&server)
         .cron(yearly("needs").says("say ${{ env.TOKEN }}").webhook(&hook).runs_every_occurrence())
         .cron(yearly("plain"));
     let (mut lacks, mut has) = two(&configuration);
@@ -148,8 +153,8 @@ async fn what_needs_a_variable_is_run_and_reported_by_the_daemon_that_has_it() {
     // Nobody has it any more: it ends as it does where there is one daemon.
     has.terminate();
     assert!(has.wait_for_exit().await.success());
-    let is_alone = || lacks.run_command(&["trigger", "needs"]).status.success();
-    assert!(is_alone());
+    let asked = lacks.run_command(&["trigger", "needs"]);
+    assert!(asked.status.success(), "{asked:?}");
     let runs = lacks
         .wait_for_history_within(FOLLOWED_WITHIN, "the last run to end", |runs| {
             runs.len() == 13
@@ -165,7 +170,7 @@ async fn the_switch_of_all_webhooks_belongs_to_the_generation_and_a_daemon_can_t
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let configuration = |switch: bool| {
         let cron = yearly("brief").webhook(&receiver.url("/hook")).runs_every_occurrence();
-        Configuration::new(&server.url()).http(&format!("disable_webhooks = {switch}")).cron(cron)
+        with_socket(&server).http(&format!("disable_webhooks = {switch}")).cron(cron)
     };
     let (mut a, mut b) = two(&configuration(false));
     // This one sends none, whatever the files say.
