@@ -310,8 +310,11 @@ async fn propose(
         }
         (Cause::Touched | Cause::Interval | Cause::Again, _) => Reading::Found,
     };
+    let is_news = reading != Reading::Found;
     let proposed = reload.store.propose(reload.clock.now(), reading, proposal).await?;
-    generations::log(&proposed);
+    if is_news || proposed.adoption == Adoption::TakenUp {
+        generations::log(&proposed);
+    }
     Ok((proposed.report, proposed.adoption))
 }
 

@@ -20,8 +20,12 @@ pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> 
             let text = match text.lines().nth(1) {
                 None if notice.count == 1 => text.to_owned(),
                 _ => {
-                    let host = notice.host.iter().map(|host| format!("on {host}: ")).collect::<String>();
-                    format!("{host}{}; what is understood is in force", counted(notice.count, "mistake"))
+                    let mistakes = counted(notice.count, "mistake");
+                    match &notice.host {
+                        // Whether anything of its files is in force is said apart.
+                        Some(host) => format!("on {host}: {mistakes}"),
+                        None => format!("{mistakes}; what is understood is in force"),
+                    }
                 }
             };
             Attention::new(Concern::Configuration, text)

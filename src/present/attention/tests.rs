@@ -356,6 +356,28 @@ fn webhooks_that_failed_for_good_are_told() {
 }
 
 #[test]
+fn a_difference_between_daemons_names_their_machines_and_passes_by_itself() {
+    let on = |host: &str, kind, detail: &str, count| Notice {
+        host: Some(host.to_owned()),
+        ..notice(kind, &format!("on {host}: {detail}"), count)
+    };
+    check(
+        |snapshot| {
+            snapshot.notices = vec![
+                on("a", NoticeKind::Configuration, "a.toml:1:1: no\na.toml:2:1: no", 2),
+                on("b", NoticeKind::Files, "the files here are those of generation 6", 1),
+                on("b", NoticeKind::Settings, "not the same as on a: webhooks", 1),
+            ];
+        },
+        expect![[r#"
+            ! configuration (5 min ago): on a: 2 mistakes; what is understood is in force > mend the files; they are read again by themselves
+            - configuration (5 min ago): on b: the files here are those of generation 6 > give that daemon the files in force; to go back to its own, send it SIGHUP
+            - configuration (5 min ago): on b: not the same as on a: webhooks > give all daemons the same settings, and restart those that differ
+        "#]],
+    );
+}
+
+#[test]
 fn a_pause_of_all_crons_stands_first_and_needs_nobody() {
     check(
         |snapshot| {

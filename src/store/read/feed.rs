@@ -240,7 +240,7 @@ fn read_states(tx: &Transaction<'_>, position: &mut FeedPosition) -> Result<(), 
         + &all("SELECT max(since) || '' FROM outages HAVING max(since) IS NOT NULL")?;
     let notices = |condition: &str| {
         all(&format!(
-            "SELECT kind || at || count || detail FROM notices WHERE kind {condition} '{}' ORDER BY kind",
+            "SELECT kind || at || count || detail FROM notices WHERE kind {condition} '{}' ORDER BY kind, daemon",
             NoticeKind::Configuration
         ))
     };

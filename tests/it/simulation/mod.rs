@@ -4,6 +4,7 @@
 //! `SIMULATION_SEEDS=10000 cargo test simulation` runs more of them; `SIMULATION_SEED=17` runs only one.
 
 mod deaths;
+mod generations;
 mod network;
 mod oracle;
 mod pauses;
