@@ -116,3 +116,63 @@ fn in_force(folder: &Path) -> Option<(u64, u64)> {
         store.query_row("SELECT count(*) FROM generations", (), |row| row.get::<_, u32>(0)).unwrap();
     versions.first().map(|version| (u64::from(*version), u64::from(generations)))
 }
+
+/// A cron that needs a value, besides one that needs none.
+const NEEDS: &str = r#"
+[cron.needs]
+schedule = "* * * * * *"
+assistant_id = "agent"
+input = { messages = [{ role = "user", content = "${{ env.TOKEN }}" }] }
+overlap = "allow"
+end_time = "2026-03-02T08:00:40Z"
+"#;
+
+#[test]
+fn a_run_that_needs_a_value_is_started_by_whoever_has_it_even_if_another_has_claimed_it() {
+    let mut given_back = 0;
+    for seed in 1..=3 {
+        given_back += run_with_a_value(seed);
+    }
+    assert!(given_back > 0, "nobody has begun what it could not do");
+}
+
+/// Lets a daemon take up files with a cron for which another one, that runs already, has no value. Returns how many runs that one
+/// has given back.
+fn run_with_a_value(seed: u64) -> i64 {
+    runtime().block_on(async {
+        let (random, folder) = (Random::of_seed(seed), folder());
+        let start: Timestamp = "2026-03-02T08:00:03Z".parse().unwrap();
+        let network = Network::new(random.clone(), 0);
+        let scenario = Scenario::new(random.clone(), folder.path(), CRONS, start, network);
+        let daemon_with = |number: u64, crons: &str, environment: Environment| {
+            let world = World { environment, ..world(&scenario, number, 1) };
+            let head = std::fs::read_to_string(&world.config.path).unwrap();
+            std::fs::write(&world.config.path, head + crons).unwrap();
+            let config = config::load(&world.config.path, &world.environment).unwrap();
+            daemon::serve(World { config, ..world }, || {}, CancellationToken::new())
+        };
+        let lacks = daemon_with(0, "", Environment::of_map([]));
+        let has = async {
+            tokio::time::sleep(Duration::from_secs(4) + random.wait(Duration::from_secs(3))).await;
+            daemon_with(1, NEEDS, Environment::of_map([("env.TOKEN", "t0ken")])).await
+        };
+        tokio::select! {
+            ended = lacks => ended.unwrap(),
+            ended = has => ended.unwrap(),
+            () = tokio::time::sleep(Duration::from_secs(70)) => {}
+        }
+        let store = Connection::open(folder.path().join("agentcron.db")).unwrap();
+        let count = |condition: &str| -> i64 {
+            let sql = format!("SELECT count(*) FROM runs WHERE cron_name = 'needs' AND {condition}");
+            store.query_row(&sql, (), |row| row.get(0)).unwrap()
+        };
+        assert!(count("status = 'success'") > 20);
+        let sql = "SELECT coalesce(status, phase) || ': ' || coalesce(reason, '') FROM runs WHERE cron_name = 'needs' \
+                   AND coalesce(status, '') <> 'success'";
+        let mut others = store.prepare(sql).unwrap();
+        let others = others.query_map((), |row| row.get(0)).unwrap();
+        assert_eq!(others.map(Result::unwrap).collect::<Vec<String>>(), [""; 0], "seed {seed}");
+        let sql = "SELECT count(*) FROM run_events WHERE detail LIKE 'left to another daemon: %env.TOKEN is not set%'";
+        store.query_row(sql, (), |row| row.get(0)).unwrap()
+    })
+}
