@@ -207,7 +207,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     let (report, adoption) = match world.sharing {
         Sharing::Alone => {
             let (crons, kept) = (config.crons.clone(), config.kept.clone());
-            (store.sync_understood_crons(world.clock.now(), crons, kept).await?, Adoption::TakenUp)
+            (store.sync_understood_crons(world.clock.now(), crons, kept).await?, Adoption::Adopted)
         }
         Sharing::Shared => {
             let proposed =

@@ -6,7 +6,7 @@
 
 mod certificates;
 mod clean_files;
-mod common;
+mod common_settings;
 mod credentials;
 mod cron_definition;
 mod crons;
@@ -54,7 +54,7 @@ mod webhooks;
 
 pub use certificates::read_certificates;
 pub use clean_files::CleanFiles;
-pub use common::{CommonSettings, agreed_settings};
+pub use common_settings::{CommonSettings, agreed_settings};
 pub use credentials::Credentials;
 pub use cron_definition::{CronDefinition, SourceLocation};
 pub use effective::effective_settings;

@@ -1,4 +1,4 @@
-//! Follows the generation of files that is in force, where several daemons share a store: another daemon may take up files at any
+//! Follows the generation of files that is in force, where several daemons share a store: another daemon may adopt files at any
 //! time. It also tells the others what they need to know of this one, and people what differs between them.
 
 use std::collections::BTreeSet;
@@ -129,13 +129,13 @@ fn leave(follower: &Follower, known: &mut Known, lacks: Lacks) {
 }
 
 fn files_notice(own: Option<i64>, in_force: &Generation) -> Option<NewNotice> {
-    let Generation { number, taken_at, host } = in_force;
-    let at = Timestamp::from_second(taken_at.as_second()).unwrap_or(*taken_at);
-    let of_force = format!("in force is generation {number} (taken up on {host} at {at})");
+    let Generation { number, adopted_at, host } = in_force;
+    let at = Timestamp::from_second(adopted_at.as_second()).unwrap_or(*adopted_at);
+    let of_force = format!("in force is generation {number} (adopted on {host} at {at})");
     match own {
         Some(own) if own == *number => None,
         Some(own) => Some(format!("the files here are those of generation {own}; {of_force}")),
-        None => Some(format!("the files here have mistakes and are not taken up; {of_force}")),
+        None => Some(format!("the files here have mistakes and are not adopted; {of_force}")),
     }
     .map(NewNotice::single)
 }
@@ -160,13 +160,13 @@ fn settings_notice(own: &Published, others: &[Published]) -> Option<NewNotice> {
 pub(super) fn log(Proposed { adoption, in_force, .. }: &Proposed) {
     let (generation, host) = (in_force.number, &in_force.host);
     match adoption {
-        Adoption::TakenUp => tracing::info!(generation, "files taken up for all daemons"),
+        Adoption::Adopted => tracing::info!(generation, "files adopted for all daemons"),
         Adoption::InForce => {}
         Adoption::Superseded => {
-            tracing::warn!(generation, host, "files not taken up; they are those of an earlier generation");
+            tracing::warn!(generation, host, "files not adopted; they are those of an earlier generation");
         }
         Adoption::NotUnderstood => {
-            tracing::error!(generation, host, "files not taken up; they have mistakes");
+            tracing::error!(generation, host, "files not adopted; they have mistakes");
         }
     }
 }

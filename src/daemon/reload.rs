@@ -217,7 +217,7 @@ async fn apply(
         hold_webhooks(reload, &config).await?;
     }
     let mut report = SyncReport::default();
-    let (mut adoption, is_shared) = (Adoption::TakenUp, reload.store.sharing() == Sharing::Shared);
+    let (mut adoption, is_shared) = (Adoption::Adopted, reload.store.sharing() == Sharing::Shared);
     // Ten thousand unchanged crons are not worth a transaction.
     if is_shared || config.crons != known.crons || config.kept != known.in_force.kept {
         (report, adoption) = match is_shared {
@@ -312,7 +312,7 @@ async fn propose(
     };
     let is_news = reading != Reading::Found;
     let proposed = reload.store.propose(reload.clock.now(), reading, proposal).await?;
-    if is_news || proposed.adoption == Adoption::TakenUp {
+    if is_news || proposed.adoption == Adoption::Adopted {
         generations::log(&proposed);
     }
     Ok((proposed.report, proposed.adoption))

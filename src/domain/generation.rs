@@ -5,13 +5,13 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// Files that a daemon has taken up for all.
+/// Files that a daemon has adopted for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Counted from 1. The highest is in force.
     pub number: i64,
-    pub taken_at: Timestamp,
-    /// The machine of the daemon that took it up.
+    pub adopted_at: Timestamp,
+    /// The machine of the daemon that adopted it.
     pub host: String,
 }
 
@@ -39,7 +39,7 @@ pub enum Adoption {
     /// They are in force already.
     InForce,
     /// They become the next generation.
-    TakenUp,
+    Adopted,
     /// They are those of an earlier generation, and change nothing.
     Superseded,
     /// They have mistakes, and change nothing.
@@ -50,7 +50,7 @@ impl Adoption {
     /// Returns whether the files are those in force.
     pub fn is_in_force(self) -> bool {
         match self {
-            Self::InForce | Self::TakenUp => true,
+            Self::InForce | Self::Adopted => true,
             Self::Superseded | Self::NotUnderstood => false,
         }
     }
@@ -64,17 +64,17 @@ pub fn adopt(
     in_force: Option<i64>,
 ) -> Adoption {
     match (in_force, number, occasion) {
-        (None, _, _) => Adoption::TakenUp,
+        (None, _, _) => Adoption::Adopted,
         (Some(in_force), Some(number), _) if number == in_force => Adoption::InForce,
-        (Some(_), _, Occasion::Requested) => Adoption::TakenUp,
+        (Some(_), _, Occasion::Requested) => Adoption::Adopted,
         (Some(_), _, Occasion::Found) if understood == Understood::InPart => Adoption::NotUnderstood,
-        (Some(_), None, Occasion::Found | Occasion::Changed { .. }) => Adoption::TakenUp,
+        (Some(_), None, Occasion::Found | Occasion::Changed { .. }) => Adoption::Adopted,
         (Some(_), Some(_), Occasion::Found) => Adoption::Superseded,
         // It is catching up with the others: files may reach it later than them.
         (Some(_), Some(number), Occasion::Changed { from: Some(from) }) if from < number => {
             Adoption::Superseded
         }
-        (Some(_), Some(_), Occasion::Changed { .. }) => Adoption::TakenUp,
+        (Some(_), Some(_), Occasion::Changed { .. }) => Adoption::Adopted,
     }
 }
 
@@ -116,24 +116,24 @@ mod tests {
         };
         let former = |from| Changed { from };
         // Nothing is in force: whatever is understood is better than nothing.
-        check(Found, None, None, TakenUp, TakenUp);
-        check(Requested, None, None, TakenUp, TakenUp);
+        check(Found, None, None, Adopted, Adopted);
+        check(Requested, None, None, Adopted, Adopted);
         // They are in force.
         for occasion in [Found, former(None), former(Some(3)), former(Some(7)), Requested] {
             check(occasion, Some(7), Some(7), InForce, InForce);
         }
         // They are unknown.
-        check(Found, None, Some(7), TakenUp, NotUnderstood);
-        check(former(Some(7)), None, Some(7), TakenUp, TakenUp);
-        check(former(Some(3)), None, Some(7), TakenUp, TakenUp);
-        check(Requested, None, Some(7), TakenUp, TakenUp);
+        check(Found, None, Some(7), Adopted, NotUnderstood);
+        check(former(Some(7)), None, Some(7), Adopted, Adopted);
+        check(former(Some(3)), None, Some(7), Adopted, Adopted);
+        check(Requested, None, Some(7), Adopted, Adopted);
         // They are those of an earlier generation: at a start that is no wish to go back to it.
         check(Found, Some(6), Some(7), Superseded, NotUnderstood);
         // It goes back on purpose.
-        check(former(Some(7)), Some(6), Some(7), TakenUp, TakenUp);
-        check(former(Some(6)), Some(5), Some(7), TakenUp, TakenUp);
-        check(former(None), Some(6), Some(7), TakenUp, TakenUp);
-        check(Requested, Some(6), Some(7), TakenUp, TakenUp);
+        check(former(Some(7)), Some(6), Some(7), Adopted, Adopted);
+        check(former(Some(6)), Some(5), Some(7), Adopted, Adopted);
+        check(former(None), Some(6), Some(7), Adopted, Adopted);
+        check(Requested, Some(6), Some(7), Adopted, Adopted);
         // It is behind the others, and goes forward.
         check(former(Some(5)), Some(6), Some(7), Superseded, Superseded);
     }

@@ -7,7 +7,7 @@ use super::counts::{Counted, Tx};
 use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, time_option};
 use super::sql::{Row, Transaction, named_params};
-use super::{Sharing, Store, StoreError, acts, generations};
+use super::{Sharing, Store, StoreError, acts, webhook_switch};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
@@ -133,7 +133,7 @@ impl Store {
         let sharing = self.sharing();
         let is_wanted = self
             .write(move |tx| {
-                if sharing == Sharing::Shared && !generations::disables_webhooks(tx)? {
+                if sharing == Sharing::Shared && !webhook_switch::disables_webhooks(tx)? {
                     return Ok(false);
                 }
                 tx.execute(
@@ -157,7 +157,7 @@ impl Store {
     pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
         let sharing = self.sharing();
         self.write(move |tx| {
-            if sharing == Sharing::Shared && generations::disables_webhooks(tx)? {
+            if sharing == Sharing::Shared && webhook_switch::disables_webhooks(tx)? {
                 return Ok(None);
             }
             let enabled = tx.execute(

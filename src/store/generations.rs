@@ -1,5 +1,5 @@
-//! Takes up files as a new generation, where several daemons have one store, or finds that they are to change nothing
-//! (`domain/generation.rs` decides). Whoever takes them up brings the crons up to date in the same transaction.
+//! Adopts files as a new generation, where several daemons have one store, or finds that they are to change nothing
+//! (`domain/generation.rs` decides). Whoever adopts them brings the crons up to date in the same transaction.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub enum Reading {
 pub struct Proposed {
     pub adoption: Adoption,
     pub in_force: Generation,
-    /// Nothing is changed unless they were taken up.
+    /// Nothing is changed unless they were adopted.
     pub report: SyncReport,
 }
 
@@ -67,7 +67,7 @@ impl Proposal {
 }
 
 impl Store {
-    /// Takes up these files, or leaves everything as it is.
+    /// Adopts these files, or leaves everything as it is.
     pub async fn propose(
         &self,
         now: Timestamp,
@@ -99,11 +99,11 @@ impl Store {
                 let Proposal { definitions, kept, .. } = &*proposal;
                 let changes = Changes::find(tx, cache.installation(), definitions.clone(), kept)?;
                 match (adoption, in_force) {
-                    (Adoption::TakenUp, in_force) | (_, in_force @ None) => {
+                    (Adoption::Adopted, in_force) | (_, in_force @ None) => {
                         let number = 1 + in_force.map_or(0, |in_force| in_force.number);
                         let synced = changes.make(tx, &cache, now)?;
                         let in_force = insert(tx, number, &digest, &proposal, daemon, now)?;
-                        Ok((Adoption::TakenUp, in_force, synced))
+                        Ok((Adoption::Adopted, in_force, synced))
                     }
                     (adoption, Some(in_force)) => {
                         let report = SyncReport { kept: changes.kept, ..SyncReport::default() };
@@ -121,7 +121,8 @@ impl Store {
     pub async fn generation_in_force(&self, files: String) -> Result<Option<GenerationInForce>, StoreError> {
         self.read_for_loop(move |tx| {
             let files = number_of(tx, &files)?;
-            let sql = "SELECT number, taken_at, host, settings FROM generations ORDER BY number DESC LIMIT 1";
+            let sql =
+                "SELECT number, adopted_at, host, settings FROM generations ORDER BY number DESC LIMIT 1";
             tx.query_opt(sql, (), |row| {
                 let settings = CommonSettings::of_text(row.value("settings")?.as_str().unwrap_or_default());
                 Ok(GenerationInForce { generation: generation(row)?, settings, files })
@@ -131,21 +132,13 @@ impl Store {
     }
 }
 
-/// Returns whether the generation in force disables webhooks.
-pub(super) fn disables_webhooks(tx: &Transaction<'_>) -> Result<bool, StoreError> {
-    let sql = "SELECT settings FROM generations ORDER BY number DESC LIMIT 1";
-    let settings = tx.query_opt(sql, (), |row| row.get::<String>("settings"))?;
-    let settings = settings.as_deref().and_then(CommonSettings::of_text);
-    Ok(settings.is_some_and(|settings| settings.disable_webhooks))
-}
-
 fn decide(
     tx: &Transaction<'_>,
     digest: &str,
     reading: &Reading,
     understood: Understood,
 ) -> Result<(Adoption, Option<Generation>), StoreError> {
-    let sql = "SELECT number, taken_at, host FROM generations ORDER BY number DESC LIMIT 1";
+    let sql = "SELECT number, adopted_at, host FROM generations ORDER BY number DESC LIMIT 1";
     let in_force = tx.query_opt(sql, (), generation)?;
     let occasion = match reading {
         Reading::Found => Occasion::Found,
@@ -162,7 +155,7 @@ fn number_of(tx: &Transaction<'_>, digest: &str) -> Result<Option<i64>, StoreErr
 
 fn generation(row: &Row<'_>) -> Result<Generation, StoreError> {
     let (number, host) = (row.get("number")?, row.get("host")?);
-    Ok(Generation { number, taken_at: time(row, "taken_at")?, host })
+    Ok(Generation { number, adopted_at: time(row, "adopted_at")?, host })
 }
 
 fn insert(
@@ -174,7 +167,7 @@ fn insert(
     now: Timestamp,
 ) -> Result<Generation, StoreError> {
     let Proposal { settings, host, .. } = proposal;
-    let sql = "INSERT INTO generations (number, digest, taken_at, daemon, host, settings) \
+    let sql = "INSERT INTO generations (number, digest, adopted_at, daemon, host, settings) \
                VALUES (:number, :digest, :now, :daemon, :host, :settings)";
     tx.execute(
         sql,
@@ -189,7 +182,7 @@ fn insert(
     )?;
     let oldest = number - i64::from(GENERATIONS_REMEMBERED);
     tx.execute("DELETE FROM generations WHERE number <= ?1", [oldest])?;
-    Ok(Generation { number, taken_at: now, host: host.clone() })
+    Ok(Generation { number, adopted_at: now, host: host.clone() })
 }
 
 #[cfg(test)]

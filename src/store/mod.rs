@@ -75,6 +75,7 @@ mod trigger;
 mod waiting_limits;
 mod waits_for;
 mod weather;
+mod webhook_switch;
 mod writer;
 mod zone_rules;
 

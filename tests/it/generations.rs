@@ -72,8 +72,8 @@ async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told
     let (mut a, mut b) = two(&former);
     start(&mut a, &[]).await;
     start(&mut b, &[]).await;
-    assert!(a.stderr().contains("files taken up for all daemons generation=1"), "{}", a.stderr());
-    assert!(!b.stderr().contains("taken up"), "{}", b.stderr());
+    assert!(a.stderr().contains("files adopted for all daemons generation=1"), "{}", a.stderr());
+    assert!(!b.stderr().contains("adopted"), "{}", b.stderr());
 
     let crons_now = ["brief: two", "third: hi"];
     a.write_config(&newer);
@@ -90,7 +90,7 @@ async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told
     b.kill9();
     start(&mut b, &[]).await;
     assert!(
-        b.stderr().contains("files not taken up; they are those of an earlier generation"),
+        b.stderr().contains("files not adopted; they are those of an earlier generation"),
         "{}",
         b.stderr()
     );
@@ -120,7 +120,7 @@ async fn what_needs_a_variable_is_run_and_reported_by_the_daemon_that_has_it() {
     start(&mut lacks, &[]).await;
     start(&mut has, &[("TOKEN", "t0ken"), ("HOOK", "h00k")]).await;
     assert_eq!(crons(&lacks), ["needs: say ${{ env.TOKEN }}", "plain: hi"]);
-    assert!(!has.stderr().contains("taken up"), "{}", has.stderr());
+    assert!(!has.stderr().contains("adopted"), "{}", has.stderr());
     let mistakes = notice(&lacks, "configuration").unwrap();
     assert!(
         mistakes.contains("the runs of cron `needs` are left to daemons that have the value"),

@@ -9,12 +9,12 @@ fn said(notice: Option<NewNotice>) -> String {
 #[test]
 fn files_that_are_not_in_force_are_told_with_whose_are() {
     let in_force =
-        Generation { number: 7, taken_at: "2026-03-02T10:02:00.5Z".parse().unwrap(), host: "b".to_owned() };
-    let whose = "in force is generation 7 (taken up on b at 2026-03-02T10:02:00Z)";
+        Generation { number: 7, adopted_at: "2026-03-02T10:02:00.5Z".parse().unwrap(), host: "b".to_owned() };
+    let whose = "in force is generation 7 (adopted on b at 2026-03-02T10:02:00Z)";
     for (own, expected) in [
         (Some(7), String::new()),
         (Some(6), format!("the files here are those of generation 6; {whose}")),
-        (None, format!("the files here have mistakes and are not taken up; {whose}")),
+        (None, format!("the files here have mistakes and are not adopted; {whose}")),
     ] {
         assert_eq!(said(files_notice(own, &in_force)), expected);
     }

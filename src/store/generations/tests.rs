@@ -72,9 +72,9 @@ async fn a_daemon_that_starts_with_former_files_brings_nothing_back() {
     let world = World::new();
     let (a, b) = (world.open(), world.open());
     let found = |store, files| world.propose(store, Reading::Found, files);
-    assert_eq!(found(&a, files("a", "x=1 y=1")).await, "TakenUp 1a: x=1 y=1");
+    assert_eq!(found(&a, files("a", "x=1 y=1")).await, "Adopted 1a: x=1 y=1");
     assert_eq!(found(&b, files("b", "x=1 y=1")).await, "InForce 1a: x=1 y=1");
-    assert_eq!(found(&b, files("b", "x=2 z=1")).await, "TakenUp 2b: x=2 z=1");
+    assert_eq!(found(&b, files("b", "x=2 z=1")).await, "Adopted 2b: x=2 z=1");
     // It has been restarted, and has the former files still.
     let a = world.open();
     assert_eq!(found(&a, files("a", "x=1 y=1")).await, "Superseded 2b: x=2 z=1");
@@ -84,7 +84,7 @@ async fn a_daemon_that_starts_with_former_files_brings_nothing_back() {
         assert_eq!(found(&a, files("a", "x=1 y=1")).await, "Superseded 2b: x=2 z=1");
         assert_eq!(found(&b, files("b", "x=2 z=1")).await, "InForce 2b: x=2 z=1");
     }
-    assert_eq!(world.propose(&a, Reading::Requested, files("a", "x=1 y=1")).await, "TakenUp 3a: x=1 y=1");
+    assert_eq!(world.propose(&a, Reading::Requested, files("a", "x=1 y=1")).await, "Adopted 3a: x=1 y=1");
     assert_eq!(found(&b, files("b", "x=2 z=1")).await, "Superseded 3a: x=1 y=1");
 }
 
@@ -95,12 +95,12 @@ async fn files_that_change_go_back_but_not_while_they_catch_up() {
     let [one, two, three] = ["x=1", "x=2", "x=3"].map(|crons| files("a", crons));
     let changed = |from: &Proposal| Reading::Changed { from: from.digest() };
     world.propose(&a, Reading::Found, one.clone()).await;
-    assert_eq!(world.propose(&a, changed(&one), two.clone()).await, "TakenUp 2a: x=2");
-    assert_eq!(world.propose(&a, changed(&two), three.clone()).await, "TakenUp 3a: x=3");
+    assert_eq!(world.propose(&a, changed(&one), two.clone()).await, "Adopted 2a: x=2");
+    assert_eq!(world.propose(&a, changed(&two), three.clone()).await, "Adopted 3a: x=3");
     // The second change reaches the other daemon now, and the third one will.
     assert_eq!(world.propose(&b, changed(&one), two.clone()).await, "Superseded 3a: x=3");
     assert_eq!(world.propose(&b, changed(&two), three.clone()).await, "InForce 3a: x=3");
-    assert_eq!(world.propose(&b, changed(&three), one.clone()).await, "TakenUp 4a: x=1");
+    assert_eq!(world.propose(&b, changed(&three), one.clone()).await, "Adopted 4a: x=1");
     assert_eq!(world.propose(&a, changed(&three), one).await, "InForce 4a: x=1");
 }
 
@@ -109,14 +109,14 @@ async fn what_is_not_understood_removes_nothing_and_is_not_proposed_at_a_start()
     let world = World::new();
     let (a, b) = (world.open(), world.open());
     // Where nothing is in force, whatever is understood is better than nothing.
-    assert_eq!(world.propose(&a, Reading::Found, in_part("a", "x=1")).await, "TakenUp 1a: x=1");
-    assert_eq!(world.propose(&b, Reading::Found, files("b", "x=1 y=1")).await, "TakenUp 2b: x=1 y=1");
+    assert_eq!(world.propose(&a, Reading::Found, in_part("a", "x=1")).await, "Adopted 1a: x=1");
+    assert_eq!(world.propose(&b, Reading::Found, files("b", "x=1 y=1")).await, "Adopted 2b: x=1 y=1");
     assert_eq!(world.propose(&a, Reading::Found, in_part("a", "x=1")).await, "NotUnderstood 2b: x=1 y=1");
     assert_eq!(world.propose(&a, Reading::Found, in_part("a", "x=9")).await, "NotUnderstood 2b: x=1 y=1");
     let from = in_part("a", "x=1").digest();
     let edited = a.propose(world.clock.now(), Reading::Changed { from }, in_part("a", "x=9")).await.unwrap();
     let kept: Vec<&KeptCron> = edited.report.kept.iter().collect();
-    assert_eq!((edited.adoption, edited.report.changed, &*kept[0].name), (Adoption::TakenUp, 1, "y"));
+    assert_eq!((edited.adoption, edited.report.changed, &*kept[0].name), (Adoption::Adopted, 1, "y"));
     assert_eq!(world.propose(&b, Reading::Found, files("b", "x=1 y=1")).await, "Superseded 3a: x=9 y=1");
 }
 

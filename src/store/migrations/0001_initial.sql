@@ -50,14 +50,14 @@ CREATE TABLE daemons (
     missing_env  TEXT
 ) STRICT;
 
--- The generations of configuration files that daemons that share the store have taken up; the last ones only. The one in force
+-- The generations of configuration files that daemons that share the store have adopted; the last ones only. The one in force
 -- has the highest number. A digest may be here twice, if somebody went back to former files.
 CREATE TABLE generations (
     number   INTEGER PRIMARY KEY,
     -- Of the definitions that were understood, placeholders not filled, and of `settings`.
     digest   TEXT NOT NULL,
-    taken_at INTEGER NOT NULL,
-    -- Who took it up. The daemon's own row may be gone.
+    adopted_at INTEGER NOT NULL,
+    -- Who adopted it. The daemon's own row may be gone.
     daemon   INTEGER NOT NULL,
     host     TEXT NOT NULL,
     -- What it says for every daemon, besides the crons.

@@ -136,7 +136,7 @@ fn a_run_that_needs_a_value_is_started_by_whoever_has_it_even_if_another_has_cla
     assert!(given_back > 0, "nobody has begun what it could not do");
 }
 
-/// Lets a daemon take up files with a cron for which another one, that runs already, has no value. Returns how many runs that one
+/// Lets a daemon adopt files with a cron for which another one, that runs already, has no value. Returns how many runs that one
 /// has given back.
 fn run_with_a_value(seed: u64) -> i64 {
     runtime().block_on(async {
