@@ -3,6 +3,8 @@
 
 mod engine;
 mod files;
+mod generations;
+mod in_force;
 mod mistakes;
 mod reload;
 mod restart;
@@ -24,8 +26,9 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment, KeptCron, Live, Loss};
+use crate::config::{self, CommonSettings, Config, Environment, KeptCron, Live, Loss};
 use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
+use crate::domain::generation::Adoption;
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
 use crate::domain::retention::Retention as Rules;
@@ -37,15 +40,17 @@ use crate::engine::runner::{self, RunnerSettings};
 use crate::engine::{Health, Wakes};
 use crate::pulse::{Pulse, Pulses};
 use crate::store::{
-    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Place, Predecessor, Recovered, Sharing,
-    Store, StoreError,
+    self, DaemonLock, Execution, FormerDaemon, NewNotice, NoticeKind, Place, Predecessor, Reading, Recovered,
+    Sharing, Store, StoreError,
 };
 use crate::transport::{Guard, Relay, Transport};
-use crate::webhook::{LiveSettings, WebhookSettings};
+use crate::webhook::LiveSettings;
 
 pub use watchdog::Watchdog;
 
 use engine::{Engine, RUNNER};
+use generations::Follower;
+use in_force::{SettingsInForce, proposal};
 use reload::{LiveWriters, Reload};
 
 /// The surroundings of a daemon.
@@ -60,6 +65,8 @@ pub struct World {
     pub execution: Execution,
     /// Whether other daemons may have the store at the same time.
     pub sharing: Sharing,
+    /// By which people know this machine among those of the others.
+    pub host: String,
     /// The id that the store gets if it is created now; an existing store keeps its own.
     pub new_installation: InstallationId,
     /// The socket on which the command line reaches the daemon; `None` for no socket.
@@ -98,7 +105,14 @@ type Loops = JoinSet<(&'static str, Result<(), StoreError>)>;
 /// # Errors
 /// See [`DaemonError`]. The service manager starts the daemon again, which then reads the truth from the
 /// store.
-pub async fn serve(world: World, ready: impl FnOnce(), stop: CancellationToken) -> Result<(), DaemonError> {
+pub async fn serve(
+    mut world: World,
+    ready: impl FnOnce(),
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    if world.sharing == Sharing::Shared {
+        world.config = world.config.of_several();
+    }
     let Some(store) = open(&world, &stop).await? else { return Ok(()) };
     let prepared = tokio::select! {
         biased;
@@ -190,6 +204,8 @@ struct Prepared {
     /// What was away when the former daemon ended.
     away: Vec<Outage>,
     reloads: Reloads,
+    /// What holds for every daemon that shares the store.
+    common: Option<CommonSettings>,
 }
 
 /// Brings the store up to date with the configuration, and listens.
@@ -202,20 +218,37 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         tracing::warn!(%seen_at, "the former daemon was not stopped: it was killed or crashed, or the machine lost power");
     }
     store.notice(world.clock.now(), NoticeKind::StoreCopy, None).await?;
-    store.hold_for_mistakes(config.holds_webhooks().then(|| world.clock.now())).await?;
+    let holds_all = world.sharing == Sharing::Alone && config.holds_webhooks();
+    store.hold_for_mistakes(holds_all.then(|| world.clock.now())).await?;
     // This must happen before a client can ask for a run: that run would be taken for one that a former
     // process was sending. And before the crons are brought up to date, which decides about runs that wait.
     let Recovered { runs, deliveries } = store.recover(world.clock.now()).await?;
     if runs + deliveries > 0 {
         tracing::info!(runs, deliveries, "recovered what the former daemon held");
     }
-    let report =
-        store.sync_understood_crons(world.clock.now(), config.crons.clone(), config.kept.clone()).await?;
-    store.save_sections(config.saved.clone()).await?;
+    let (report, adoption) = match world.sharing {
+        Sharing::Alone => {
+            let (crons, kept) = (config.crons.clone(), config.kept.clone());
+            (store.sync_understood_crons(world.clock.now(), crons, kept).await?, Adoption::Adopted)
+        }
+        Sharing::Shared => {
+            let proposed =
+                store.propose(world.clock.now(), Reading::Found, proposal(config, &world.host)).await?;
+            generations::log(&proposed);
+            (proposed.report, proposed.adoption)
+        }
+    };
+    if adoption.is_in_force() {
+        store.save_sections(config.saved.clone()).await?;
+    }
     let notice = mistakes::describe(config, config, &report.kept);
     let reloads = Reloads::default();
     reloads.note(notice.is_none(), world.clock.now());
-    mistakes::report(store, world.clock.now(), mistakes::PARTLY, notice).await?;
+    mistakes::report(store, world.clock.now(), mistakes::message(adoption), notice).await?;
+    let common = match world.sharing {
+        Sharing::Alone => None,
+        Sharing::Shared => store.generation_in_force(String::new()).await?.and_then(|found| found.settings),
+    };
     if let Some(warning) = store.file().and_then(store::exposure) {
         tracing::warn!("{warning}");
     }
@@ -235,15 +268,16 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
-    Ok(Prepared { listeners: Listeners { socket, network }, kept: report.kept, away, reloads })
+    let listeners = Listeners { socket, network };
+    Ok(Prepared { listeners, kept: report.kept, away, reloads, common })
 }
 
 /// Makes all loops and spawns them.
 fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToken) -> (Loops, Pulses) {
-    let Prepared { listeners, kept, away, reloads } = prepared;
+    let Prepared { listeners, kept, away, reloads, common } = prepared;
     let wakes = Wakes::default();
-    let (webhooks_writer, webhooks) = config::live(WebhookSettings::of_config(&world.config));
-    let (retention_writer, retention) = config::live(world.config.store.retention.clone());
+    let (in_force, webhooks, retention) = SettingsInForce::begin(world.sharing, &world.config, common);
+    let in_force = Arc::new(in_force);
     let (access_writer, access) = config::live(AccessRules::of_config(&world.config.http));
     let client = agent_client(&world, &store);
     let settings = runner_settings(&world.config, webhooks.clone(), retention);
@@ -268,9 +302,21 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     };
     let pulses = health.pulses.clone();
     pulses.watch(store.pulse());
-    let World { config, environment, clock, relay, reload, show_status, watchdog, .. } = world;
+    let World { config, environment, clock, relay, reload, show_status, watchdog, host, .. } = world;
     let mut loops = Loops::new();
     let token = || stop.clone();
+    if store.sharing() == Sharing::Shared {
+        let follower = Follower {
+            store: store.clone(),
+            clock: clock.clone(),
+            wakes: wakes.clone(),
+            environment: environment.clone(),
+            in_force: Arc::clone(&in_force),
+            lacking: engine.lacking(),
+            host: host.clone(),
+        };
+        spawn_loop(&mut loops, &pulses, "generations", |pulse| generations::run(follower, pulse, token()));
+    }
     if let Some(Watchdog { looks_every, .. }) = watchdog {
         spawn_loop(&mut loops, &pulses, "runtime", |pulse| watchdog::beat(pulse, looks_every, token()));
     }
@@ -287,11 +333,21 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
         loops.spawn(async move { ("http server", api::serve(listeners, gateway, stop).await) });
     }
     if let Some(requested) = reload {
-        let live =
-            LiveWriters { webhooks: webhooks_writer, access: access_writer, retention: retention_writer };
+        let live = LiveWriters { in_force, access: access_writer };
         spawn_loop(&mut loops, &pulses, "reloader", |pulse| {
-            let reload =
-                Reload { config, kept, environment, clock, store, wakes, live, requested, reloads, pulse };
+            let reload = Reload {
+                config,
+                kept,
+                environment,
+                clock,
+                store,
+                host,
+                wakes,
+                live,
+                requested,
+                reloads,
+                pulse,
+            };
             reload::run(reload, token())
         });
     }

@@ -100,6 +100,7 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
         sharing: sharing(&session.environment),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         new_installation: InstallationId(Uuid::new_v4()),
     })
 }

@@ -405,7 +405,10 @@ fn add(
         error.losses = vec![Loss::WebhookOf(cron.map(str::to_owned))];
     }
     match mistake.kind {
-        FieldErrorKind::NoValue => report.without_value(error, environment),
+        FieldErrorKind::NoValue => {
+            error.wants_value = true;
+            report.without_value(error, environment);
+        }
         FieldErrorKind::Missing | FieldErrorKind::Invalid => report.error(error),
     }
 }

@@ -36,6 +36,8 @@ pub struct ConfigError {
     pub excerpt: Option<String>,
     /// What it makes unknown.
     pub losses: Vec<Loss>,
+    /// Whether nothing is wrong with the file: a value is missing in this process, which only the runs of a cron need.
+    pub wants_value: bool,
 }
 
 /// Every mistake of every file, sorted by place.
@@ -61,7 +63,15 @@ impl ConfigError {
     /// Returns a mistake about a file as a whole.
     pub(super) fn of_file(file: impl Into<Arc<Path>>, message: impl Into<String>) -> Self {
         let (message, losses) = (message.into(), Vec::new());
-        Self { file: file.into(), position: None, message, hint: None, excerpt: None, losses }
+        Self {
+            file: file.into(),
+            position: None,
+            message,
+            hint: None,
+            excerpt: None,
+            losses,
+            wants_value: false,
+        }
     }
 }
 
@@ -109,6 +119,27 @@ pub(super) struct Report {
     about: Vec<Loss>,
 }
 
+/// By which mistakes crons are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    InAnyWay,
+    /// Not those that only say that a value is missing.
+    ForMoreThanAValue,
+}
+
+/// The crons that mistakes take away.
+#[derive(Default)]
+pub(super) struct LostCrons<'r> {
+    all: bool,
+    names: BTreeSet<&'r str>,
+}
+
+impl LostCrons<'_> {
+    pub(super) fn has(&self, cron: &str) -> bool {
+        self.all || self.names.contains(cron)
+    }
+}
+
 impl Report {
     /// Adds a mistake. If it does not say what it takes away, that is what is being read.
     pub(super) fn error(&mut self, mut error: ConfigError) {
@@ -143,12 +174,18 @@ impl Report {
         self.about = losses.into();
     }
 
-    /// Returns the names of the crons that the mistakes take away.
-    pub(super) fn lost_crons(&self) -> BTreeSet<&str> {
-        let losses = self.errors.iter().chain(&self.lost).flat_map(|error| &error.losses);
-        losses
-            .filter_map(|loss| if let Loss::Cron(name) = loss { Some(name.as_str()) } else { None })
-            .collect()
+    /// Returns the crons that the mistakes take away.
+    pub(super) fn lost_crons(&self, how: Lost) -> LostCrons<'_> {
+        let mistakes = self.errors.iter().chain(&self.lost);
+        let counted = mistakes.filter(|mistake| how == Lost::InAnyWay || !mistake.wants_value);
+        let mut lost = LostCrons::default();
+        for loss in counted.flat_map(|mistake| &mistake.losses) {
+            lost.all |= *loss == Loss::Crons;
+            if let Loss::Cron(name) = loss {
+                lost.names.insert(name);
+            }
+        }
+        lost
     }
 
     /// Returns whether nothing was found so far, not even a warning.

@@ -49,6 +49,7 @@ pub(super) fn http(
     }
     let socket = section.path("socket");
     let is_disabled_by_environment = is_disabled_by_environment(&mut section);
+    let disabled_by_files = section.value("disable_webhooks") || server.disable_webhooks;
     Ok(HttpConfig {
         listen: listen?,
         keys: keys?,
@@ -57,9 +58,8 @@ pub(super) fn http(
         page: section.word("page")?,
         open_probes: section.value("open_probes"),
         socket: socket?,
-        disable_webhooks: section.value("disable_webhooks")
-            || server.disable_webhooks
-            || is_disabled_by_environment,
+        disable_webhooks: disabled_by_files || is_disabled_by_environment,
+        disabled_by_files,
     })
 }
 

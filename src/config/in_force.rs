@@ -65,6 +65,7 @@ impl Loaded {
             webhooks: settings.webhooks?,
             shutdown_grace: settings.shutdown_grace?,
             crons: self.crons,
+            without_values: self.without_values,
             clean_files: self.clean_files,
             warnings: self.warnings,
             sources: self.sources,
@@ -77,6 +78,27 @@ impl Loaded {
 }
 
 impl Config {
+    /// Returns the configuration of a daemon that shares its store: what it has no value for is part of it, because another
+    /// may have that.
+    #[must_use]
+    pub fn of_several(mut self) -> Self {
+        self.crons.append(&mut self.without_values);
+        self.crons.sort_by(|a, b| a.name.cmp(&b.name));
+        for mistake in self.mistakes.iter_mut().filter(|mistake| mistake.wants_value) {
+            let losses = std::mem::take(&mut mistake.losses);
+            mistake.losses = losses.into_iter().map(Loss::for_want_of_value).collect();
+        }
+        let losses = self.mistakes.iter().chain(&self.warnings).flat_map(|mistake| &mistake.losses);
+        self.kept = KeptCrons::new(losses, &self.sources.files);
+        self
+    }
+
+    /// Returns whether all of it is understood that several daemons have in common.
+    pub fn is_whole(&self) -> bool {
+        let mut losses = self.mistakes.iter().flat_map(|mistake| &mistake.losses);
+        self.kept.is_empty() && !self.holds_webhooks() && !losses.any(|loss| *loss == Loss::Store)
+    }
+
     /// Returns whether a mistake may concern the switch of all webhooks, or where they may be sent.
     pub fn holds_webhooks(&self) -> bool {
         let mut losses = self.mistakes.iter().flat_map(|mistake| &mistake.losses);
@@ -123,6 +145,10 @@ impl Config {
                 format!("cron {} fires; its webhook waits for the value", quoted(name))
             }
             Loss::WebhookOf(None) => "crons fire; their webhook waits for the value".to_owned(),
+            Loss::ValueOf(Some(name)) => {
+                format!("the runs of cron {} are left to daemons that have the value", quoted(name))
+            }
+            Loss::ValueOf(None) => "runs are left to daemons that have the value".to_owned(),
             Loss::Crons if going_on == 0 => "no cron of the files fires".to_owned(),
             Loss::File(file) if going_on == 0 => {
                 let file = on_one_line(&file.display().to_string());

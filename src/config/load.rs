@@ -10,7 +10,7 @@ use super::cron_definition::CronDefinition;
 use super::crons::{CronParser, CronReader};
 use super::document::TomlDocument;
 use super::environment::Environment;
-use super::errors::{Complaint, ConfigError, ConfigErrors, Report};
+use super::errors::{Complaint, ConfigError, ConfigErrors, Lost, Report};
 use super::fields::OneOrMany;
 use super::in_order::in_order;
 use super::include;
@@ -41,6 +41,7 @@ pub struct Loaded {
     pub(super) partial: Settings,
     pub(super) saved: Vec<SavedSection>,
     pub(super) crons: Vec<Arc<CronDefinition>>,
+    pub(super) without_values: Vec<Arc<CronDefinition>>,
     pub(super) clean_files: Arc<CleanFiles>,
     /// The database and the socket that a main file with mistakes names.
     pub(super) named_store: Option<StoreLocation>,
@@ -126,11 +127,12 @@ fn read_all(
     loaded.saved = saved(&section, &server, &read, report);
     loaded.settings = read.clone().without(|loss| report.has_lost(loss));
     loaded.partial = read;
-    if !report.has_lost(&Loss::Crons) {
-        loaded.crons = crons;
-        let lost = report.lost_crons();
-        loaded.crons.retain(|definition| !lost.contains(definition.name.as_str()));
-    }
+    let (lost, lost_for_good) =
+        (report.lost_crons(Lost::InAnyWay), report.lost_crons(Lost::ForMoreThanAValue));
+    (loaded.crons, loaded.without_values) = crons
+        .into_iter()
+        .filter(|definition| !lost_for_good.has(&definition.name))
+        .partition(|definition| !lost.has(&definition.name));
     Some(())
 }
 

@@ -24,6 +24,8 @@ pub enum Loss {
     Cron(String),
     /// The URL of this cron's webhook, or of that in `[defaults]`, for want of a value.
     WebhookOf(Option<String>),
+    /// Where several daemons share a store: whether this one may start the runs of this cron, or of all, for want of a value.
+    ValueOf(Option<String>),
 }
 
 impl Loss {
@@ -40,6 +42,15 @@ impl Loss {
             "include" => Self::Includes,
             _ => return None,
         })
+    }
+
+    /// Returns what is lost instead if only a value is missing that another daemon may have.
+    pub(super) fn for_want_of_value(self) -> Self {
+        match self {
+            Self::Cron(name) => Self::ValueOf(Some(name)),
+            Self::Crons => Self::ValueOf(None),
+            other => other,
+        }
     }
 
     /// Returns what is lost with the main file as a whole.
@@ -79,7 +90,7 @@ pub struct KeptCrons {
 }
 
 impl KeptCrons {
-    pub(super) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
+    pub(crate) fn new<'l>(losses: impl Iterator<Item = &'l Loss>, files: &[PathBuf]) -> Self {
         let of_crons = losses
             .filter(|loss| matches!(loss, Loss::Crons | Loss::Includes | Loss::File(_) | Loss::Cron(_)));
         Self { losses: of_crons.cloned().collect(), files: files.to_vec() }
@@ -109,7 +120,7 @@ impl Loss {
             Self::File(file) => cron.was_in(file),
             Self::Cron(name) => *name == cron.name,
             Self::Http | Self::Webhooks | Self::Backend | Self::Store => false,
-            Self::Log | Self::ShutdownGrace | Self::WebhookOf(_) => false,
+            Self::Log | Self::ShutdownGrace | Self::WebhookOf(_) | Self::ValueOf(_) => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod clean_files;
+mod common_settings;
 mod credentials;
 mod cron_definition;
 mod crons;
@@ -28,6 +29,7 @@ mod live;
 mod load;
 mod loss;
 mod nearest;
+mod needed_values;
 mod password_file;
 mod pasted;
 mod placeholders;
@@ -54,6 +56,7 @@ mod webhooks;
 
 pub use certificates::read_certificates;
 pub use clean_files::CleanFiles;
+pub use common_settings::{CommonSettings, agreed_settings};
 pub use credentials::Credentials;
 pub use cron_definition::{CronDefinition, SourceLocation};
 pub use effective::effective_settings;
@@ -66,6 +69,7 @@ pub use live::{Live, LiveWriter, live};
 pub use load::{Loaded, load, load_again, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
+pub use needed_values::{NeededValues, names_in};
 pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};

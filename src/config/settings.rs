@@ -46,6 +46,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Every cron of every file, sorted by name.
     pub crons: Vec<Arc<CronDefinition>>,
+    /// Those besides that fire nowhere for want of a value, if this daemon has the store alone ([`Config::of_several`]).
+    pub without_values: Vec<Arc<CronDefinition>>,
     /// The included files that need not be parsed again as long as they have the same bytes.
     pub clean_files: Arc<CleanFiles>,
     /// What is valid, but seldom meant.
@@ -164,6 +166,8 @@ pub struct HttpConfig {
     pub socket: Option<PathBuf>,
     /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,
+    /// Whether the files say so, and not only the environment of this process.
+    pub disabled_by_files: bool,
 }
 
 /// A key for callers over TCP.

@@ -8,6 +8,7 @@ use crate::engine::backend_watch::{self, BackendWatch};
 use crate::engine::backups::{self, Backups};
 use crate::engine::courier::{self, Courier, OriginLimiter};
 use crate::engine::janitor::{self, Janitor};
+use crate::engine::lacking::Lacking;
 use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::outages::{self, Outages};
@@ -68,6 +69,7 @@ impl Engine {
             webhooks: settings.webhooks,
             origins: OriginLimiter::default(),
             outages: outages.clone(),
+            lacking: runner.lacking(),
         };
         let denials = runner.denials();
         let backend_watch = BackendWatch {
@@ -116,6 +118,11 @@ impl Engine {
             pruning: self.retention.pruning.clone(),
             ..Health::default()
         }
+    }
+
+    /// Returns where the loops look which values are lacking here.
+    pub(super) fn lacking(&self) -> Lacking {
+        self.courier.lacking.clone()
     }
 
     pub(super) fn spawn(self, loops: &mut Loops, pulses: &Pulses, stop: &CancellationToken) {

@@ -3,10 +3,16 @@
 use jiff::Timestamp;
 
 use crate::config::{Config, KeptCron, Loss};
+use crate::domain::generation::Adoption;
 use crate::store::{NewNotice, NoticeKind, Store, StoreError};
 
-/// What is said of files with mistakes.
-pub(super) const PARTLY: &str = "configuration has mistakes; what is understood is in force";
+/// Returns what is said of files with mistakes.
+pub(super) fn message(adoption: Adoption) -> &'static str {
+    match adoption.is_in_force() {
+        true => "configuration has mistakes; what is understood is in force",
+        false => "configuration has mistakes; the generation in force goes on",
+    }
+}
 
 /// Returns what is wrong with the files and what becomes of it, or `None` if nothing is. `started_with` is the
 /// configuration that was in force when the daemon started.

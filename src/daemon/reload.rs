@@ -9,9 +9,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::files::FilesOnDisk;
-use super::mistakes;
+use super::in_force::{SettingsInForce, proposal};
 use super::restart::settings_that_differ;
 use super::watch::Watch;
+use super::{generations, mistakes};
 use crate::api::AccessRules;
 use crate::clock::Clock;
 use crate::config::{
@@ -19,12 +20,11 @@ use crate::config::{
 };
 use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
-use crate::domain::retention::Retention;
+use crate::domain::generation::Adoption;
 use crate::engine::Wakes;
 use crate::engine::reloads::Reloads;
 use crate::pulse::Pulse;
-use crate::store::{NewNotice, Store, StoreError, SyncReport};
-use crate::webhook::WebhookSettings;
+use crate::store::{NewNotice, Reading, Sharing, Store, StoreError, SyncReport};
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
 const STABLE_FOR: Duration = Duration::from_millis(100);
@@ -42,6 +42,8 @@ pub(super) struct Reload {
     pub(super) environment: Environment,
     pub(super) clock: Clock,
     pub(super) store: Store,
+    /// The name of this machine.
+    pub(super) host: String,
     pub(super) wakes: Wakes,
     pub(super) live: LiveWriters,
     /// Notified when a reload is requested.
@@ -53,11 +55,10 @@ pub(super) struct Reload {
 
 /// Publishes the settings that a reload replaces.
 pub(super) struct LiveWriters {
-    pub(super) webhooks: LiveWriter<WebhookSettings>,
+    /// Of webhooks, and how long history is kept.
+    pub(super) in_force: Arc<SettingsInForce>,
     /// Who may call.
     pub(super) access: LiveWriter<AccessRules>,
-    /// How long history is kept.
-    pub(super) retention: LiveWriter<Retention>,
 }
 
 /// Why the files are looked at.
@@ -140,12 +141,16 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
         reload.wakes.runner.notify_one();
     }
     let found = stable(found, &known.sources).await;
+    let from = (known.fingerprint != Some(found.fingerprint)).then(|| reload.live.in_force.files().digest);
     known.fingerprint = Some(found.fingerprint);
     let reads_all = zones_changed || cause == Cause::Requested;
     let clean_files = if reads_all { Arc::default() } else { Arc::clone(&known.in_force.clean_files) };
     let loaded = load(reload, clean_files).await;
     let sources = loaded.sources.clone();
-    let Some(config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
+    let Some(mut config) = loaded.in_force(LastGood::of_config(&known.in_force)) else { return Ok(found) };
+    if reload.store.sharing() == Sharing::Shared {
+        config = config.of_several();
+    }
     // Only now: a file system of a network may take its time.
     reload.pulse.busy();
     let is_emptied = config.crons.is_empty() && config.kept.is_empty() && known.fires_any();
@@ -154,7 +159,7 @@ async fn pass(reload: &Reload, known: &mut KnownFiles, cause: Cause) -> Result<F
             "no cron is left in the configuration; if that is intended, send SIGHUP (systemctl reload)";
         refuse(reload, known, NewNotice::single(message.to_owned()), cause).await?;
     } else {
-        apply(reload, known, config, cause).await?;
+        apply(reload, known, config, cause, from).await?;
     }
     reload.pulse.idle();
     if *known.sources == sources {
@@ -198,22 +203,30 @@ async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     }
 }
 
+/// Applies what was read. If the files have changed, their digest was `from` before.
 async fn apply(
     reload: &Reload,
     known: &mut KnownFiles,
     mut config: Config,
     cause: Cause,
+    from: Option<String>,
 ) -> Result<(), StoreError> {
     let now = reload.clock.now();
     // Before anything is sent under settings of which not all is known, and after the mended ones are in use.
     if config.holds_webhooks() {
-        reload.store.hold_for_mistakes(Some(now)).await?;
-        reload.wakes.courier.notify_one();
+        hold_webhooks(reload, &config).await?;
     }
     let mut report = SyncReport::default();
+    let (mut adoption, is_shared) = (Adoption::Adopted, reload.store.sharing() == Sharing::Shared);
     // Ten thousand unchanged crons are not worth a transaction.
-    if config.crons != known.crons || config.kept != known.in_force.kept {
-        report = reload.store.sync_understood_crons(now, config.crons.clone(), config.kept.clone()).await?;
+    if is_shared || config.crons != known.crons || config.kept != known.in_force.kept {
+        (report, adoption) = match is_shared {
+            true => propose(reload, &config, cause, from).await?,
+            false => {
+                let (crons, kept) = (config.crons.clone(), config.kept.clone());
+                (reload.store.sync_understood_crons(now, crons, kept).await?, adoption)
+            }
+        };
         known.kept.clone_from(&report.kept);
         reload.wakes.runner.notify_one();
         // What was due until now may have to be started, and what waits may have another deadline.
@@ -221,7 +234,7 @@ async fn apply(
         // The webhook of an occurrence whose retry is dropped is due.
         reload.wakes.courier.notify_one();
     }
-    if config.saved != known.in_force.saved {
+    if adoption.is_in_force() && config.saved != known.in_force.saved {
         reload.store.save_sections(config.saved.clone()).await?;
     }
     let notice = mistakes::describe(&config, &reload.config, &known.kept);
@@ -229,7 +242,7 @@ async fn apply(
     let is_repaired = notice.is_none() && known.mistakes.is_some();
     if notice != known.mistakes || (notice.is_some() && cause == Cause::Requested) {
         known.mistakes.clone_from(&notice);
-        mistakes::report(&reload.store, now, mistakes::PARTLY, notice).await?;
+        mistakes::report(&reload.store, now, mistakes::message(adoption), notice).await?;
     }
     let changes = report.added + report.changed + report.removed;
     if changes > 0 || is_repaired || cause == Cause::Requested {
@@ -239,7 +252,8 @@ async fn apply(
         tracing::info!(crons = config.crons.len(), added, changed, removed, "{event}");
         config.warnings.iter().for_each(|warning| tracing::warn!(hourly = "", "{warning}"));
     }
-    if reload.live.webhooks.put(WebhookSettings::of_config(&config)) {
+    let changed = reload.live.in_force.set_files(&config);
+    if changed.webhooks {
         tracing::info!("webhook settings reloaded");
     }
     let rules = reload.live.access.now().reloaded(&config.http);
@@ -252,7 +266,7 @@ async fn apply(
     if reload.live.access.put(rules) {
         tracing::info!("keys and origins reloaded");
     }
-    if reload.live.retention.put(config.store.retention.clone()) {
+    if changed.retention {
         tracing::info!("retention settings reloaded");
     }
     let differ = settings_that_differ(&reload.config, &config);
@@ -267,6 +281,41 @@ async fn apply(
     known.crons = std::mem::take(&mut config.crons);
     known.in_force = config;
     Ok(())
+}
+
+/// Holds webhooks until the mistakes are mended that may concern them: those of the store, or those that this daemon would send.
+async fn hold_webhooks(reload: &Reload, config: &Config) -> Result<(), StoreError> {
+    match reload.store.sharing() {
+        Sharing::Alone => reload.store.hold_for_mistakes(Some(reload.clock.now())).await?,
+        Sharing::Shared => drop(reload.live.in_force.set_files(config)),
+    }
+    reload.wakes.courier.notify_one();
+    Ok(())
+}
+
+/// Proposes the files to the daemons that share the store.
+async fn propose(
+    reload: &Reload,
+    config: &Config,
+    cause: Cause,
+    from: Option<String>,
+) -> Result<(SyncReport, Adoption), StoreError> {
+    let proposal = proposal(config, &reload.host);
+    let digest = proposal.digest();
+    let reading = match (cause, from) {
+        (Cause::Requested, _) => Reading::Requested,
+        // What they say may also change without them: a credential appears.
+        (Cause::Touched | Cause::Interval | Cause::Again, Some(from)) if from != digest => {
+            Reading::Changed { from }
+        }
+        (Cause::Touched | Cause::Interval | Cause::Again, _) => Reading::Found,
+    };
+    let is_news = reading != Reading::Found;
+    let proposed = reload.store.propose(reload.clock.now(), reading, proposal).await?;
+    if is_news || proposed.adoption == Adoption::Adopted {
+        generations::log(&proposed);
+    }
+    Ok((proposed.report, proposed.adoption))
 }
 
 async fn refuse(

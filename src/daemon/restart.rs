@@ -15,6 +15,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
         webhooks,
         shutdown_grace,
         crons: _,
+        without_values: _,
         clean_files: _,
         warnings: _,
         sources: _,
@@ -63,6 +64,7 @@ fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
         open_probes: _,
         socket,
         disable_webhooks: _,
+        disabled_by_files: _,
     } = running;
     names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
 }

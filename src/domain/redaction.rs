@@ -42,6 +42,15 @@ impl Pointer {
     }
 }
 
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Named(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
+            Step::Every => f.write_str("/*"),
+        })
+    }
+}
+
 impl fmt::Debug for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.steps).finish()

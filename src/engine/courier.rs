@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
+use super::lacking::Lacking;
 use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
@@ -49,6 +50,8 @@ pub struct Courier {
     pub webhooks: LiveSettings,
     pub origins: OriginLimiter,
     pub outages: Outages,
+    /// The values that this daemon lacks, and that others have.
+    pub lacking: Lacking,
 }
 
 /// What limits the attempts.
@@ -134,6 +137,11 @@ impl Courier {
     async fn follow_settings(&mut self) -> Result<(), StoreError> {
         let settings = self.webhooks.now();
         self.sender = self.sender.with_settings(settings.webhooks.clone());
+        if !settings.sends {
+            tracing::warn!(
+                "webhooks left to other daemons; the files or the environment of this one turn them off, or may do so"
+            );
+        }
         if settings.disabled {
             let suppressed = self.store.disable_webhooks(self.clock.now()).await?;
             tracing::warn!(
@@ -216,13 +224,13 @@ async fn pass(
     attempts: &mut Attempts,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = courier.clock.now();
-    let is_disabled = courier.webhooks.now().disabled;
-    if is_disabled {
+    let settings = courier.webhooks.now();
+    if settings.disabled {
         // A run that ended while webhooks were being disabled may have inserted a delivery.
         courier.store.disable_webhooks(now).await?;
     }
     let next_check = courier.forget_idle_receivers(control, now).await?;
-    if is_disabled {
+    if settings.disabled || !settings.sends {
         return Ok(next_check);
     }
     let members = courier.store.members();
@@ -256,7 +264,12 @@ fn admission(
     now: Timestamp,
 ) -> impl FnMut(Claimable<'_>) -> Admission<Permit> + Send + use<> {
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
+    let lacking = courier.lacking.clone();
     move |Claimable { url, source, due_at, sender: sender_of }| {
+        // Whoever has the value of its URL sends it.
+        if lacking.leaves(url) {
+            return Admission::UrlWaits;
+        }
         let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
             let origin = sender.origin(url);
             let is_ours = origin.belongs_to_us(&members);

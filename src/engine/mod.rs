@@ -7,6 +7,7 @@ pub mod backups;
 pub mod courier;
 mod denials;
 pub mod janitor;
+pub mod lacking;
 pub mod lease;
 pub mod maintenance;
 pub mod outages;

@@ -7,7 +7,7 @@ use super::counts::{Counted, Tx};
 use super::delivery_body::BODY_AT_END;
 use super::rows::{millis, time_option};
 use super::sql::{Row, Transaction, named_params};
-use super::{Store, StoreError, acts};
+use super::{Sharing, Store, StoreError, acts, webhook_switch};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::SUPPRESSED_PER_COMMIT;
 use crate::domain::delivery::DeliveryStatus;
@@ -128,16 +128,24 @@ impl Store {
     }
 
     /// Records that the configuration disables webhooks, suppresses every waiting delivery, and returns how
-    /// many those were.
+    /// many those were. Nothing of that is done if the files in force of several daemons say otherwise by now.
     pub async fn disable_webhooks(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |tx| {
-            tx.execute(
-                "UPDATE delivery_mode SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
-                [millis(now)],
-            )?;
-            Ok(())
-        })
-        .await?;
+        let sharing = self.sharing();
+        let is_wanted = self
+            .write(move |tx| {
+                if sharing == Sharing::Shared && !webhook_switch::disables_webhooks(tx)? {
+                    return Ok(false);
+                }
+                tx.execute(
+                    "UPDATE delivery_mode SET disabled_at = ?1 WHERE one = 1 AND disabled_at IS NULL",
+                    [millis(now)],
+                )?;
+                Ok(true)
+            })
+            .await?;
+        if !is_wanted {
+            return Ok(0);
+        }
         let reason = Reason::new(DeliveryReasonCode::Disabled, DISABLED);
         let all = Discard { before: Timestamp::MAX, reason };
         let ((), discarded) = self.discard(now, Actor::AGENTCRON, all, |_| Ok(())).await?;
@@ -145,9 +153,13 @@ impl Store {
     }
 
     /// Records that webhooks are enabled. Returns how many deliveries are suppressed, or `None` if webhooks
-    /// were enabled already.
+    /// were enabled already, or are disabled by the files in force of several daemons.
     pub async fn enable_webhooks(&self) -> Result<Option<u64>, StoreError> {
+        let sharing = self.sharing();
         self.write(move |tx| {
+            if sharing == Sharing::Shared && webhook_switch::disables_webhooks(tx)? {
+                return Ok(None);
+            }
             let enabled = tx.execute(
                 "UPDATE delivery_mode SET disabled_at = NULL WHERE one = 1 AND disabled_at IS NOT NULL",
                 (),

@@ -28,6 +28,7 @@ mod error;
 mod exposure;
 mod failovers;
 mod forget;
+mod generations;
 mod heartbeat;
 mod held_runs;
 mod hot;
@@ -49,6 +50,7 @@ mod pause_all;
 mod pauses_of_all;
 mod place;
 mod planning;
+mod published;
 mod read;
 mod readers;
 mod receivers_away;
@@ -75,6 +77,7 @@ mod trigger;
 mod waiting_limits;
 mod waits_for;
 mod weather;
+mod webhook_switch;
 mod writer;
 mod zone_rules;
 
@@ -105,6 +108,7 @@ pub use erase::Emptied;
 pub use error::StoreError;
 pub use exposure::exposure;
 pub use forget::{ForgetSubject, Forgotten};
+pub use generations::{GenerationInForce, Proposal, Proposed, Reading};
 pub use heartbeat::{DueNow, Heartbeat};
 pub use held_runs::HeldRun;
 pub use hot::claim_runs::Claim;
@@ -121,6 +125,7 @@ pub use notices::{NewNotice, NoticeKind};
 pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use place::Place;
+pub use published::Published;
 pub use read::{
     ActFilter, AttemptRow, BackendContact, Change, CronCursor, CronDetails, CronHead, CronListing,
     CronMeasures, CronRecord, CronRow, CronsAtAGlance, DaemonRow, DaemonState, DefinitionInShort,
@@ -175,6 +180,7 @@ pub struct Store {
     lock: Arc<DaemonLock>,
     /// Notified of what the other daemons have to know.
     changed: Arc<Notify>,
+    left_to_others: Arc<Mutex<published::Left>>,
 }
 
 /// Where the closures that change the store run.
@@ -252,6 +258,7 @@ impl Store {
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
             changed: Arc::default(),
+            left_to_others: Arc::default(),
         })
     }
 

@@ -20,6 +20,10 @@ words!(
         Backup = "backup",
         /// The daemon cannot listen at `http.listen`.
         Listen = "listen",
+        /// The files of one of several daemons are not those that are in force.
+        Files = "files",
+        /// Settings of one of several daemons differ from those of another.
+        Settings = "settings",
     }
 );
 
@@ -48,6 +52,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (daemon, host) = to_columns(self.daemon_name().as_ref());
         self.write(move |tx| {
+            if daemon != 0 {
+                // Of when the store had one daemon.
+                tx.execute("DELETE FROM notices WHERE kind = ?1 AND daemon = 0", [kind.as_str()])?;
+            }
             match &notice {
                 Some(NewNotice { detail, count }) => tx.execute(
                     "INSERT INTO notices (kind, at, detail, count, daemon, host) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \

@@ -202,6 +202,7 @@ impl<'a> Pass<'a> {
                     let unsure = self.failovers.unsure(times.scheduled_for, now);
                     let is_sent = unsure.is_none()
                         && self.room.has_room(entry.source)
+                        && !self.room.left.contains(&cron.cron_id)
                         && (is_alone || cron.policy.overlap == Overlap::Allow)
                         && (times.due_at <= now && now < times.start_before);
                     let sent = self.room.holder.filter(|_| is_sent).map(|holder| (now, holder));

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::held_runs::HeldRun;
+use super::published::Left;
 use super::rows::millis;
 use super::sql::Transaction;
 use super::{StoreError, cron_entries};
@@ -94,6 +95,8 @@ pub(super) struct Room {
     pub(super) more_soon: bool,
     places: Places,
     pub(super) sending: Vec<ClaimedRun>,
+    /// The crons whose runs others send.
+    pub(super) left: Left,
     /// The highest turn of each source of which a run is sent.
     turns: [Option<i64>; CronSource::ALL.len()],
 }
@@ -109,6 +112,7 @@ impl Room {
             more_soon: false,
             places,
             sending: Vec::new(),
+            left: Left::default(),
             turns: [None; CronSource::ALL.len()],
         }
     }
@@ -118,7 +122,7 @@ impl Room {
     pub(super) fn within(
         tx: &Transaction<'_>,
         limits: ClaimLimits,
-        holder: DaemonNumber,
+        (holder, left): (DaemonNumber, Left),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let none = Self { more_soon: limits.starts + limits.in_flight > 0, ..Self::none() };
@@ -144,7 +148,7 @@ impl Room {
             of_clients: held(CronSource::Api)?,
         };
         let (starts, own_places) = (limits.starts, limits.own_places);
-        Ok(Self { holder: Some(holder), starts, own_places, places, ..none })
+        Ok(Self { holder: Some(holder), starts, own_places, places, left, ..none })
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {

@@ -32,7 +32,7 @@ pub struct SyncReport {
 
 /// What a transaction found out, for its caller to act on once it is committed.
 #[derive(Default)]
-struct Synced {
+pub(super) struct Synced {
     report: SyncReport,
     unaccounted: Vec<Unaccounted>,
     /// How many occurrences it decided about.
@@ -40,6 +40,17 @@ struct Synced {
 }
 
 impl Synced {
+    /// Returns that nothing was changed.
+    pub(super) fn of(report: SyncReport) -> Self {
+        Self { report, ..Self::default() }
+    }
+
+    /// Logs what is to be known of it, now that it is committed.
+    pub(super) fn committed(self) -> SyncReport {
+        self.unaccounted.iter().for_each(Unaccounted::log);
+        self.report
+    }
+
     /// Accounts for what a cron left undecided, as far as the transaction may take.
     fn account(
         &mut self,
@@ -84,32 +95,25 @@ impl Store {
         // Found out beside the writer, which has crons to fire. Nobody else changes what is found.
         let changes =
             self.read_for_loop(move |tx| Changes::find(tx, installation, definitions.clone(), &kept)).await?;
-        let synced = self
-            .write(move |tx| {
-                let kept = changes.kept.clone();
-                let mut synced =
-                    Synced { report: SyncReport { kept, ..SyncReport::default() }, ..Synced::default() };
-                for changed in &changes.changed {
-                    sync_one(tx, &cache, changed, now, &mut synced)?;
-                }
-                for cron_id in &changes.undefined {
-                    remove_undefined(tx, &cache, *cron_id, now, &mut synced)?;
-                }
-                Ok(synced)
-            })
-            .await?;
-        synced.unaccounted.iter().for_each(Unaccounted::log);
+        let synced = self.write(move |tx| changes.make(tx, &cache, now)).await?;
+        let report = synced.committed();
+        self.count_crons_of_files().await?;
+        Ok(report)
+    }
+
+    /// Chooses anew which crons are counted by themselves, which depends on which there are.
+    pub async fn count_crons_of_files(&self) -> Result<(), StoreError> {
         self.counts().count_crons(&self.read_for_loop(cron_entries::to_count).await?);
-        Ok(synced.report)
+        Ok(())
     }
 }
 
 /// How the files differ from the crons in the store.
-struct Changes {
+pub(super) struct Changes {
     /// In the order of the ids, in which rows are inserted the fastest.
     changed: Vec<Changed>,
     /// The crons that no file defines, by name: those that go on, and those that do not.
-    kept: Vec<KeptCron>,
+    pub(super) kept: Vec<KeptCron>,
     undefined: Vec<CronId>,
 }
 
@@ -132,7 +136,25 @@ enum RowState {
 }
 
 impl Changes {
-    fn find(
+    /// Makes the crons of the store what the files say.
+    pub(super) fn make(
+        &self,
+        tx: &Tx<'_>,
+        cache: &Definitions,
+        now: Timestamp,
+    ) -> Result<Synced, StoreError> {
+        let kept = self.kept.clone();
+        let mut synced = Synced::of(SyncReport { kept, ..SyncReport::default() });
+        for changed in &self.changed {
+            sync_one(tx, cache, changed, now, &mut synced)?;
+        }
+        for cron_id in &self.undefined {
+            remove_undefined(tx, cache, *cron_id, now, &mut synced)?;
+        }
+        Ok(synced)
+    }
+
+    pub(super) fn find(
         tx: &Transaction<'_>,
         installation: InstallationId,
         definitions: Vec<Arc<CronDefinition>>,

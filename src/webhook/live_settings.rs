@@ -7,13 +7,23 @@ use crate::config::{Config, Live, WebhooksConfig};
 pub struct WebhookSettings {
     /// If set, deliveries are recorded as suppressed and not sent.
     pub disabled: bool,
+    /// Whether this daemon sends any; otherwise it leaves them to others.
+    pub sends: bool,
     /// Everything else: the URL policy, headers, signing secrets, limits of the body.
     pub webhooks: WebhooksConfig,
 }
 
 impl WebhookSettings {
+    /// Returns the settings of a daemon that has the store alone.
     pub fn of_config(config: &Config) -> Self {
-        Self { disabled: config.http.disable_webhooks, webhooks: config.webhooks.clone() }
+        Self { disabled: config.http.disable_webhooks, sends: true, webhooks: config.webhooks.clone() }
+    }
+
+    /// Returns the settings of a daemon that shares the store. Whether webhooks are only recorded is the same for all; but none is
+    /// sent by a daemon whose own files or environment say so, or may say so where they have a mistake.
+    pub fn of_several(config: &Config) -> Self {
+        let sends = !config.http.disable_webhooks && !config.holds_webhooks();
+        Self { sends, disabled: config.http.disabled_by_files, webhooks: config.webhooks.clone() }
     }
 }
 

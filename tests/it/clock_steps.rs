@@ -120,6 +120,7 @@ impl Scenario {
             receivers: Transport::router(self.receiver()),
             execution: Execution::Inline,
             sharing: Sharing::Alone,
+            host: String::new(),
             new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,

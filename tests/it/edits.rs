@@ -256,6 +256,7 @@ async fn live(folder: &tempfile::TempDir, clock: &Clock, crons: &str, backend: T
         receivers: Transport::router(Router::new().fallback(async || StatusCode::OK)),
         execution: Execution::Inline,
         sharing: Sharing::Alone,
+        host: String::new(),
         new_installation: InstallationId::default(),
         socket: None,
         listen: None,

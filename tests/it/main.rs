@@ -28,6 +28,7 @@ mod floods;
 mod full_disk;
 mod gateway;
 mod gateway_proxy;
+mod generations;
 mod hostile_text;
 mod installations;
 mod killing;

@@ -601,6 +601,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             receivers: Transport::router(receiver),
             execution: Execution::Inline,
             sharing: Sharing::Alone,
+            host: String::new(),
             new_installation: InstallationId::default(),
             socket: None,
             listen: None,

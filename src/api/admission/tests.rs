@@ -31,6 +31,7 @@ fn http(keys: &[(&str, Access)], origins: &[&str]) -> HttpConfig {
         open_probes: true,
         socket: None,
         disable_webhooks: false,
+        disabled_by_files: false,
     }
 }
 

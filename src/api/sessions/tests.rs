@@ -26,6 +26,7 @@ fn http(keys: &[(&str, &str)]) -> HttpConfig {
         open_probes: true,
         socket: None,
         disable_webhooks: false,
+        disabled_by_files: false,
     }
 }
 

@@ -69,6 +69,7 @@ impl DemoSetup {
             receivers: Transport::router(receiver),
             execution: Execution::WriterThread,
             sharing: Sharing::Alone,
+            host: String::new(),
             new_installation: InstallationId(Uuid::new_v4()),
             socket: Some(self.socket.clone()),
             // Any port that is free: a daemon that is no demo may have the usual one.

@@ -119,6 +119,7 @@ fn courier(folder: &tempfile::TempDir, store: &Store, clock: &Clock, receivers: 
     let settings = WebhookSettings::of_config(&config::load(&file, &environment).unwrap());
     let webhooks = settings.webhooks.clone();
     Courier {
+        lacking: Lacking::default(),
         store: store.clone(),
         sender: Sender::new(receivers, environment, clock.clone(), webhooks),
         clock: clock.clone(),

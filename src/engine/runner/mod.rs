@@ -13,6 +13,7 @@ mod end_details;
 mod fence_support;
 mod follow;
 mod judge;
+mod missing_values;
 mod reconcile;
 mod request;
 mod start;
@@ -30,6 +31,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::lacking::Lacking;
 use super::{Denials, Wakes};
 use crate::backend::{AgentClient, ResponseStream};
 use crate::clock::Clock;
@@ -89,6 +91,7 @@ pub struct Runner {
     started_at: Timestamp,
     store_copy: StoreCopy,
     next_wake: NextWake,
+    lacking: Lacking,
 }
 
 /// A claimed run, with what its task needs for all of its steps.
@@ -186,6 +189,7 @@ impl Runner {
             queries: Semaphore::new(QUERIES_IN_FLIGHT),
             start_burst: StartBurst::new(),
             next_wake: NextWake::default(),
+            lacking: Lacking::default(),
         }
     }
 
@@ -197,6 +201,11 @@ impl Runner {
     /// Returns what the agent server refuses us, for others to add to it.
     pub fn denials(&self) -> Denials {
         self.denials.clone()
+    }
+
+    /// Returns where the runner looks which values are lacking here.
+    pub fn lacking(&self) -> Lacking {
+        self.lacking.clone()
     }
 
     /// Returns where the runner shows which cron it plans next.

@@ -6,6 +6,7 @@ use super::{RunTask, Runner};
 use crate::backend::{CRON_KEY, INSTALLATION_KEY, RUN_KEY, StartRequest, run_mark};
 use crate::domain::cron::{Request, Target};
 use crate::domain::ids::{InstallationId, RunOwner, ThreadId};
+use crate::domain::missing_values::Names;
 use crate::domain::secrets::Secrets;
 use crate::domain::template::{self, PlaceholderSource};
 use crate::domain::trace::TraceParent;
@@ -65,6 +66,22 @@ pub(super) fn secrets(
         }
     }
     secrets
+}
+
+/// Returns the names of the variables and credentials that are filled into this request.
+pub(super) fn needed_values(claimed: &ClaimedRun) -> Names {
+    let (request, mut names) = (claimed.spec.request(), Names::new());
+    if claimed.spec.is_from_file() {
+        for value in request.payload.values().chain(request.metadata.values()) {
+            each_placeholder(value, &mut |placeholder| match placeholder.source() {
+                Ok(PlaceholderSource::Environment(_) | PlaceholderSource::Credential(_)) => {
+                    names.insert(placeholder.name.to_owned());
+                }
+                Ok(PlaceholderSource::Firing(_)) | Err(_) => {}
+            });
+        }
+    }
+    names
 }
 
 fn each_placeholder(value: &Value, visit: &mut impl FnMut(template::Placeholder<'_>)) {

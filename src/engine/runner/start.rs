@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backend_breaker::StartFailure;
 use super::request::{self, RequestError};
-use super::{AcceptedRun, NextStep, RunTask, Watched, end};
+use super::{AcceptedRun, NextStep, RunTask, Watched, end, missing_values};
 use crate::backend::{StartAnswer, Started};
 use crate::crash::crash_point;
 use crate::domain::backoff;
@@ -31,6 +31,9 @@ pub(super) async fn start(task: &RunTask<'_>) -> Result<NextStep, StoreError> {
     }
     let request = match request::build(task).await {
         Ok(request) => request,
+        Err(RequestError::Placeholder(message)) if missing_values::are_of_others(task).await? => {
+            return missing_values::leave_to_others(task, message).await;
+        }
         Err(RequestError::Placeholder(message)) => {
             return fail(task, Status::Error, Reason::new(ReasonCode::Placeholder, message)).await;
         }

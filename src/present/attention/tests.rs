@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::bounds::ERROR_CHARS_IN_STATUS;
 use crate::domain::cron_state::{CronState, CronStatus, Pause, pause_message};
 use crate::domain::delivery_mode::{Hold, Release, Suspension};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::ids::DeliveryId;
 use crate::store::{FailingWebhooks, LostWebhooks, Notice, NoticeKind, QueuedWebhooks, Unstarted};
 
@@ -351,6 +352,28 @@ fn webhooks_that_failed_for_good_are_told() {
         expect![[r#"
         ! webhooks (4 min ago): 2 failed for good > `agentcron webhook list --status failed,blocked` says why, `agentcron webhook replay --status failed,blocked` sends them
     "#]],
+    );
+}
+
+#[test]
+fn a_difference_between_daemons_names_their_machines_and_passes_by_itself() {
+    let on = |host: &str, kind, detail: &str, count| Notice {
+        of: Some(DaemonName { number: DaemonNumber(3), host: host.to_owned() }),
+        ..notice(kind, detail, count)
+    };
+    check(
+        |snapshot| {
+            snapshot.notices = vec![
+                on("a", NoticeKind::Configuration, "a.toml:1:1: no\na.toml:2:1: no", 2),
+                on("b", NoticeKind::Files, "the files here are those of generation 6", 1),
+                on("b", NoticeKind::Settings, "not the same as on a: webhooks", 1),
+            ];
+        },
+        expect![[r#"
+            ! configuration (5 min ago): on a: 2 mistakes > mend the files; they are read again by themselves
+            - configuration (5 min ago): on b: the files here are those of generation 6 > give that daemon the files in force; to go back to its own, send it SIGHUP
+            - configuration (5 min ago): on b: not the same as on a: webhooks > give all daemons the same settings, and restart those that differ
+        "#]],
     );
 }
 

@@ -1,6 +1,8 @@
 //! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run is held by its daemon and has
 //! no `act_at`, until it is to be looked at again.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::plan_due::{Planned, plan_pass};
@@ -14,6 +16,7 @@ use crate::store::definitions::Definitions;
 use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::demand_held;
 use crate::store::lease::Sharing;
+use crate::store::published::Left;
 use crate::store::recovery::{Recovered, next_gone, recover};
 use crate::store::room::{ClaimLimits, ClaimedRun, Room};
 use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
@@ -74,6 +77,7 @@ impl Store {
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
         let (cache, daemon, survivor) = (self.definitions.clone(), self.number, self.survivor());
+        let left = self.left_to_others();
         let claim = self
             .write(move |tx| {
                 let recovered = match survivor.sharing {
@@ -83,7 +87,7 @@ impl Store {
                 };
                 let claimer = Claimer { tx, cache: &cache, daemon, now };
                 let expired = claimer.expired()?;
-                let mut room = Room::within(tx, limits, daemon, now)?;
+                let mut room = Room::within(tx, limits, (daemon, Arc::clone(&left)), now)?;
                 let is_full = claimer.waiting(&mut room)?;
                 // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
                 let planned = plan_pass(tx, &cache, &mut room, now)?;
@@ -206,8 +210,9 @@ impl Claimer<'_> {
         let mut statements =
             (tx.prepare(&by_turn(CronSource::File))?, tx.prepare(&by_turn(CronSource::Api))?);
         let values = named_params! { ":now": millis(self.now) };
-        let mut files = Queue { rows: statements.0.query(values)?, head: None };
-        let mut clients = Queue { rows: statements.1.query(values)?, head: None };
+        let left = Arc::clone(&room.left);
+        let mut files = Queue { rows: statements.0.query(values)?, left: &left, head: None };
+        let mut clients = Queue { rows: statements.1.query(values)?, left: &left, head: None };
         let mut claimed = Vec::new();
         let is_full = loop {
             if room.starts == 0 {
@@ -256,15 +261,22 @@ struct Waiting {
 /// The waiting runs of one source. Only those that may be claimed are read.
 struct Queue<'s> {
     rows: Rows<'s>,
+    /// The crons whose runs are passed over.
+    left: &'s Left,
     head: Option<Waiting>,
 }
 
 impl Queue<'_> {
     /// Reads the next run unless one is read already, and returns whether there is one.
     fn has_head(&mut self, tx: &Transaction<'_>, cache: &Definitions) -> Result<bool, StoreError> {
-        if self.head.is_none()
+        while self.head.is_none()
             && let Some(row) = &self.rows.next()?
         {
+            if !self.left.is_empty()
+                && parsed_option(row, "cron_id")?.is_some_and(|cron| self.left.contains(&cron))
+            {
+                continue;
+            }
             let claimed = claimed_from_row(tx, cache, row)?;
             self.head =
                 Some(Waiting { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? });

@@ -49,8 +49,28 @@ CREATE TABLE daemons (
     -- When it had handed over what it held then; NULL until that, and always for one that has the store alone.
     left_at    INTEGER,
     -- When what it held was recovered; NULL while it may hold something.
-    recovered_at INTEGER
+    recovered_at INTEGER,
+    -- What it says about itself where several share the store; NULL until it has. The generation that its files are, if they
+    -- are one, the settings that should be the same everywhere, and the names of values that it lacks.
+    files        INTEGER,
+    settings     TEXT,
+    missing_env  TEXT
 ) STRICT;
+
+-- The generations of configuration files that daemons that share the store have adopted; the last ones only. The one in force
+-- has the highest number. A digest may be here twice, if somebody went back to former files.
+CREATE TABLE generations (
+    number   INTEGER PRIMARY KEY,
+    -- Of the definitions that were understood, placeholders not filled, and of `settings`.
+    digest   TEXT NOT NULL,
+    adopted_at INTEGER NOT NULL,
+    -- Who adopted it. The daemon's own row may be gone.
+    daemon   INTEGER NOT NULL,
+    host     TEXT NOT NULL,
+    -- What it says for every daemon, besides the crons.
+    settings TEXT NOT NULL CHECK (json_valid(settings))
+) STRICT;
+CREATE INDEX generations_by_digest ON generations (digest);
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
@@ -501,7 +521,7 @@ CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by I
 
 -- Notices of the daemon about itself: the last of each kind, and of each daemon if several share the store.
 CREATE TABLE notices (
-    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen')),
+    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen', 'files', 'settings')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.

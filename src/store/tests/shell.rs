@@ -84,6 +84,13 @@ impl Shell {
         .unwrap()
     }
 
+    /// Returns the first two columns of each row, which are texts.
+    pub(in crate::store) fn pairs(&self, sql: &str) -> Vec<(String, String)> {
+        let connection = self.connection();
+        let tx = Transaction::begin_to_read(&connection).unwrap();
+        tx.query(sql, (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
     /// Returns the only value.
     pub(crate) fn count(&self, sql: &str) -> i64 {
         Transaction::begin_to_read(&self.connection()).unwrap().query_value(sql, ()).unwrap()

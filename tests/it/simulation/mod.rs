@@ -4,6 +4,7 @@
 //! `SIMULATION_SEEDS=10000 cargo test simulation` runs more of them; `SIMULATION_SEED=17` runs only one.
 
 mod deaths;
+mod generations;
 mod network;
 mod oracle;
 mod owners;
@@ -311,6 +312,7 @@ impl<'a> Scenario<'a> {
             receivers: self.receivers.clone(),
             execution: Execution::Inline,
             sharing: Sharing::Alone,
+            host: String::new(),
             new_installation: agentcron::domain::ids::InstallationId::default(),
             socket: None,
             listen: None,

@@ -56,6 +56,39 @@ fn a_cron_is_lost_alone() {
 }
 
 #[test]
+fn a_cron_that_only_wants_a_value_is_part_of_what_several_daemons_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.toml");
+    let in_force = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let last = LastGood::of_saved(&[], directory.path(), &environment());
+        load_partly(&path, &environment()).in_force(last).unwrap()
+    };
+    let names = |config: &Config| config.crons.iter().map(|cron| cron.name.clone()).collect::<Vec<_>>().join(" ");
+    let cron = |name: &str, lines: &str| format!("[cron.{name}]\nschedule = \"@daily\"\nassistant_id = \"x\"\n{lines}\n");
+    let wants = "input = \"${{ env.NOT_SET }}\"";
+    let text = [cron("b", wants), cron("a", ""), cron("c", "overlap = \"${{ env.NOT_SET }}\""), cron("d", "no = 1")].concat();
+    let alone = in_force(&text);
+    assert_eq!(names(&alone), "a");
+    let several = alone.of_several();
+    assert_eq!((names(&several).as_str(), several.is_whole()), ("a b", false));
+    let said = several.describe_mistakes(&[]);
+    assert!(said.contains("input: env.NOT_SET is not set\n  = the runs of cron `b` are left to daemons that have the value"), "{said}");
+    assert!(said.contains("  = cron `c` does not fire"), "{said}");
+    // A value in `[defaults]` is wanted by all.
+    let of_defaults = in_force(&format!("[defaults]\n{wants}\n{}", cron("a", "")));
+    assert_eq!(names(&of_defaults), "");
+    let several = of_defaults.of_several();
+    assert_eq!((names(&several).as_str(), several.is_whole()), ("a", true));
+    assert!(several.describe_mistakes(&[]).ends_with("= runs are left to daemons that have the value"));
+    // What is not common to all may have a mistake.
+    for (section, is_whole) in [("[backend]", true), ("[log]", true), ("[http]", false), ("[webhooks]", false), ("[store]", false)] {
+        let several = in_force(&format!("{section}\nno = 1\n{}", cron("a", ""))).of_several();
+        assert_eq!((several.is_whole(), names(&several).as_str()), (is_whole, "a"), "{section}");
+    }
+}
+
+#[test]
 fn a_file_is_lost_with_its_crons() {
     let main = format!("include = [\"*.toml\"]\n{CRON}");
     check(&[("a.toml", &main), ("b.toml", "x")], expect![[r#"

@@ -69,6 +69,7 @@ fn what_is_absent_has_its_default() {
                 open_probes: true,
                 socket: None,
                 disable_webhooks: false,
+                disabled_by_files: false,
             },
             WebhooksConfig {
                 signing_secrets: [],
