@@ -54,7 +54,11 @@ impl Readers {
         idle.filter(Reader::is_alive).map_or_else(|| Reader::connect(&self.place), Ok)
     }
 
-    fn give_back(&self, reader: Reader) {
+    fn give_back(&self, mut reader: Reader) {
+        // Whoever has stopped waiting by now interrupts nothing any more.
+        if reader.stop_when(Arc::default()).is_err() {
+            return;
+        }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
     }
 }

@@ -370,9 +370,9 @@ fn a_difference_between_daemons_names_their_machines_and_passes_by_itself() {
             ];
         },
         expect![[r#"
-            ! configuration (5 min ago): on a: 2 mistakes > mend the files; they are read again by themselves
-            - configuration (5 min ago): on b: the files here are those of generation 6 > give that daemon the files in force; to go back to its own, send it SIGHUP
-            - configuration (5 min ago): on b: not the same as on a: webhooks > give all daemons the same settings, and restart those that differ
+            ! configuration (5 min ago): 2 mistakes (daemon 3 on a) > mend the files; they are read again by themselves
+            - configuration (5 min ago): the files here are those of generation 6 (daemon 3 on b) > give that daemon the files in force; to go back to its own, send it SIGHUP
+            - configuration (5 min ago): not the same as on a: webhooks (daemon 3 on b) > give all daemons the same settings, and restart those that differ
         "#]],
     );
 }

@@ -22,6 +22,10 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("backend", "ca_file", r#""""#),
     ("backend.headers", "forwarded", r#""for=10.0.0.1""#),
     ("store", "path", r#""""#),
+    ("store", "url", r#""mysql://db.internal/agentcron""#),
+    ("store", "password", r#""""#),
+    ("store", "listen_url", r#""postgres://db-direct.internal""#),
+    ("store", "ca_file", r#""""#),
     ("store", "values_bytes_max", "-1"),
     ("store", "keep", r#""0d""#),
     ("store", "keep_failures", r#""365""#),
@@ -161,6 +165,10 @@ fn configuration(section: &str, key: &str, line: &str) -> String {
         "" => format!("{line}\n[cron.a]\n{}", others(&cron)),
         "cron.NAME" => format!("[cron.a]\n{line}\n{}", others(&cron)),
         "http.keys.NAME" => format!("[{section}]\n{line}\n{}[cron.a]\n{}", others(&of_key), others(&cron)),
+        "store" if ["password", "listen_url", "ca_file"].contains(&key) => {
+            let url = "url = \"postgres://agentcron@db.internal/agentcron\"";
+            format!("[{section}]\n{line}\n{url}\n[cron.a]\n{}", others(&cron))
+        }
         "store.backup" => {
             let cron = "[cron.a]\nschedule = \"@daily\"\nassistant_id = \"agent\"\n";
             format!("[{section}]\n{line}\n{}{cron}", others(&of_backup))
