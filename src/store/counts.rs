@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ended::Ended;
-use super::held_runs::ReadRun;
+use super::read_runs::{self, ReadRun};
 use super::sql::{Connection, Mark, Transaction};
-use super::{StoreError, held_runs, rollups};
+use super::{StoreError, rollups};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::reason::ReasonCode;
@@ -120,7 +120,7 @@ impl Tx<'_> {
     /// Reads what the next changes are about, if that saves time. Nothing but these changes may touch it meanwhile.
     pub(super) fn read_ahead(&self, runs: &[RunId]) -> Result<(), StoreError> {
         if self.transaction.is_far() && runs.len() > 1 {
-            self.read_ahead.replace(held_runs::read_ahead(self, runs)?.into_iter().collect());
+            self.read_ahead.replace(read_runs::read_ahead(self, runs)?.into_iter().collect());
         }
         Ok(())
     }

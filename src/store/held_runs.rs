@@ -2,10 +2,10 @@
 
 use super::StoreError;
 use super::counts::Tx;
-use super::rows::{RUN_COLUMNS, no_run, parsed_option, run_from_row};
-use super::sql::{Row, Transaction, array};
+use super::read_runs::{ReadRun, read_run};
+use super::rows::no_run;
+use super::sql::Transaction;
 use crate::domain::ids::{DaemonNumber, RunId};
-use crate::domain::run::{CancelCause, Run};
 
 /// A run that this daemon holds, for as long as nobody else has claimed it since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,42 +18,16 @@ pub struct HeldRun {
 /// The number of the claim under which a run is inserted that is sent at once.
 pub(super) const FIRST_CLAIM: u32 = 1;
 
-/// A run as it was read, with who holds it.
-pub(super) struct ReadRun {
-    pub(super) run: Run,
-    /// Why it is to be cancelled, which its state does not say before it is running.
-    pub(super) cancelling: Option<CancelCause>,
-    /// Whether the plan of its cron waits until somebody has looked at it.
-    pub(super) is_awaited: bool,
-    held_by: Option<i64>,
-    claim: u32,
-}
-
-const AWAITED: &str = "recovered_at IS NOT NULL AND exclusive = 1 AS is_awaited";
-
-impl ReadRun {
-    fn of(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            run: run_from_row(row)?,
-            cancelling: parsed_option(row, "cancelling")?,
-            is_awaited: row.get("is_awaited")?,
-            held_by: row.get("held_by")?,
-            claim: row.get("claim")?,
-        })
-    }
-}
-
 /// Reads a run that this daemon holds, and why it is to be cancelled.
 ///
 /// # Errors
 /// [`StoreError::NotHeld`] if somebody else has claimed it since, or if it has ended.
 pub(super) fn held_run(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ?1");
-    let read = tx.query_opt(&sql, [held.run_id.to_string()], ReadRun::of)?;
+    let read = read_run(tx, held.run_id)?;
     demand(read.ok_or_else(|| no_run(held.run_id))?, held, by)
 }
 
-/// Does the same for a change about this run, which may have been read ahead ([`read_ahead`]).
+/// Does the same for a change about this run, which may have been read ahead (`read_runs.rs`).
 pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     match tx.take_read_ahead(held.run_id) {
         Some(read) => demand(read, held, by),
@@ -61,18 +35,8 @@ pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Res
     }
 }
 
-/// Reads the runs that the next changes are about, all at once: where a store is on a server, each by itself would be a way there
-/// and back.
-pub(super) fn read_ahead(tx: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1)");
-    tx.query(&sql, [array(runs)], |row| {
-        let read = ReadRun::of(row)?;
-        Ok((read.run.run_id, read))
-    })
-}
-
 fn demand(read: ReadRun, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
-    match (read.held_by, read.claim) == (Some(by.0), held.claim) {
+    match read.is_held(by, held.claim) {
         true => Ok(read),
         false => Err(StoreError::NotHeld),
     }

@@ -52,6 +52,7 @@ mod place;
 mod planning;
 mod published;
 mod read;
+mod read_runs;
 mod readers;
 mod receivers_away;
 mod recovery;
@@ -78,6 +79,7 @@ mod waiting_limits;
 mod waits_for;
 mod weather;
 mod webhook_switch;
+mod write_queue;
 mod writer;
 mod zone_rules;
 

@@ -17,10 +17,11 @@ use super::daemons::Registration;
 use super::lease::Lease;
 use super::sql::{Connection, Fate, Mark};
 use super::weather::{StoreFault, Weather};
+use super::write_queue::{Closure, Queue, QueuedWrite, STOPPED};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
+use crate::domain::bounds::WRITES_QUEUED;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
@@ -69,79 +70,6 @@ struct WriterHealth {
 impl WriterHealth {
     fn trouble(&self) -> Option<(Timestamp, String)> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
-/// disk to have room.
-enum Queue<'q> {
-    Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
-    Inline,
-}
-
-impl Queue<'_> {
-    /// Moves the closures that wait by now into `batch`, up to its bound, without waiting for more.
-    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
-        match self {
-            Queue::Inline => {}
-            Queue::Thread(waiting) => {
-                while batch.len() < WRITES_PER_COMMIT
-                    && let Ok(next) = waiting.try_recv()
-                {
-                    batch.push(next);
-                }
-            }
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        match self {
-            Queue::Inline => true,
-            Queue::Thread(waiting) => waiting.is_closed(),
-        }
-    }
-}
-
-/// A closure that waits for its transaction, with room for its result.
-trait QueuedWrite: Send {
-    /// The only run that anybody holds and that it changes, if that is known.
-    fn about(&self) -> Option<RunId>;
-    /// Runs the closure and keeps its result. It is called again if the transaction was undone.
-    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// Replaces the result that `run` kept by an error.
-    fn fail(&mut self, error: StoreError);
-    /// Sends the result to the caller.
-    fn reply(self: Box<Self>);
-}
-
-struct Closure<T, F> {
-    about: Option<RunId>,
-    work: F,
-    result: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
-    fn about(&self) -> Option<RunId> {
-        self.about
-    }
-
-    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        // Dropped first: the result of a transaction that was undone may hold permits that this run needs
-        // again.
-        self.result = None;
-        let value = (self.work)(tx)?;
-        self.result = Some(Ok(value));
-        Ok(())
-    }
-
-    fn fail(&mut self, error: StoreError) {
-        self.result = Some(Err(error));
-    }
-
-    fn reply(self: Box<Self>) {
-        // Its caller may have stopped waiting; the change is committed all the same.
-        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(StoreError::Lost(STOPPED.to_owned()))));
     }
 }
 
@@ -282,8 +210,6 @@ impl Drop for Writer {
         }
     }
 }
-
-const STOPPED: &str = "its writer has stopped";
 
 fn write_until_closed(
     mut connection: Connection,
@@ -530,19 +456,4 @@ fn report(health: &WriterHealth, failure: Option<(Timestamp, &StoreError)>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_closure_releases_its_former_result_before_it_runs_again() {
-        let mut connection = Connection::in_memory();
-        let tx = Tx::begin(&mut connection).unwrap();
-        let permit = Arc::new(());
-        let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
-        let mut closure = Closure { about: None, work, result: None, reply: oneshot::channel().0 };
-        closure.run(&tx).unwrap();
-        closure.run(&tx).unwrap();
-        let (_kept, holders) = closure.result.unwrap().unwrap();
-        assert_eq!(holders, 2, "this test, and the present result");
-    }
-}
+mod tests;
