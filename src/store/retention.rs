@@ -99,7 +99,7 @@ impl Store {
     ) -> Result<Expired, StoreError> {
         self.read_for_loop(move |tx| {
             let found = match &from {
-                WalkFrom::Behind(position) => walks::find(tx, &policies, walk, position.clone(), now)?,
+                WalkFrom::Behind(position) => walks::find(tx, &policies, walk, *position, now)?,
                 WalkFrom::Rows(rows) => walks::look_again(tx, &policies, walk, rows, now)?,
             };
             let Found { rows, waiting, position } = found;

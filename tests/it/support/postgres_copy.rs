@@ -22,7 +22,7 @@ pub(crate) fn copy(url: &str, to: &Path) -> Result<(), tokio_postgres::Error> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-                let carried = tokio::spawn(connection);
+                let carried = runtime.spawn(connection);
                 // Everything as of one moment.
                 client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
                 copy_tables(&client, &mut file).await?;

@@ -110,20 +110,19 @@ async fn connected(
 ) -> Result<Client, StoreError> {
     let runtime = CONNECTIONS.as_ref().ok_or_else(|| lost("no thread for it can be started"))?;
     let (config, tls) = (config.clone(), server.tls.clone());
-    let connecting = runtime.spawn(async move {
-        let (client, mut connection) = config.connect(tls).await?;
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if let AsyncMessage::Notification(told) = message {
-                    heard(told.payload());
-                }
-            }
-        });
-        Ok(client)
-    });
+    let connecting = runtime.spawn(async move { config.connect(tls).await });
     let connected = tokio::time::timeout(STORE_CONNECTED_WITHIN, connecting).await;
-    let client = connected.map_err(|_| server.silent())?.map_err(|error| lost(&error.to_string()))?;
-    client.map_err(|error| server.sorted(error))
+    let connected = connected.map_err(|_| server.silent())?.map_err(|error| lost(&error.to_string()))?;
+    let (client, mut connection) = connected.map_err(|error| server.sorted(error))?;
+    // It ends with the client.
+    runtime.spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(told) = message {
+                heard(told.payload());
+            }
+        }
+    });
+    Ok(client)
 }
 
 /// One statement says that the daemon is alive and asks what is due, because an idle daemon asks nothing else.

@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 /// Opens connections, and tells whoever waits for one when something has arrived there. It is none that a test could stop.
 pub(super) static CONNECTIONS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
