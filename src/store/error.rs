@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::sql::{in_words, is_of_connection};
+use super::server_errors::{in_words, is_of_connection};
 use crate::domain::run::IllegalTransition;
 
 /// A failure of the store.

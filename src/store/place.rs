@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lease::Sharing;
-use super::sql::{Connection, Server, Session, demand_made, make};
+use super::sql::{Connection, Server, Session, demand_made, demand_usable, make};
 use super::{StoreError, open};
 use crate::clock::Clock;
 use crate::config::StoreLocation;
@@ -79,7 +79,7 @@ impl Place {
             Place::Server(server) => {
                 server.prepare();
                 let session = Session::connect(server)?;
-                server.demand_usable(&session)?;
+                demand_usable(&session)?;
                 let asked = clock.since_boot();
                 let sample = ClockSample::of(session.clock()?, asked, clock.since_boot());
                 clock.follow(sample.ahead);

@@ -43,8 +43,8 @@ impl Postgres {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
-        give_away(folder.path());
-        give_away(&data);
+        give_away(folder.path())?;
+        give_away(&data)?;
         let mut make = program(&programs.join("initdb"));
         let options =
             ["--auth=trust", "--username=agentcron", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
@@ -105,10 +105,8 @@ pub(crate) fn free_port() -> io::Result<u16> {
 }
 
 /// Gives a folder to the user that the server runs as.
-pub(crate) fn give_away(folder: &Path) {
-    if is_root() {
-        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
+pub(crate) fn give_away(folder: &Path) -> io::Result<()> {
+    if is_root() { chown(folder, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
 }
 
 pub(crate) fn program(path: &Path) -> Command {

@@ -8,7 +8,7 @@ impl Postgres {
     /// Starts a standby of it, which receives what it commits a moment later.
     pub(crate) fn standby(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        super::postgres::give_away(folder.path());
+        super::postgres::give_away(folder.path()).unwrap();
         let mut copy = program(&self.programs.join("pg_basebackup"));
         copy.arg("-D").arg(folder.path().join("data"));
         copy.args([

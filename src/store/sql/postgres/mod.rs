@@ -12,6 +12,7 @@ mod server;
 mod session;
 mod statement;
 mod transaction;
+mod usable;
 mod wait;
 
 pub(in crate::store) use pulse::{Beat, Ear, Pulse};
@@ -19,7 +20,8 @@ pub(super) use row::{Row, Rows};
 pub(super) use schema::BYTES;
 pub(in crate::store) use schema::{demand_made, make};
 pub use server::Server;
-pub(in crate::store) use server::{SharedServer, in_words, is_of_connection};
+pub(in crate::store) use server::SharedServer;
 pub(in crate::store) use session::{Fate, Mark, Session};
 pub(super) use statement::Statement;
 pub(super) use transaction::Transaction;
+pub(in crate::store) use usable::demand_usable;

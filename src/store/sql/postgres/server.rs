@@ -1,6 +1,5 @@
-//! The server of a store: how it is reached, whether it is one that a store can be on, and what its errors mean.
+//! The server of a store: how it is reached, and what an error on the way there means.
 
-use std::error::Error as _;
 use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +11,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Error};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::session::Session;
 use crate::config::{ServerLocation, read_certificates};
 use crate::domain::bounds::STORE_ANSWERS_WITHIN;
 use crate::store::StoreError;
+use crate::store::server_errors::in_words;
 use crate::transport::tls_client;
 
 /// The schema with the tables of a store.
 const SCHEMA: &str = "agentcron";
-/// The oldest version that the statements are for, as `server_version_num` has it.
-const VERSION_MIN: i64 = 150_000;
-/// Databases that speak like PostgreSQL, by what their `version()` says. Locks of theirs do nothing, or no rows are skipped that
-/// are locked, so several daemons on one of them would do things twice.
-const IMPOSTORS: [&str; 7] =
-    ["CockroachDB", "-YB-", "Yugabyte", "Redshift", "Materialize", "CrateDB", "QuestDB"];
-
 /// Where a store is.
 #[derive(Clone)]
 pub struct Server {
@@ -135,40 +127,6 @@ impl Server {
             Some(_) | None => StoreError::ServerAway { server, problem },
         }
     }
-
-    /// Fails if it is one that a store cannot be on.
-    pub(in crate::store) fn demand_usable(&self, session: &Session) -> Result<(), StoreError> {
-        let rows = session.ask(
-            "SELECT version(), current_setting('server_version_num')::bigint, current_setting('server_encoding')",
-        )?;
-        let unusable = |problem: String| StoreError::ServerUnusable { server: self.name(), problem };
-        let row =
-            rows.as_slice().first().ok_or_else(|| unusable("it does not say its version".to_owned()))?;
-        let text = |place: usize| row.value(place).map(|value| value.as_str().unwrap_or_default().to_owned());
-        let (version, number, encoding) = (text(0)?, row.value(1)?.as_i64().unwrap_or_default(), text(2)?);
-        judge(&version, number, &encoding).map_err(unusable)
-    }
-}
-
-/// Returns why a store cannot be on a server with this version and encoding.
-fn judge(version: &str, number: i64, encoding: &str) -> Result<(), String> {
-    let short: String = version.chars().take(60).collect();
-    if let Some(impostor) = IMPOSTORS.iter().find(|name| version.contains(**name)) {
-        let name = impostor.trim_matches('-');
-        return Err(format!(
-            "it is not PostgreSQL but {name} ({short}), whose locks are not those of PostgreSQL"
-        ));
-    }
-    if !version.starts_with("PostgreSQL ") {
-        return Err(format!("it is not PostgreSQL but {short}"));
-    }
-    if number < VERSION_MIN {
-        return Err(format!("it is {short}; agentcron needs PostgreSQL {} or newer", VERSION_MIN / 10_000));
-    }
-    match encoding {
-        "UTF8" => Ok(()),
-        other => Err(format!("its database has the encoding {other}; create one with the encoding UTF8")),
-    }
 }
 
 fn name(config: &Config) -> String {
@@ -186,62 +144,12 @@ fn name(config: &Config) -> String {
     format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
-/// Says an error of PostgreSQL without the values that it concerns.
-pub(in crate::store) fn in_words(error: &Error) -> String {
-    match error.as_db_error() {
-        Some(error) => format!("{} ({})", error.message(), error.code().code()),
-        None => error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
-    }
-}
-
-/// Returns whether the connection is of no use any more: it has ended, the server is going or coming, or it has become one that
-/// only reads.
-pub(in crate::store) fn is_of_connection(error: &Error) -> bool {
-    const GONE: [SqlState; 8] = [
-        SqlState::ADMIN_SHUTDOWN,
-        SqlState::CRASH_SHUTDOWN,
-        SqlState::CANNOT_CONNECT_NOW,
-        SqlState::DATABASE_DROPPED,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        SqlState::IDLE_SESSION_TIMEOUT,
-        SqlState::TOO_MANY_CONNECTIONS,
-    ];
-    match error.code() {
-        Some(code) => GONE.contains(code) || code.code().starts_with("08"),
-        None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
-    }
-}
-
 /// A server that is shared by its connections.
 pub(in crate::store) type SharedServer = Arc<Server>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_postgresql_of_a_supported_version_is_used() {
-        for (version, number, encoding, expected) in [
-            ("PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu", 150_018, "UTF8", None),
-            ("PostgreSQL 18.1", 180_001, "UTF8", None),
-            ("PostgreSQL 14.9", 140_009, "UTF8", Some("needs PostgreSQL 15 or newer")),
-            ("PostgreSQL 15.2", 150_002, "LATIN1", Some("encoding UTF8")),
-            (
-                "CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)",
-                130_000,
-                "UTF8",
-                Some("not PostgreSQL but CockroachDB"),
-            ),
-            ("PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64", 150_002, "UTF8", Some("not PostgreSQL but YB")),
-            ("PostgreSQL 8.0.2 on i686, Redshift 1.0.4", 80_002, "UTF8", Some("Redshift")),
-            ("Something 1", 160_000, "UTF8", Some("not PostgreSQL but Something 1")),
-        ] {
-            let judged = judge(version, number, encoding).err();
-            assert_eq!(judged.is_none(), expected.is_none(), "{version}: {judged:?}");
-            assert!(judged.unwrap_or_default().contains(expected.unwrap_or_default()), "{version}");
-        }
-    }
 
     #[test]
     fn a_server_is_named_without_its_password() {

@@ -66,7 +66,7 @@ impl<'t> Transaction<'t> {
         self.session.settle()
     }
 
-    /// Commits it, or returns its mark if nobody knows whether it is committed.
+    /// Commits it, or returns its mark if it is not known whether it is committed.
     ///
     /// # Errors
     /// [`StoreError::Ousted`] if the server has gone back to an earlier state since this session began.
