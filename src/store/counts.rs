@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use super::ended::Ended;
 use super::held_runs::ReadRun;
-use super::sql::{Connection, Transaction};
+use super::sql::{Connection, Transaction, Writing};
+use super::write_queue::HeldChange;
 use super::{StoreError, held_runs, rollups};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{CronId, DaemonNumber, RunId};
@@ -109,18 +110,23 @@ impl Default for CountsByReason {
 impl Tx<'_> {
     /// Begins a transaction that writes.
     pub(super) fn begin(connection: &mut Connection) -> Result<Tx<'_>, StoreError> {
+        Self::begin_as(connection, Writing::Alone)
+    }
+
+    /// Begins a transaction that writes, beside others or alone.
+    pub(super) fn begin_as(connection: &mut Connection, writing: Writing) -> Result<Tx<'_>, StoreError> {
         Ok(Tx {
-            transaction: Transaction::begin(connection)?,
+            transaction: Transaction::begin_as(connection, writing)?,
             counted: RefCell::default(),
             read_ahead: RefCell::default(),
             any_suspended: Cell::default(),
         })
     }
 
-    /// Reads what the next changes are about, if that saves time. Nothing but these changes may touch it meanwhile.
-    pub(super) fn read_ahead(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        if self.transaction.is_far() && runs.len() > 1 {
-            self.read_ahead.replace(held_runs::read_ahead(self, runs)?.into_iter().collect());
+    /// Locks and reads what the next changes are about, where others may change it. Nothing but these changes may touch it meanwhile.
+    pub(super) fn read_ahead(&self, changes: &[HeldChange]) -> Result<(), StoreError> {
+        if self.transaction.is_far() && !changes.is_empty() {
+            self.read_ahead.replace(held_runs::read_ahead(self, changes)?.into_iter().collect());
         }
         Ok(())
     }

@@ -57,8 +57,8 @@ pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Cron
     tx.query_opt(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"), [cron_id.to_string()], from_row)
 }
 
-/// Returns the crons of this source that are to be planned by `now`, at most `limit`, the one that was due first being the
-/// first.
+/// Locks and returns the crons of this source that are to be planned by `now` and that nobody else has locked, at most `limit`, the
+/// one that was due first being the first.
 pub(super) fn due(
     tx: &Transaction<'_>,
     source: CronSource,
@@ -72,7 +72,7 @@ pub(super) fn due(
 pub(super) fn due_sql() -> String {
     format!(
         "SELECT {COLUMNS} FROM crons WHERE source = ?1 AND next_at <= ?2 AND next_at IS NOT NULL \
-         ORDER BY next_at, seq LIMIT ?3"
+         ORDER BY next_at, seq LIMIT ?3 /*: FOR NO KEY UPDATE SKIP LOCKED */"
     )
 }
 

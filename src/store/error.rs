@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio_postgres::error::SqlState;
+
 use crate::domain::run::IllegalTransition;
 
 /// A failure of the store.
@@ -111,6 +113,12 @@ impl StoreError {
         matches!(self, StoreError::Sqlite(error)
             if matches!(error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
+    }
+
+    /// Returns whether others on a server were in the way of the whole transaction, which is undone: it may be run again.
+    pub(super) fn is_contention(&self) -> bool {
+        matches!(self, StoreError::Postgres(error) if matches!(error.code(),
+            Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)))
     }
 
     /// Returns whether the file itself can no longer be trusted or reached.

@@ -2,9 +2,10 @@
 
 use super::StoreError;
 use super::counts::Tx;
-use super::rows::{RUN_COLUMNS, no_run, parsed_option, run_from_row};
+use super::rows::{RUN_COLUMNS, no_run, parsed, parsed_option, run_from_row};
 use super::sql::{Row, Transaction, array};
-use crate::domain::ids::{DaemonNumber, RunId};
+use super::write_queue::HeldChange;
+use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run};
 
 /// A run that this daemon holds, for as long as nobody else has claimed it since.
@@ -53,7 +54,7 @@ pub(super) fn held_run(tx: &Transaction<'_>, held: HeldRun, by: DaemonNumber) ->
     demand(read.ok_or_else(|| no_run(held.run_id))?, held, by)
 }
 
-/// Does the same for a change about this run, which may have been read ahead ([`read_ahead`]).
+/// Does the same for a change about this run, which has been locked and may have been read ahead ([`read_ahead`]).
 pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     match tx.take_read_ahead(held.run_id) {
         Some(read) => demand(read, held, by),
@@ -61,15 +62,34 @@ pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Res
     }
 }
 
-/// Reads the runs that the next changes are about, all at once: where a store is on a server, each by itself would be a way there
-/// and back.
-pub(super) fn read_ahead(tx: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1)");
-    tx.query(&sql, [array(runs)], |row| {
+/// Locks and reads the runs that the next changes are about, all at once, and before that the crons that these may change. Whoever
+/// locks several does so in the order of their ids, so that no two wait for each other. Only where the engine is far.
+pub(super) fn read_ahead(
+    tx: &Transaction<'_>,
+    changes: &[HeldChange],
+) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
+    let with_cron: Vec<RunId> =
+        changes.iter().filter(|change| change.with_cron).map(|change| change.run_id).collect();
+    if !with_cron.is_empty() {
+        // Which cron a run has never changes.
+        let sql = "SELECT DISTINCT cron_id FROM runs WHERE run_id = ANY(?1) AND cron_id IS NOT NULL";
+        let crons: Vec<CronId> = tx.query(sql, [array(&with_cron)], |row| parsed(row, "cron_id"))?;
+        tx.each(LOCK_CRONS, [array(&crons)], |_| Ok(()))?;
+    }
+    let runs: Vec<RunId> = changes.iter().map(|change| change.run_id).collect();
+    let sql = format!(
+        "SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1) \
+         ORDER BY run_id /*: FOR NO KEY UPDATE */"
+    );
+    tx.query(&sql, [array(&runs)], |row| {
         let read = ReadRun::of(row)?;
         Ok((read.run.run_id, read))
     })
 }
+
+/// Locks crons, after whoever has them.
+const LOCK_CRONS: &str =
+    "SELECT cron_id FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id /*: FOR NO KEY UPDATE */";
 
 fn demand(read: ReadRun, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     match (read.held_by, read.claim) == (Some(by.0), held.claim) {

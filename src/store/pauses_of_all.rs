@@ -34,8 +34,11 @@ pub(super) fn record_end(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<
             next = pause.until;
             continue;
         };
-        let sql = "UPDATE pauses_of_all SET ended = 'time' WHERE since = ?1";
-        tx.execute(sql, [millis(pause.since)])?;
+        let sql = "UPDATE pauses_of_all SET ended = 'time' WHERE since = ?1 AND ended IS NULL";
+        if tx.execute(sql, [millis(pause.since)])? == 0 {
+            // Another daemon has just recorded it.
+            continue;
+        }
         let note = Some("the pause was over".to_owned());
         record(tx, until, &Actor::AGENTCRON, ActKind::AllResumed, note)?;
     }

@@ -42,6 +42,12 @@ impl Store {
         .await
     }
 
+    /// Recovers what the other daemons held that are gone.
+    pub(super) async fn recover_gone(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        let (daemon, sharing) = (self.number, self.sharing());
+        self.write(move |tx| recover(tx, daemon, sharing, now)).await
+    }
+
     /// Gives back everything that this daemon holds, and returns how much that is.
     pub async fn hand_over(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let daemon = self.number;
@@ -50,7 +56,7 @@ impl Store {
 }
 
 /// Ends every claim of the other daemons that are gone, and returns how much they held.
-pub(super) fn recover(
+fn recover(
     tx: &Tx<'_>,
     daemon: DaemonNumber,
     sharing: Sharing,

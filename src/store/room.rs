@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::held_runs::HeldRun;
-use super::rows::millis;
-use super::sql::Transaction;
+use super::rows::{millis, parsed};
+use super::sql::{Transaction, Writing};
 use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DaemonNumber;
@@ -121,24 +121,12 @@ impl Room {
         if limits.starts == 0 || !is_any_due(tx, now)? {
             return Ok(none);
         }
-        let held = |source: CronSource| -> Result<usize, StoreError> {
-            let sql = "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND \
-                       cron_source = ?1";
-            let held: i64 = tx.query_value(sql, [source.as_str()])?;
-            Ok(usize::try_from(held).unwrap_or(usize::MAX))
-        };
-        let has_files: bool = tx.query_value(
-            "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
-            (),
-        )?;
-        let max = limits.running_max;
-        let places = Places {
-            max,
-            kept_for_files: if has_files { kept_for_files(max) } else { 0 },
-            of_files: held(CronSource::File)?,
-            of_clients: held(CronSource::Api)?,
-        };
-        Ok(Self { holder: Some(holder), starts: limits.starts, places, ..none })
+        let mut places = places(tx, limits.running_max)?;
+        let mut starts = limits.starts;
+        if tx.is_far() {
+            (starts, places) = beside_others(tx, limits, places)?;
+        }
+        Ok(Self { holder: Some(holder), starts, places, ..none })
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {
@@ -165,14 +153,68 @@ impl Room {
 
     /// Writes the turns that were served.
     pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        // Whoever has locked it is about to write one that is hardly any lower.
+        let sql = "UPDATE turns SET turn = ?2 WHERE turn < ?2 AND source = (SELECT source FROM turns WHERE source = ?1 AND turn < ?2 \
+                   /*: FOR NO KEY UPDATE SKIP LOCKED */)";
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
-                tx.put("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1", (source.as_str(), turn))?;
+                tx.put(sql, (source.as_str(), turn))?;
             }
         }
         Ok(())
     }
 }
+
+/// Returns the places on the agent server, and who holds them by now.
+fn places(tx: &Transaction<'_>, max: usize) -> Result<Places, StoreError> {
+    let has_files: bool = tx.query_value(
+        "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
+        (),
+    )?;
+    let kept_for_files = if has_files { kept_for_files(max) } else { 0 };
+    let mut places = Places { max, kept_for_files, of_files: 0, of_clients: 0 };
+    let sql = "SELECT cron_source, count(*) AS held FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL \
+               AND cron_source IS NOT NULL GROUP BY cron_source";
+    tx.each(sql, (), |row| {
+        let held = usize::try_from(row.count("held")?).unwrap_or(usize::MAX);
+        match parsed(row, "cron_source")? {
+            CronSource::File => places.of_files = held,
+            CronSource::Api => places.of_clients = held,
+        }
+        Ok(())
+    })?;
+    Ok(places)
+}
+
+/// Returns how many runs one daemon may send while others give places to theirs, and the places that are left. Nobody sees what the
+/// others are about to take. So as long as there are enough for all, each takes a share at most; after that one at a time takes
+/// what is left.
+fn beside_others(
+    tx: &Transaction<'_>,
+    limits: ClaimLimits,
+    seen: Places,
+) -> Result<(usize, Places), StoreError> {
+    let daemons = tx.query_count("SELECT count(*) FROM daemons WHERE recovered_at IS NULL", ())?;
+    let (daemons, max) = (usize::try_from(daemons).unwrap_or(usize::MAX), limits.running_max);
+    if daemons <= 1 {
+        return Ok((limits.starts, seen));
+    }
+    let share = limits.starts.min(max / SHARES / daemons);
+    let is_enough = |places: &Places| {
+        let taken = share.saturating_mul(daemons).saturating_add(places.of_files + places.of_clients);
+        share > 0 && taken <= max
+    };
+    if !is_enough(&seen) {
+        tx.wait_for_places(Writing::Alone)?;
+        return Ok((limits.starts, places(tx, max)?));
+    }
+    tx.wait_for_places(Writing::Beside)?;
+    let places = places(tx, max)?;
+    Ok((if is_enough(&places) { share } else { 0 }, places))
+}
+
+/// How many shares all daemons could take, one after the other, before they have to wait for one another.
+const SHARES: usize = 4;
 
 /// Returns whether a run waits to be sent that is due, or a cron is to be planned.
 fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> {

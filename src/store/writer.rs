@@ -2,6 +2,7 @@
 //! cost of a commit is its fsync, however much it contains. Each closure has its own savepoint, and its
 //! caller gets the result after the commit.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::counts::{CommitCounts, Counted, Tx};
 use super::daemons::Registration;
 use super::lease::Lease;
-use super::sql::Connection;
+use super::sql::{Connection, Writing};
 use super::weather::{StoreFault, Weather};
+use super::write_queue::{Changes, Closure, HeldChange, Queue, QueuedWrite, STOPPED};
 use super::{DaemonLock, Execution, StoreError, daemons, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{WRITES_PER_COMMIT, WRITES_QUEUED};
-use crate::domain::ids::{DaemonNumber, RunId};
+use crate::domain::bounds::{CONTENDED_BESIDE_MAX, CONTENDED_MAX, CONTENDED_WAIT, WRITES_QUEUED};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
 
@@ -67,79 +69,6 @@ struct WriterHealth {
 impl WriterHealth {
     fn trouble(&self) -> Option<(Timestamp, String)> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The closures that are not in the batch yet. Once the queue is closed, the writer no longer waits for the
-/// disk to have room.
-enum Queue<'q> {
-    Thread(&'q mut mpsc::Receiver<Box<dyn QueuedWrite>>),
-    Inline,
-}
-
-impl Queue<'_> {
-    /// Moves the closures that wait by now into `batch`, up to its bound, without waiting for more.
-    fn join_waiting(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
-        match self {
-            Queue::Inline => {}
-            Queue::Thread(waiting) => {
-                while batch.len() < WRITES_PER_COMMIT
-                    && let Ok(next) = waiting.try_recv()
-                {
-                    batch.push(next);
-                }
-            }
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        match self {
-            Queue::Inline => true,
-            Queue::Thread(waiting) => waiting.is_closed(),
-        }
-    }
-}
-
-/// A closure that waits for its transaction, with room for its result.
-trait QueuedWrite: Send {
-    /// The only run that anybody holds and that it changes, if that is known.
-    fn about(&self) -> Option<RunId>;
-    /// Runs the closure and keeps its result. It is called again if the transaction was undone.
-    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// Replaces the result that `run` kept by an error.
-    fn fail(&mut self, error: StoreError);
-    /// Sends the result to the caller.
-    fn reply(self: Box<Self>);
-}
-
-struct Closure<T, F> {
-    about: Option<RunId>,
-    work: F,
-    result: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> QueuedWrite for Closure<T, F> {
-    fn about(&self) -> Option<RunId> {
-        self.about
-    }
-
-    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        // Dropped first: the result of a transaction that was undone may hold permits that this run needs
-        // again.
-        self.result = None;
-        let value = (self.work)(tx)?;
-        self.result = Some(Ok(value));
-        Ok(())
-    }
-
-    fn fail(&mut self, error: StoreError) {
-        self.result = Some(Err(error));
-    }
-
-    fn reply(self: Box<Self>) {
-        // Its caller may have stopped waiting; the change is committed all the same.
-        let _ = self.reply.send(self.result.unwrap_or_else(|| Err(StoreError::Lost(STOPPED.to_owned()))));
     }
 }
 
@@ -228,11 +157,11 @@ impl Writer {
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        about: Option<RunId>,
+        changes: Changes,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, result) = oneshot::channel();
-        let closure: Box<dyn QueuedWrite> = Box::new(Closure { about, work, result: None, reply });
+        let closure: Box<dyn QueuedWrite> = Box::new(Closure { changes, work, result: None, reply });
         match &self.execute {
             Execute::Inline(connection, weather) => {
                 let fault = match weather {
@@ -272,17 +201,15 @@ impl Drop for Writer {
     }
 }
 
-const STOPPED: &str = "its writer has stopped";
-
 fn write_until_closed(
     mut connection: Connection,
-    mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
+    waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
 ) {
     let _ended = health.ended.clone().drop_guard();
-    while let Some(first) = waiting.blocking_recv() {
+    let mut queue = Queue::Thread { waiting, next: VecDeque::new(), is_sorted: connection.is_far() };
+    while let Some(first) = queue.wait() {
         health.pulse.busy();
-        let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
         match commit_until_done(&mut connection, batch, health, &mut queue) {
@@ -308,12 +235,18 @@ fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
+    queue: &mut Queue,
 ) -> Committed {
+    let mut contended = 0;
     let outcome = loop {
         let began = health.clock.now();
-        match commit(connection, &mut batch, health, queue) {
+        let writing = writing(&batch, health, contended);
+        match commit(connection, &mut batch, health, queue, writing) {
             Ok(counted) => break Ok(counted),
+            Err(error) if error.is_contention() && contended < CONTENDED_MAX => {
+                contended += 1;
+                std::thread::sleep(CONTENDED_WAIT * contended);
+            }
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
                 report(health, Some((began, &error)));
                 std::thread::sleep(RETRY_WAIT);
@@ -352,6 +285,15 @@ fn commit_until_done(
     }
 }
 
+/// Returns whether a batch is committed beside others. It is not if it was in their way too often, or if an outage is over, which
+/// concerns every run.
+fn writing(batch: &[Box<dyn QueuedWrite>], health: &WriterHealth, contended: u32) -> Writing {
+    match batch.first() {
+        Some(first) if contended <= CONTENDED_BESIDE_MAX && health.trouble().is_none() => first.changes().writing(),
+        Some(_) | None => Writing::Alone,
+    }
+}
+
 /// Commits the whole batch, and what was queued while the batch ran, in one transaction: the claim of a run
 /// follows its planning so closely that both can share an fsync.
 ///
@@ -361,12 +303,13 @@ fn commit(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
+    queue: &mut Queue,
+    writing: Writing,
 ) -> Result<Vec<Counted>, StoreError> {
     // A savepoint makes SQLite copy every page that is changed after it, and hardly any closure fails.
-    match commit_as(connection, batch, health, queue, Savepoints::None)? {
+    match commit_as(connection, batch, health, queue, (writing, Savepoints::None))? {
         Some(counted) => Ok(counted),
-        None => Ok(commit_as(connection, batch, health, queue, Savepoints::Each)?.unwrap_or_default()),
+        None => Ok(commit_as(connection, batch, health, queue, (writing, Savepoints::Each))?.unwrap_or_default()),
     }
 }
 
@@ -384,11 +327,11 @@ fn commit_as(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
-    savepoints: Savepoints,
+    queue: &mut Queue,
+    (writing, savepoints): (Writing, Savepoints),
 ) -> Result<Option<Vec<Counted>>, StoreError> {
     let lease_from = health.lease.now();
-    let tx = Tx::begin(connection)?;
+    let tx = Tx::begin_as(connection, writing)?;
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
@@ -397,22 +340,24 @@ fn commit_as(
     let mut done = 0;
     while done < batch.len() {
         let upto = batch.len();
-        let about: Option<Vec<RunId>> = batch[done..upto].iter().map(|work| work.about()).collect();
+        let held: Option<Vec<HeldChange>> = batch[done..upto].iter().map(|work| work.changes().held()).collect();
         // Whatever else is among them may change the same runs.
-        tx.read_ahead(&about.unwrap_or_default())?;
+        tx.read_ahead(&held.unwrap_or_default())?;
         for work in &mut batch[done..upto] {
             if !run(&tx, work.as_mut(), savepoints)? {
                 return Ok(None);
             }
         }
-        // Once more, for what was queued meanwhile.
-        if done == 0 {
+        // Once more, for what was queued meanwhile, unless it would have to lock its rows before those that are locked by now.
+        if done == 0 && !tx.is_far() {
             queue.join_waiting(batch);
         }
         done = upto;
     }
     match tx.settle() {
-        Err(error) if savepoints == Savepoints::None && !error.is_fatal() => return Ok(None),
+        Err(error) if savepoints == Savepoints::None && !error.is_fatal() && !error.is_contention() => {
+            return Ok(None);
+        }
         settled => settled?,
     }
     tx.roll_up(health.daemon)?;
@@ -444,7 +389,11 @@ fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Resul
     };
     let can_go_on = match done {
         Ok(()) => true,
-        Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_over() => return Err(error),
+        Err(error)
+            if error.is_disk_full() || error.is_fatal() || error.is_contention() || tx.is_over() =>
+        {
+            return Err(error);
+        }
         Err(_) if savepoints == Savepoints::None => return Ok(false),
         Err(error) => {
             work.fail(error);
@@ -490,7 +439,7 @@ mod tests {
         let tx = Tx::begin(&mut connection).unwrap();
         let permit = Arc::new(());
         let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
-        let mut closure = Closure { about: None, work, result: None, reply: oneshot::channel().0 };
+        let mut closure = Closure { changes: Changes::Anything, work, result: None, reply: oneshot::channel().0 };
         closure.run(&tx).unwrap();
         closure.run(&tx).unwrap();
         let (_kept, holders) = closure.result.unwrap().unwrap();

@@ -1,23 +1,25 @@
 //! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run is held by its daemon and has
 //! no `act_at`, until it is to be looked at again.
 
+use std::collections::{HashSet, VecDeque};
+
 use jiff::Timestamp;
 
 use super::plan_due::{Planned, plan_pass};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
-use crate::domain::ids::{DaemonNumber, RunId};
+use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
 use crate::store::definitions::Definitions;
-use crate::store::held_runs::HeldRun;
-use crate::store::held_runs::demand_held;
+use crate::store::held_runs::{HeldRun, run_to_change};
 use crate::store::lease::Sharing;
-use crate::store::recovery::{Recovered, next_gone, recover};
+use crate::store::recovery::{Recovered, next_gone};
 use crate::store::room::{ClaimLimits, ClaimedRun, Room};
 use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
-use crate::store::sql::{Row, Rows, Transaction, ValueRef, named_params};
+use crate::store::sql::{Row, Rows, Transaction, ValueRef, array, named_params};
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, waits_for};
 
 /// The most runs to end that one claim takes; the next claim takes the others.
@@ -54,8 +56,8 @@ impl Store {
     /// that.
     pub async fn looked_at(&self, run: HeldRun) -> Result<bool, StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
-            demand_held(tx, run, daemon)?;
+        self.write_about(HeldChange { run_id: run.run_id, with_cron: true }, move |tx| {
+            run_to_change(tx, run, daemon)?;
             looked_at(tx, run.run_id)
         })
         .await
@@ -73,33 +75,54 @@ impl Store {
     }
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
+        let mut recovered = Recovered::default();
+        let claim = loop {
+            if let Some(claim) = self.claim_free(now, limits, checks).await? {
+                break Claim { recovered, ..claim };
+            }
+            recovered = self.recover_gone(now).await?;
+        };
+        claim.planned.log();
+        let Recovered { runs, deliveries } = claim.recovered;
+        if claim.recovered != Recovered::default() {
+            tracing::warn!(runs, deliveries, "another daemon is gone; recovered what it held");
+        }
+        Ok(claim)
+    }
+
+    /// Does the same, or nothing and returns `None` if another daemon is gone, so that what it held is to be recovered first.
+    async fn claim_free(
+        &self,
+        now: Timestamp,
+        limits: ClaimLimits,
+        checks: usize,
+    ) -> Result<Option<Claim>, StoreError> {
         let (cache, daemon, sharing) = (self.definitions.clone(), self.number, self.sharing());
-        let claim = self
-            .write(move |tx| {
-                let recovered = match sharing {
+        self.write_hot(move |tx| {
+                let next_gone = match sharing {
                     // Its predecessors were recovered at its start.
-                    Sharing::Alone => Recovered::default(),
-                    Sharing::Shared => recover(tx, daemon, sharing, now)?,
+                    Sharing::Alone => None,
+                    Sharing::Shared => next_gone(tx, daemon)?,
                 };
+                if next_gone.is_some_and(|at| at <= now) {
+                    return Ok(None);
+                }
                 let claimer = Claimer { tx, cache: &cache, daemon, now };
-                let expired = claimer.expired()?;
+                // Whoever waits for it has locked nothing yet.
                 let mut room = Room::within(tx, limits, daemon, now)?;
+                let expired = claimer.expired()?;
                 let is_full = claimer.waiting(&mut room)?;
                 // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
                 let planned = plan_pass(tx, &cache, &mut room, now)?;
                 let cancelled = claimer.cancelled()?;
                 let checks = claimer.checks(checks)?;
                 room.save(tx)?;
-                let next_gone = match sharing {
-                    Sharing::Alone => None,
-                    Sharing::Shared => next_gone(tx, daemon)?,
-                };
                 let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
                 let has_waiting =
                     tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
-                let more_to_start = is_full || planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
+                let more_to_start = is_full || planned.more_is_free;
                 let starts = room.sending;
-                Ok(Claim {
+                Ok(Some(Claim {
                     starts,
                     checks,
                     expired,
@@ -108,16 +131,10 @@ impl Store {
                     has_waiting,
                     next_act_at,
                     planned,
-                    recovered,
-                })
+                    recovered: Recovered::default(),
+                }))
             })
-            .await?;
-        claim.planned.log();
-        let Recovered { runs, deliveries } = claim.recovered;
-        if claim.recovered != Recovered::default() {
-            tracing::warn!(runs, deliveries, "another daemon is gone; recovered what it held");
-        }
-        Ok(claim)
+            .await
     }
 }
 
@@ -147,36 +164,51 @@ struct Claimer<'t> {
 impl Claimer<'_> {
     fn cancelled(&self) -> Result<Vec<ClaimedRun>, StoreError> {
         let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL";
-        self.unchanged(condition, "", ENDS_PER_CLAIM)
+        self.unchanged(condition, "", ENDS_PER_CLAIM, &[])
     }
 
     fn expired(&self) -> Result<Vec<ClaimedRun>, StoreError> {
+        let condition = "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL";
         let may_start = waits_for::may_start();
-        let condition =
-            format!("phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {may_start}");
-        self.unchanged(&condition, "", ENDS_PER_CLAIM)
+        if !self.tx.is_far() {
+            return self.unchanged(&format!("{condition} AND {may_start}"), "", ENDS_PER_CLAIM, &[]);
+        }
+        // The run before it cannot end in between without a new deadline for this one.
+        let sql = format!("SELECT run_id FROM runs WHERE {condition} AND {may_start} LIMIT {ENDS_PER_CLAIM}");
+        let values = named_params! { ":now": millis(self.now) };
+        let expired: Vec<RunId> = self.tx.query(&sql, values, |row| parsed(row, "run_id"))?;
+        if expired.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.unchanged(&format!("{condition} AND run_id = ANY(:runs)"), "", ENDS_PER_CLAIM, &expired)
     }
 
     fn checks(&self, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        self.unchanged(TO_CHECK, "ORDER BY act_at", limit)
+        self.unchanged(TO_CHECK, "ORDER BY act_at", limit, &[])
     }
 
     /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
     /// that it has: its task is told to look at it.
-    fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+    fn unchanged(
+        &self,
+        condition: &str,
+        order: &str,
+        limit: usize,
+        runs: &[RunId],
+    ) -> Result<Vec<ClaimedRun>, StoreError> {
         let sql = format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
-             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit"
+             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit {FREE}"
         );
         let (daemon, now) = (self.daemon.0, millis(self.now));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now };
-        let asks_for_time = condition.contains(":now");
-        let values = if asks_for_time { values } else { &values[..2] };
-        let claimed = self.tx.query(&sql, values, |row| {
+        let runs = array(runs);
+        let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now, ":runs": runs };
+        let values: Vec<_> = values.iter().copied().filter(|(name, _)| sql.contains(name)).collect();
+        let claimed = self.tx.query(&sql, values.as_slice(), |row| {
             let claimed = claimed_from_row(self.tx, self.cache, row)?;
             let is_held = row.value("held_by")? != ValueRef::Null;
             let is_followed = is_held && matches!(claimed.run.state, RunState::Running(_));
@@ -185,7 +217,7 @@ impl Claimer<'_> {
         let mut claim =
             self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
         for claimed in &claimed {
-            claim.execute((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
+            claim.put((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
         }
         Ok(claimed)
     }
@@ -206,8 +238,12 @@ impl Claimer<'_> {
         let mut statements =
             (tx.prepare(&by_turn(CronSource::File))?, tx.prepare(&by_turn(CronSource::Api))?);
         let values = named_params! { ":now": millis(self.now) };
-        let mut files = Queue { rows: statements.0.query(values)?, head: None };
-        let mut clients = Queue { rows: statements.1.query(values)?, head: None };
+        let (mut files, mut clients) = if tx.is_far() {
+            let free = |source| self.free(source, room.starts.saturating_add(1)).map(Queue::of);
+            (free(CronSource::File)?, free(CronSource::Api)?)
+        } else {
+            (Queue::read(statements.0.query(values)?), Queue::read(statements.1.query(values)?))
+        };
         let mut claimed = Vec::new();
         let is_full = loop {
             if room.starts == 0 {
@@ -220,7 +256,7 @@ impl Claimer<'_> {
                 Some(CronSource::Api) => &mut clients,
                 None => break false,
             };
-            let Some(waiting) = queue.head.take() else { break false };
+            let Some(waiting) = queue.ready.pop_front() else { break false };
             room.take(waiting.source);
             claimed.push(waiting);
         };
@@ -244,6 +280,60 @@ impl Claimer<'_> {
         }
         Ok(is_full)
     }
+
+    /// Locks and returns runs of one source that may be sent, at most so many, where other daemons may be about to send them as
+    /// well. What another one has locked is left to it.
+    fn free(&self, source: CronSource, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let (now, limit) = (millis(self.now), i64::try_from(limit).unwrap_or(i64::MAX));
+        let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
+        // So many more that several find some which none of the others has.
+        let values = named_params! { ":now": now, ":limit": limit.saturating_mul(CLAIMED_BESIDE) };
+        let ready: Vec<(RunId, Option<CronId>)> = self.tx.query(&sql, values, |row| {
+            let is_exclusive: bool = row.get("exclusive")?;
+            Ok((parsed(row, "run_id")?, is_exclusive.then(|| parsed(row, "cron_id")).transpose()?))
+        })?;
+        let exclusive: Vec<CronId> = ready.iter().filter_map(|(_, cron_id)| *cron_id).collect();
+        let crons = self.free_crons(&exclusive)?;
+        let is_free = |cron_id: &Option<CronId>| cron_id.is_none_or(|cron_id| crons.contains(&cron_id));
+        let runs: Vec<RunId> =
+            ready.iter().filter(|(_, cron_id)| is_free(cron_id)).map(|(run_id, _)| *run_id).collect();
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {RUN_COLUMNS}, claim, cron_source, turn, exclusive FROM runs WHERE run_id = ANY(:runs) AND {WAITS} \
+             ORDER BY turn + 0, act_at, seq LIMIT :limit {FREE}"
+        );
+        let values = named_params! { ":now": now, ":limit": limit, ":runs": array(&runs) };
+        let mut locked = self.tx.query(&sql, values, |row| {
+            Ok((row.get::<bool>("exclusive")?, Waiting::of(self.tx, self.cache, row)?))
+        })?;
+        // Only now is it seen what others have committed before they left the cron to us.
+        let exclusive: Vec<RunId> = locked
+            .iter()
+            .filter(|(is_exclusive, _)| *is_exclusive)
+            .map(|(_, waiting)| waiting.claimed.run.run_id)
+            .collect();
+        if !exclusive.is_empty() {
+            let sql =
+                format!("SELECT run_id FROM runs WHERE run_id = ANY(?1) AND {}", waits_for::may_start());
+            let may_start: HashSet<RunId> =
+                self.tx.query(&sql, [array(&exclusive)], |row| parsed(row, "run_id"))?.into_iter().collect();
+            locked.retain(|(is_exclusive, waiting)| {
+                !is_exclusive || may_start.contains(&waiting.claimed.run.run_id)
+            });
+        }
+        Ok(locked.into_iter().map(|(_, waiting)| waiting).collect())
+    }
+
+    /// Locks those of these crons that nobody else has locked, and returns them.
+    fn free_crons(&self, crons: &[CronId]) -> Result<HashSet<CronId>, StoreError> {
+        if crons.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = format!("SELECT cron_id FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id {FREE}");
+        Ok(self.tx.query(&sql, [array(crons)], |row| parsed(row, "cron_id"))?.into_iter().collect())
+    }
 }
 
 /// A run that waits to be sent.
@@ -253,36 +343,63 @@ struct Waiting {
     turn: i64,
 }
 
-/// The waiting runs of one source. Only those that may be claimed are read.
-struct Queue<'s> {
-    rows: Rows<'s>,
-    head: Option<Waiting>,
+impl Waiting {
+    fn of(tx: &Transaction<'_>, cache: &Definitions, row: &Row<'_>) -> Result<Self, StoreError> {
+        let claimed = claimed_from_row(tx, cache, row)?;
+        Ok(Self { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? })
+    }
 }
 
-impl Queue<'_> {
+/// The waiting runs of one source. Only those that may be claimed are read.
+struct Queue<'s> {
+    ready: VecDeque<Waiting>,
+    /// Those that are not read yet.
+    rows: Option<Rows<'s>>,
+}
+
+impl<'s> Queue<'s> {
+    fn of(ready: Vec<Waiting>) -> Self {
+        Self { ready: ready.into(), rows: None }
+    }
+
+    fn read(rows: Rows<'s>) -> Self {
+        Self { ready: VecDeque::new(), rows: Some(rows) }
+    }
+
     /// Reads the next run unless one is read already, and returns whether there is one.
     fn has_head(&mut self, tx: &Transaction<'_>, cache: &Definitions) -> Result<bool, StoreError> {
-        if self.head.is_none()
-            && let Some(row) = &self.rows.next()?
+        if self.ready.is_empty()
+            && let Some(rows) = &mut self.rows
+            && let Some(row) = &rows.next()?
         {
-            let claimed = claimed_from_row(tx, cache, row)?;
-            self.head =
-                Some(Waiting { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? });
+            self.ready.push_back(Waiting::of(tx, cache, row)?);
         }
-        Ok(self.head.is_some())
+        Ok(!self.ready.is_empty())
     }
 }
 
 /// Selects the runs of one source that may be sent. The index is named because a plan that sorts them would go
 /// unnoticed until a large burst.
 fn by_turn(source: CronSource) -> String {
+    ready(&format!("{RUN_COLUMNS}, claim, cron_source, turn"), source)
+}
+
+fn ready(columns: &str, source: CronSource) -> String {
+    let may_start = waits_for::may_start();
     format!(
-        "SELECT {RUN_COLUMNS}, claim, cron_source, turn FROM runs INDEXED BY runs_by_turn \
-         WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND cancelling IS NULL AND {} ORDER BY turn, act_at, seq",
-        waits_for::may_start()
+        "SELECT {columns} FROM runs INDEXED BY runs_by_turn WHERE cron_source = '{source}' AND {WAITS} AND {may_start} \
+         ORDER BY turn, act_at, seq"
     )
 }
+
+/// Selects runs that wait to be sent, whatever they wait for.
+const WAITS: &str = "act_at <= :now AND phase = 'pending' AND start_before > :now AND cancelling IS NULL";
+
+/// Locks what is selected, and leaves out what others have locked.
+const FREE: &str = "/*: FOR NO KEY UPDATE SKIP LOCKED */";
+
+/// For how many daemons one looks for runs, so that each finds some.
+const CLAIMED_BESIDE: i64 = 4;
 
 /// Returns the run in a row that has `claim` beside [`RUN_COLUMNS`], under the claim that it has had last.
 fn claimed_from_row(

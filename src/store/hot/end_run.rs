@@ -25,6 +25,7 @@ use crate::store::owed_webhooks::{self, Owed};
 use crate::store::retry::insert_next;
 use crate::store::rows::{OutcomeTexts, save_end};
 use crate::store::waits_for::count_deadline_from;
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError};
 
 /// Everything that becomes true when a run ends.
@@ -75,7 +76,7 @@ impl Store {
         // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
         let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
-            .write_about(ending.run.run_id, move |tx| {
+            .write_about(HeldChange { run_id: ending.run.run_id, with_cron: true }, move |tx| {
                 let run_id = ending.run.run_id;
                 let ReadRun { mut run, is_awaited, .. } = run_to_change(tx, ending.run, daemon)?;
                 let now = ending.outcome.learnt_at;

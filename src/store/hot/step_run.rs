@@ -13,6 +13,7 @@ use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::{ReadRun, held_run, run_to_change};
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, cron_entries, edits};
 
 /// A step to commit.
@@ -47,6 +48,22 @@ pub struct PreviousRun {
 }
 
 impl Step {
+    /// Returns what it changes. A run that waits again is judged by its cron as it is by now.
+    fn changes(&self) -> HeldChange {
+        let with_cron = match self.change {
+            Some(RunChange::NotSent | RunChange::RuleOut) => true,
+            Some(
+                RunChange::Send { .. }
+                | RunChange::Unconfirm
+                | RunChange::Accept { .. }
+                | RunChange::Cancel(_)
+                | RunChange::End(_),
+            )
+            | None => false,
+        };
+        HeldChange { run_id: self.run.run_id, with_cron }
+    }
+
     /// Returns a step that only changes the state.
     pub fn of(run: HeldRun, change: RunChange) -> Self {
         Self { run, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
@@ -61,7 +78,7 @@ impl Store {
     /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
         let (cache, daemon) = (self.definitions.clone(), self.number);
-        self.write_about(step.run.run_id, move |tx| {
+        self.write_about(step.changes(), move |tx| {
             let run_id = step.run.run_id;
             let ReadRun { mut run, cancelling, is_awaited, .. } = run_to_change(tx, step.run, daemon)?;
             if let Some(change) = step.change.clone() {

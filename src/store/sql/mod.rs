@@ -40,6 +40,15 @@ pub(super) enum Connection {
     Postgres(Box<postgres::Session>),
 }
 
+/// Who else writes at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// Nobody.
+    Alone,
+    /// On PostgreSQL, other daemons that do the same: each locks the rows about which it decides. On SQLite nobody.
+    Beside,
+}
+
 /// A transaction.
 pub(super) enum Transaction<'t> {
     Sqlite(rusqlite::Transaction<'t>),
@@ -97,6 +106,11 @@ impl Connection {
         }
     }
 
+    /// Whether a statement is a way to a server and back.
+    pub(super) fn is_far(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     #[cfg(test)]
     pub(super) fn in_memory() -> Self {
         Self::Sqlite(rusqlite::Connection::open_in_memory().unwrap())
@@ -106,11 +120,16 @@ impl Connection {
 impl<'t> Transaction<'t> {
     /// Begins a transaction that writes: nobody else can until it ends.
     pub(super) fn begin(connection: &'t mut Connection) -> Result<Self, StoreError> {
+        Self::begin_as(connection, Writing::Alone)
+    }
+
+    /// Begins a transaction that writes.
+    pub(super) fn begin_as(connection: &'t mut Connection, writing: Writing) -> Result<Self, StoreError> {
         Ok(match connection {
             Connection::Sqlite(connection) => {
                 Self::Sqlite(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
             }
-            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session)?),
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session, writing)?),
         })
     }
 
@@ -168,6 +187,14 @@ impl<'t> Transaction<'t> {
     /// Whether a statement is a way to a server and back.
     pub(super) fn is_far(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+
+    /// Waits for those who give places to runs, if they or this one are to be alone in that; until the end of the transaction.
+    pub(super) fn wait_for_places(&self, writing: Writing) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.wait_for_places(writing),
+        }
     }
 
     /// Whether the engine has rolled the transaction back by itself.

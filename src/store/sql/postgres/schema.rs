@@ -4,7 +4,7 @@ use super::dialect::say;
 use super::session::Session;
 use crate::domain::ids::InstallationId;
 use crate::store::StoreError;
-use crate::store::sql::Transaction;
+use crate::store::sql::{Transaction, Writing};
 
 /// Types that have other names. What is text is compared by its bytes, as SQLite does.
 const TYPES: [(&str, &str); 5] = [
@@ -27,7 +27,7 @@ pub(in crate::store) fn make(
 ) -> Result<(), StoreError> {
     let schema = session.schema().to_owned();
     session.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
-    let tx = Transaction::Postgres(super::transaction::Transaction::begin(session)?);
+    let tx = Transaction::Postgres(super::transaction::Transaction::begin(session, Writing::Alone)?);
     tx.batch("CREATE TABLE IF NOT EXISTS migrations (number bigint PRIMARY KEY)")?;
     let has = tx.query_count("SELECT coalesce(max(number), 0) FROM migrations", ())?;
     for (number, migration) in (1_u64..).zip(migrations).skip(usize::try_from(has).unwrap_or(usize::MAX)) {

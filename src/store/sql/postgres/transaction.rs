@@ -1,11 +1,14 @@
 //! A transaction.
 //!
-//! Operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
-//! which ends with it. A process that stops in between is cut off by the server, and what it did is undone.
+//! Most operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
+//! which ends with it; those of the hot operations take it together, and lock rows as well (`store/hot/mod.rs`). One that were
+//! SERIALIZABLE instead would not see what the hot ones do. A process that stops in between is cut off by the server, and what it
+//! did is undone.
 
 use super::session::Session;
 use super::statement::Statement;
 use crate::store::StoreError;
+use crate::store::sql::Writing;
 
 /// What a transaction that writes begins with. Each of its statements sees what was committed before it.
 const WRITE: &str =
@@ -16,6 +19,8 @@ const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL s
 const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 /// The number of the lock that writers take, in the database: `agcr` in ASCII.
 const WRITERS: i64 = 0x6167_6372;
+/// The number of the lock of those who give places to runs.
+const PLACES: i64 = WRITERS + 1;
 
 /// A transaction. It is rolled back if it is not committed.
 pub(in crate::store) struct Transaction<'t> {
@@ -24,10 +29,9 @@ pub(in crate::store) struct Transaction<'t> {
 }
 
 impl<'t> Transaction<'t> {
-    /// Begins a transaction that writes: nobody else can until it ends.
-    pub(in crate::store::sql) fn begin(session: &'t Session) -> Result<Self, StoreError> {
-        let alone = format!("SELECT pg_advisory_xact_lock({WRITERS}, hashtext('{}'))", session.schema());
-        Self::begin_as(session, WRITE, &alone)
+    /// Begins a transaction that writes. It waits for those beside which it cannot be.
+    pub(in crate::store::sql) fn begin(session: &'t Session, writing: Writing) -> Result<Self, StoreError> {
+        Self::begin_as(session, WRITE, &lock(session, WRITERS, writing))
     }
 
     /// Begins a transaction that only reads.
@@ -41,6 +45,11 @@ impl<'t> Transaction<'t> {
             .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
         session.forgive();
         Ok(transaction)
+    }
+
+    /// Waits for those who give places to runs.
+    pub(in crate::store::sql) fn wait_for_places(&self, writing: Writing) -> Result<(), StoreError> {
+        self.batch(&lock(self.session, PLACES, writing))
     }
 
     pub(in crate::store::sql) fn prepare(&self, sql: &str) -> Statement<'t> {
@@ -74,6 +83,15 @@ impl<'t> Transaction<'t> {
     pub(in crate::store::sql) fn is_over(&self) -> bool {
         self.session.is_closed()
     }
+}
+
+/// Returns a statement that waits for a lock, and has it until the end of the transaction.
+fn lock(session: &Session, number: i64, writing: Writing) -> String {
+    let take = match writing {
+        Writing::Alone => "pg_advisory_xact_lock",
+        Writing::Beside => "pg_advisory_xact_lock_shared",
+    };
+    format!("SELECT {take}({number}, hashtext('{}'))", session.schema())
 }
 
 impl Drop for Transaction<'_> {
