@@ -140,7 +140,7 @@ fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, Store
     tx.query(
         &format!(
             "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
-             AND act_at IS NOT NULL AND cancelling IS NULL ORDER BY run_id /*: FOR NO KEY UPDATE */"
+             AND act_at IS NOT NULL AND cancelling IS NULL /*: ORDER BY run_id FOR NO KEY UPDATE */"
         ),
         [cron_id.to_string()],
         run_from_row,

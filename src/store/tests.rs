@@ -16,6 +16,7 @@ use crate::domain::ids::{BackendRunId, DeliveryId, RunId, ThreadId};
 use crate::domain::run::{Outcome, RunChange, RunState, Status};
 
 mod backups;
+mod beside;
 mod claims;
 mod denials;
 mod opening;
@@ -383,7 +384,8 @@ async fn the_queries_of_every_second_use_indexes() {
         "SELECT run_id FROM runs WHERE phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL",
         "SELECT min(act_at) FROM runs WHERE act_at > 1",
         "SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > 1",
-        "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'file'",
+        "SELECT cron_source, count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source IS NOT NULL \
+         GROUP BY cron_source",
         "UPDATE runs SET sent_at = 1 WHERE sent_at IS NOT NULL AND ended_at IS NULL AND (sent_at > 1 OR started_at > 1)",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase <> 'ended'",
         "SELECT run_id FROM runs WHERE cron_id = 'c' AND phase = 'pending' AND phase <> 'ended' AND act_at IS NOT NULL \

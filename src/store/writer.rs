@@ -289,7 +289,9 @@ fn commit_until_done(
 /// concerns every run.
 fn writing(batch: &[Box<dyn QueuedWrite>], health: &WriterHealth, contended: u32) -> Writing {
     match batch.first() {
-        Some(first) if contended <= CONTENDED_BESIDE_MAX && health.trouble().is_none() => first.changes().writing(),
+        Some(first) if contended <= CONTENDED_BESIDE_MAX && health.trouble().is_none() => {
+            first.changes().writing()
+        }
         Some(_) | None => Writing::Alone,
     }
 }
@@ -309,7 +311,9 @@ fn commit(
     // A savepoint makes SQLite copy every page that is changed after it, and hardly any closure fails.
     match commit_as(connection, batch, health, queue, (writing, Savepoints::None))? {
         Some(counted) => Ok(counted),
-        None => Ok(commit_as(connection, batch, health, queue, (writing, Savepoints::Each))?.unwrap_or_default()),
+        None => {
+            Ok(commit_as(connection, batch, health, queue, (writing, Savepoints::Each))?.unwrap_or_default())
+        }
     }
 }
 
@@ -340,7 +344,8 @@ fn commit_as(
     let mut done = 0;
     while done < batch.len() {
         let upto = batch.len();
-        let held: Option<Vec<HeldChange>> = batch[done..upto].iter().map(|work| work.changes().held()).collect();
+        let held: Option<Vec<HeldChange>> =
+            batch[done..upto].iter().map(|work| work.changes().held()).collect();
         // Whatever else is among them may change the same runs.
         tx.read_ahead(&held.unwrap_or_default())?;
         for work in &mut batch[done..upto] {
@@ -389,9 +394,7 @@ fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Resul
     };
     let can_go_on = match done {
         Ok(()) => true,
-        Err(error)
-            if error.is_disk_full() || error.is_fatal() || error.is_contention() || tx.is_over() =>
-        {
+        Err(error) if error.is_disk_full() || error.is_fatal() || error.is_contention() || tx.is_over() => {
             return Err(error);
         }
         Err(_) if savepoints == Savepoints::None => return Ok(false),
@@ -439,7 +442,8 @@ mod tests {
         let tx = Tx::begin(&mut connection).unwrap();
         let permit = Arc::new(());
         let work = |_: &Tx<'_>| Ok((Arc::clone(&permit), Arc::strong_count(&permit)));
-        let mut closure = Closure { changes: Changes::Anything, work, result: None, reply: oneshot::channel().0 };
+        let mut closure =
+            Closure { changes: Changes::Anything, work, result: None, reply: oneshot::channel().0 };
         closure.run(&tx).unwrap();
         closure.run(&tx).unwrap();
         let (_kept, holders) = closure.result.unwrap().unwrap();

@@ -46,7 +46,10 @@ pub(super) fn record(tx: &Transaction<'_>, calendar: &Calendar) -> Result<(), St
     let zone = calendar.timezone();
     let known = "SELECT EXISTS (SELECT 1 FROM zone_rules WHERE zone = ?1)";
     if !tx.query_value::<bool>(known, [zone])? {
-        tx.execute("INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (zone, calendar.rules()))?;
+        tx.execute(
+            "INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            (zone, calendar.rules()),
+        )?;
     }
     Ok(())
 }

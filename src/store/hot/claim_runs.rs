@@ -1,17 +1,20 @@
 //! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run is held by its daemon and has
 //! no `act_at`, until it is to be looked at again.
 
-use std::collections::{HashSet, VecDeque};
+mod free;
+
+use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
 use super::plan_due::{Planned, plan_pass};
 use crate::domain::bounds::CHECKS_PER_CLAIM;
 use crate::domain::cron::CronSource;
-use crate::domain::ids::{CronId, DaemonNumber, RunId};
+use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
+use crate::store::counts::Tx;
 use crate::store::definitions::Definitions;
 use crate::store::held_runs::{HeldRun, run_to_change};
 use crate::store::lease::Sharing;
@@ -99,42 +102,17 @@ impl Store {
     ) -> Result<Option<Claim>, StoreError> {
         let (cache, daemon, sharing) = (self.definitions.clone(), self.number, self.sharing());
         self.write_hot(move |tx| {
-                let next_gone = match sharing {
-                    // Its predecessors were recovered at its start.
-                    Sharing::Alone => None,
-                    Sharing::Shared => next_gone(tx, daemon)?,
-                };
-                if next_gone.is_some_and(|at| at <= now) {
-                    return Ok(None);
-                }
-                let claimer = Claimer { tx, cache: &cache, daemon, now };
-                // Whoever waits for it has locked nothing yet.
-                let mut room = Room::within(tx, limits, daemon, now)?;
-                let expired = claimer.expired()?;
-                let is_full = claimer.waiting(&mut room)?;
-                // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
-                let planned = plan_pass(tx, &cache, &mut room, now)?;
-                let cancelled = claimer.cancelled()?;
-                let checks = claimer.checks(checks)?;
-                room.save(tx)?;
-                let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
-                let has_waiting =
-                    tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
-                let more_to_start = is_full || planned.more_is_free;
-                let starts = room.sending;
-                Ok(Some(Claim {
-                    starts,
-                    checks,
-                    expired,
-                    cancelled,
-                    more_to_start,
-                    has_waiting,
-                    next_act_at,
-                    planned,
-                    recovered: Recovered::default(),
-                }))
-            })
-            .await
+            let claimer = Claimer { tx, cache: &cache, daemon, now };
+            if sharing == Sharing::Shared && next_gone(tx, daemon)?.is_some_and(|at| at <= now) {
+                return Ok(None);
+            }
+            let mut claim = claimer.claim(tx, limits, checks)?;
+            if sharing == Sharing::Shared {
+                claim.next_act_at = claim.next_act_at.into_iter().chain(next_gone(tx, daemon)?).min();
+            }
+            Ok(Some(claim))
+        })
+        .await
     }
 }
 
@@ -154,14 +132,49 @@ pub(in crate::store) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result
 }
 
 /// Claims runs for a daemon.
-struct Claimer<'t> {
-    tx: &'t Transaction<'t>,
-    cache: &'t Definitions,
-    daemon: DaemonNumber,
-    now: Timestamp,
+pub(in crate::store) struct Claimer<'t> {
+    pub(in crate::store) tx: &'t Transaction<'t>,
+    pub(in crate::store) cache: &'t Definitions,
+    pub(in crate::store) daemon: DaemonNumber,
+    pub(in crate::store) now: Timestamp,
 }
 
 impl Claimer<'_> {
+    /// Plans and claims within these limits, and claims so many checks at most.
+    pub(in crate::store) fn claim(
+        &self,
+        tx: &Tx<'_>,
+        limits: ClaimLimits,
+        checks: usize,
+    ) -> Result<Claim, StoreError> {
+        let now = self.now;
+        // Whoever waits for it has locked nothing yet.
+        let mut room = Room::within(tx, limits, self.daemon, now)?;
+        let expired = self.expired()?;
+        let is_full = self.waiting(&mut room)?;
+        // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
+        let planned = plan_pass(tx, self.cache, &mut room, now)?;
+        let cancelled = self.cancelled()?;
+        let checks = self.checks(checks)?;
+        room.save(tx)?;
+        let next_act_at = next_act_at(tx, now)?;
+        let has_waiting =
+            tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
+        let more_to_start = is_full || planned.more_is_free;
+        let (starts, recovered) = (room.sending, Recovered::default());
+        Ok(Claim {
+            starts,
+            checks,
+            expired,
+            cancelled,
+            more_to_start,
+            has_waiting,
+            next_act_at,
+            planned,
+            recovered,
+        })
+    }
+
     fn cancelled(&self) -> Result<Vec<ClaimedRun>, StoreError> {
         let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL";
         self.unchanged(condition, "", ENDS_PER_CLAIM, &[])
@@ -280,60 +293,6 @@ impl Claimer<'_> {
         }
         Ok(is_full)
     }
-
-    /// Locks and returns runs of one source that may be sent, at most so many, where other daemons may be about to send them as
-    /// well. What another one has locked is left to it.
-    fn free(&self, source: CronSource, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        let (now, limit) = (millis(self.now), i64::try_from(limit).unwrap_or(i64::MAX));
-        let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
-        // So many more that several find some which none of the others has.
-        let values = named_params! { ":now": now, ":limit": limit.saturating_mul(CLAIMED_BESIDE) };
-        let ready: Vec<(RunId, Option<CronId>)> = self.tx.query(&sql, values, |row| {
-            let is_exclusive: bool = row.get("exclusive")?;
-            Ok((parsed(row, "run_id")?, is_exclusive.then(|| parsed(row, "cron_id")).transpose()?))
-        })?;
-        let exclusive: Vec<CronId> = ready.iter().filter_map(|(_, cron_id)| *cron_id).collect();
-        let crons = self.free_crons(&exclusive)?;
-        let is_free = |cron_id: &Option<CronId>| cron_id.is_none_or(|cron_id| crons.contains(&cron_id));
-        let runs: Vec<RunId> =
-            ready.iter().filter(|(_, cron_id)| is_free(cron_id)).map(|(run_id, _)| *run_id).collect();
-        if runs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let sql = format!(
-            "SELECT {RUN_COLUMNS}, claim, cron_source, turn, exclusive FROM runs WHERE run_id = ANY(:runs) AND {WAITS} \
-             ORDER BY turn + 0, act_at, seq LIMIT :limit {FREE}"
-        );
-        let values = named_params! { ":now": now, ":limit": limit, ":runs": array(&runs) };
-        let mut locked = self.tx.query(&sql, values, |row| {
-            Ok((row.get::<bool>("exclusive")?, Waiting::of(self.tx, self.cache, row)?))
-        })?;
-        // Only now is it seen what others have committed before they left the cron to us.
-        let exclusive: Vec<RunId> = locked
-            .iter()
-            .filter(|(is_exclusive, _)| *is_exclusive)
-            .map(|(_, waiting)| waiting.claimed.run.run_id)
-            .collect();
-        if !exclusive.is_empty() {
-            let sql =
-                format!("SELECT run_id FROM runs WHERE run_id = ANY(?1) AND {}", waits_for::may_start());
-            let may_start: HashSet<RunId> =
-                self.tx.query(&sql, [array(&exclusive)], |row| parsed(row, "run_id"))?.into_iter().collect();
-            locked.retain(|(is_exclusive, waiting)| {
-                !is_exclusive || may_start.contains(&waiting.claimed.run.run_id)
-            });
-        }
-        Ok(locked.into_iter().map(|(_, waiting)| waiting).collect())
-    }
-
-    /// Locks those of these crons that nobody else has locked, and returns them.
-    fn free_crons(&self, crons: &[CronId]) -> Result<HashSet<CronId>, StoreError> {
-        if crons.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let sql = format!("SELECT cron_id FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id {FREE}");
-        Ok(self.tx.query(&sql, [array(crons)], |row| parsed(row, "cron_id"))?.into_iter().collect())
-    }
 }
 
 /// A run that waits to be sent.
@@ -397,9 +356,6 @@ const WAITS: &str = "act_at <= :now AND phase = 'pending' AND start_before > :no
 
 /// Locks what is selected, and leaves out what others have locked.
 const FREE: &str = "/*: FOR NO KEY UPDATE SKIP LOCKED */";
-
-/// For how many daemons one looks for runs, so that each finds some.
-const CLAIMED_BESIDE: i64 = 4;
 
 /// Returns the run in a row that has `claim` beside [`RUN_COLUMNS`], under the claim that it has had last.
 fn claimed_from_row(

@@ -197,6 +197,15 @@ impl<'t> Transaction<'t> {
         }
     }
 
+    /// Returns how each statement that this connection has prepared is found by PostgreSQL, whatever its parameters are.
+    #[cfg(test)]
+    pub(super) fn plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Postgres(transaction) => transaction.plans(),
+        }
+    }
+
     /// Whether the engine has rolled the transaction back by itself.
     pub(super) fn is_over(&self) -> bool {
         match self {

@@ -201,6 +201,17 @@ impl Session {
         }
     }
 
+    /// Returns the statements that are prepared, and of which types the parameters of each are.
+    #[cfg(test)]
+    pub(super) fn statements(&self) -> Vec<(String, Vec<String>)> {
+        let known = self.known.borrow();
+        let prepared =
+            known.values().filter_map(|known| Some((known.said.sql.clone(), known.prepared.get()?)));
+        let prepared = prepared.filter(|(sql, _)| !sql.starts_with("EXPLAIN"));
+        let types = |statement: &Statement| statement.params().iter().map(ToString::to_string).collect();
+        prepared.map(|(sql, statement)| (sql, types(statement))).collect()
+    }
+
     pub(super) fn know(&self, sql: &str) -> Arc<Known> {
         let mut known = self.known.borrow_mut();
         if let Some(known) = known.get(sql) {

@@ -80,6 +80,25 @@ impl<'t> Transaction<'t> {
         self.session.batch("COMMIT")
     }
 
+    /// Returns every prepared statement with its plan, whatever its parameters are.
+    #[cfg(test)]
+    pub(in crate::store::sql) fn plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.batch("SET LOCAL plan_cache_mode = force_generic_plan")?;
+        let mut plans = Vec::new();
+        for (sql, types) in self.session.statements() {
+            let nothing = vec!["NULL"; types.len()].join(", ");
+            let with = |what: &str| if types.is_empty() { String::new() } else { format!("({what})") };
+            let execute = format!("explained {}", with(&nothing));
+            self.batch(&format!("PREPARE explained {} AS {sql}", with(&types.join(", "))))?;
+            let explain =
+                Statement::new(self.session, self.session.know(&format!("EXPLAIN EXECUTE {execute}")));
+            let lines = explain.query()?.map(|row| Ok(row.value(0)?.as_str().unwrap_or_default().to_owned()));
+            plans.push((sql, lines.collect::<Result<Vec<_>, StoreError>>()?.join("\n")));
+            self.batch("DEALLOCATE explained")?;
+        }
+        Ok(plans)
+    }
+
     pub(in crate::store::sql) fn is_over(&self) -> bool {
         self.session.is_closed()
     }
