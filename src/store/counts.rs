@@ -6,13 +6,12 @@ mod by_cron;
 mod histogram;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ended::Ended;
-use super::held_runs::ReadRun;
+use super::held_runs::{CronAhead, ReadAhead, ReadRun};
 use super::sql::{Connection, Transaction, Writing};
 use super::write_queue::HeldChange;
 use super::{StoreError, held_runs, rollups};
@@ -45,7 +44,7 @@ pub(super) enum Counted {
 pub(super) struct Tx<'t> {
     transaction: Transaction<'t>,
     counted: RefCell<Vec<Counted>>,
-    read_ahead: RefCell<HashMap<RunId, ReadRun>>,
+    read_ahead: RefCell<ReadAhead>,
     /// Whether any URL is suspended; `None` as long as nobody has asked.
     pub(super) any_suspended: Cell<Option<bool>>,
 }
@@ -126,14 +125,24 @@ impl Tx<'_> {
     /// Locks and reads what the next changes are about, where others may change it. Nothing but these changes may touch it meanwhile.
     pub(super) fn read_ahead(&self, changes: &[HeldChange]) -> Result<(), StoreError> {
         if self.transaction.is_far() && !changes.is_empty() {
-            self.read_ahead.replace(held_runs::read_ahead(self, changes)?.into_iter().collect());
+            self.read_ahead.replace(held_runs::read_ahead(self, changes)?);
         }
         Ok(())
     }
 
     /// Returns a run that was read ahead, once: it is about to change.
     pub(super) fn take_read_ahead(&self, run_id: RunId) -> Option<ReadRun> {
-        self.read_ahead.borrow_mut().remove(&run_id)
+        self.read_ahead.borrow_mut().runs.remove(&run_id)
+    }
+
+    /// Returns what was read ahead of a cron, as far as nothing has changed it since.
+    pub(super) fn cron_ahead(&self, cron_id: CronId) -> Option<CronAhead> {
+        self.read_ahead.borrow().crons.get(&cron_id).copied()
+    }
+
+    /// Forgets what was read ahead of a cron: it is about to change.
+    pub(super) fn forget_ahead(&self, cron_id: CronId) {
+        self.read_ahead.borrow_mut().crons.remove(&cron_id);
     }
 
     /// Counts an event once the transaction is committed.

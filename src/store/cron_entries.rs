@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::counts::Tx;
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError, acts};
@@ -165,7 +166,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
 /// Takes note of the end of a run on its cron, and counts it towards the failures in a row, of which `limit` pause the cron.
 /// Returns the pause if this end began one.
 pub(super) fn run_ended(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     run: &Run,
     limit: Option<u32>,
     now: Timestamp,
@@ -191,16 +192,16 @@ pub(super) fn run_ended(
 
 /// Writes when the last run of a cron ended, and returns whether there is nothing more to write: most runs succeed, and so did
 /// those before them.
-fn note_end(
-    tx: &Transaction<'_>,
-    cron_id: CronId,
-    outcome: &Outcome,
-    says: CronHealth,
-) -> Result<bool, StoreError> {
+fn note_end(tx: &Tx<'_>, cron_id: CronId, outcome: &Outcome, says: CronHealth) -> Result<bool, StoreError> {
     // What was recovered may be learnt of after what ended later.
     let sql = "UPDATE crons SET last_run_at = max(coalesce(last_run_at, ?2), ?2), \
                last_success_at = iif(?3 = 1, max(coalesce(last_success_at, ?2), ?2), last_success_at) WHERE cron_id = ?1";
     let values = (cron_id.to_string(), millis(outcome.ended_at), outcome.status == Status::Success);
+    if says == CronHealth::Works && tx.cron_ahead(cron_id).is_some_and(|cron| cron.is_well) {
+        tx.gather(cron_id, sql, values)?;
+        return Ok(true);
+    }
+    tx.forget_ahead(cron_id);
     if says == CronHealth::Works && tx.execute(&format!("{sql} AND failures = 0"), values.clone())? == 1 {
         return Ok(true);
     }

@@ -1,10 +1,12 @@
 //! Runs that a daemon holds: what it says about one counts only under the claim that it has.
 
-use super::StoreError;
+use std::collections::HashMap;
+
 use super::counts::Tx;
 use super::rows::{RUN_COLUMNS, no_run, parsed, parsed_option, run_from_row};
 use super::sql::{Row, Transaction, array};
 use super::write_queue::HeldChange;
+use super::{StoreError, suspended, waits_for};
 use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run};
 
@@ -18,6 +20,22 @@ pub struct HeldRun {
 
 /// The number of the claim under which a run is inserted that is sent at once.
 pub(super) const FIRST_CLAIM: u32 = 1;
+
+/// What was locked and read before changes.
+#[derive(Default)]
+pub(super) struct ReadAhead {
+    pub(super) runs: HashMap<RunId, ReadRun>,
+    pub(super) crons: HashMap<CronId, CronAhead>,
+}
+
+/// What the end of a run needs to know of its cron.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CronAhead {
+    /// Whether its last runs have not failed.
+    pub(super) is_well: bool,
+    /// Whether a run waits for the end of another one.
+    pub(super) has_waiting: bool,
+}
 
 /// A run as it was read, with who holds it.
 pub(super) struct ReadRun {
@@ -64,32 +82,40 @@ pub(super) fn run_to_change(tx: &Tx<'_>, held: HeldRun, by: DaemonNumber) -> Res
 
 /// Locks and reads the runs that the next changes are about, all at once, and before that the crons that these may change. Whoever
 /// locks several does so in the order of their ids, so that no two wait for each other. Only where the engine is far.
-pub(super) fn read_ahead(
-    tx: &Transaction<'_>,
-    changes: &[HeldChange],
-) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
+pub(super) fn read_ahead(tx: &Tx<'_>, changes: &[HeldChange]) -> Result<ReadAhead, StoreError> {
     let with_cron: Vec<RunId> =
         changes.iter().filter(|change| change.with_cron).map(|change| change.run_id).collect();
-    if !with_cron.is_empty() {
-        // Which cron a run has never changes.
-        let sql = "SELECT DISTINCT cron_id FROM runs WHERE run_id = ANY(?1) AND cron_id IS NOT NULL";
-        let crons: Vec<CronId> = tx.query(sql, [array(&with_cron)], |row| parsed(row, "cron_id"))?;
-        tx.each(LOCK_CRONS, [array(&crons)], |_| Ok(()))?;
-    }
+    let crons = if with_cron.is_empty() { HashMap::new() } else { lock_crons(tx, &with_cron)? };
     let runs: Vec<RunId> = changes.iter().map(|change| change.run_id).collect();
     let sql = format!(
         "SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1) \
          ORDER BY run_id /*: FOR NO KEY UPDATE */"
     );
-    tx.query(&sql, [array(&runs)], |row| {
+    let runs = tx.query(&sql, [array(&runs)], |row| {
         let read = ReadRun::of(row)?;
         Ok((read.run.run_id, read))
-    })
+    })?;
+    Ok(ReadAhead { runs: runs.into_iter().collect(), crons })
 }
 
-/// Locks crons, after whoever has them.
-const LOCK_CRONS: &str =
-    "SELECT cron_id FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id /*: FOR NO KEY UPDATE */";
+/// Locks the crons of these runs, after whoever has them, and reads what the ends of runs need of each.
+fn lock_crons(tx: &Tx<'_>, runs: &[RunId]) -> Result<HashMap<CronId, CronAhead>, StoreError> {
+    // Which cron a run has never changes.
+    let sql = "SELECT DISTINCT cron_id FROM runs WHERE run_id = ANY(?1) AND cron_id IS NOT NULL";
+    let crons: Vec<CronId> = tx.query(sql, [array(runs)], |row| parsed(row, "cron_id"))?;
+    let sql = "SELECT cron_id, failures = 0 AS is_well FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id \
+               /*: FOR NO KEY UPDATE */";
+    let read = tx.query(sql, [array(&crons)], |row| Ok((parsed(row, "cron_id")?, row.get("is_well")?)))?;
+    let ahead = |(cron_id, is_well)| (cron_id, CronAhead { is_well, has_waiting: false });
+    let mut ahead: HashMap<CronId, CronAhead> = read.into_iter().map(ahead).collect();
+    for cron_id in waits_for::with_waiting(tx, &crons)? {
+        if let Some(cron) = ahead.get_mut(&cron_id) {
+            cron.has_waiting = true;
+        }
+    }
+    suspended::is_any(tx)?;
+    Ok(ahead)
+}
 
 fn demand(read: ReadRun, held: HeldRun, by: DaemonNumber) -> Result<ReadRun, StoreError> {
     match (read.held_by, read.claim) == (Some(by.0), held.claim) {

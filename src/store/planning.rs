@@ -124,6 +124,7 @@ impl<'a> Pass<'a> {
         let cursors: Vec<(CronId, Timestamp)> = crons.map(|entry| (entry.cron_id, entry.cursor)).collect();
         let ids: Vec<CronId> = cursors.iter().map(|(cron_id, _)| *cron_id).collect();
         let (mut decided, mut active) = (decided_after(tx, &cursors)?, active(tx, &ids, self.now)?);
+        self.zones = zone_rules::known(tx)?;
         for cron_id in ids {
             self.ahead
                 .decided
@@ -240,7 +241,8 @@ impl<'a> Pass<'a> {
         }
         let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3 = 1, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
-        tx.put(
+        tx.gather(
+            cron.cron_id,
             sql,
             (
                 cron.cron_id.to_string(),

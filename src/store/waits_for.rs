@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::definitions::Definitions;
-use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row};
-use super::sql::Transaction;
+use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row};
+use super::sql::{Transaction, array};
 use crate::domain::backoff;
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::plan::start_deadline;
@@ -40,6 +40,13 @@ pub(super) fn column() -> String {
 pub(super) fn waits_for(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<RunId>, StoreError> {
     let sql = format!("SELECT {} FROM runs WHERE run_id = ?1", column());
     Ok(tx.query_opt(&sql, [run_id.to_string()], |row| parsed_option(row, "waits_for"))?.flatten())
+}
+
+/// Returns those of these crons of which a run waits that the end of another one may concern ([`count_deadline_from`]).
+pub(super) fn with_waiting(tx: &Transaction<'_>, crons: &[CronId]) -> Result<Vec<CronId>, StoreError> {
+    let sql = "SELECT DISTINCT cron_id FROM runs WHERE cron_id = ANY(?1) AND phase = 'pending' AND phase <> 'ended' \
+               AND exclusive = 1 AND first_started_at IS NULL";
+    tx.query(sql, [array(crons)], |row| parsed(row, "cron_id"))
 }
 
 /// Gives the run that has waited for the longest its whole start deadline from now on, because the run before it has ended.

@@ -1,5 +1,7 @@
 //! The rules of time zones by which crons are planned. They may change while the daemon runs, and while none does.
 
+use std::collections::HashSet;
+
 use super::sql::Transaction;
 use super::{Store, StoreError};
 use crate::domain::calendar::Calendar;
@@ -52,6 +54,12 @@ pub(super) fn record(tx: &Transaction<'_>, calendar: &Calendar) -> Result<(), St
         )?;
     }
     Ok(())
+}
+
+/// Returns the zones whose rules are on record.
+pub(super) fn known(tx: &Transaction<'_>) -> Result<HashSet<String>, StoreError> {
+    let zones = tx.query("SELECT zone FROM zone_rules", (), |row| row.get("zone"))?;
+    Ok(zones.into_iter().collect())
 }
 
 /// Returns whether all crons were planned by this program and the zone database as it is.

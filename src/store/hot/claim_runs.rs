@@ -227,10 +227,10 @@ impl Claimer<'_> {
             let is_followed = is_held && matches!(claimed.run.state, RunState::Running(_));
             Ok(ClaimedRun { claim: claimed.claim.saturating_add(u32::from(!is_followed)), ..claimed })
         })?;
-        let mut claim =
-            self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
+        let sql = "UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1";
         for claimed in &claimed {
-            claim.put((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
+            let run_id = claimed.run.run_id;
+            self.tx.gather(run_id, sql, (run_id.to_string(), self.daemon.0, claimed.claim))?;
         }
         Ok(claimed)
     }
@@ -279,7 +279,8 @@ impl Claimer<'_> {
             claimed.claim = claimed.claim.saturating_add(1);
             let sql = "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
                        WHERE run_id = ?1";
-            tx.put(
+            tx.gather(
+                claimed.run.run_id,
                 sql,
                 (
                     claimed.run.run_id.to_string(),

@@ -309,7 +309,8 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
                ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9, \
                body = iif(CAST(?7 AS BIGINT) IS NULL OR keeps_body = 1, body, NULL) \
                WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10";
-    let decided = tx.put_counted(
+    let decided = tx.gather_counted(
+        seq,
         sql,
         (
             seq,
@@ -354,7 +355,8 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
     let sql = "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
                connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    tx.put(
+    tx.gather(
+        format_args!("{} {}", finished.delivery.seq, finished.delivery.attempt),
         sql,
         (
             finished.delivery.seq,

@@ -94,8 +94,11 @@ impl Store {
                     backend_run.cancelling = backend_run.cancelling.or(cancelling);
                 }
             }
-            if is_awaited && matches!(run.state, RunState::Pending { .. }) {
-                looked_at(tx, run_id)?;
+            if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id()) {
+                tx.forget_ahead(cron_id);
+                if is_awaited {
+                    looked_at(tx, run_id)?;
+                }
             }
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
@@ -183,7 +186,8 @@ pub(in crate::store) fn insert_deletion(
     thread_id: ThreadId,
     due_at: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.put(
+    tx.gather(
+        thread_id,
         "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (:thread_id, :run_id, :due_at) \
          ON CONFLICT DO NOTHING",
         named_params! {

@@ -272,9 +272,25 @@ impl<'t> Transaction<'t> {
         self.prepare(sql)?.put(params).map(drop)
     }
 
-    /// Does the same, and says later how many they are.
-    pub(super) fn put_counted(&self, sql: &str, params: impl Params) -> Result<Changed, StoreError> {
-        self.prepare(sql)?.put(params)
+    /// Puts a statement that changes the row of this key, or adds it. On a server, what is put so by the same statement is one
+    /// statement, which is run before anything that is not put so.
+    pub(super) fn gather(
+        &self,
+        key: impl ToString,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<(), StoreError> {
+        self.prepare(sql)?.gather(key, params).map(drop)
+    }
+
+    /// Does the same, and says later whether the row was changed: on a server, the statement returns its key if so.
+    pub(super) fn gather_counted(
+        &self,
+        key: impl ToString,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<Changed, StoreError> {
+        self.prepare(sql)?.gather(key, params)
     }
 
     /// Reads every row.
@@ -381,6 +397,16 @@ impl Statement<'_> {
             Self::Postgres(statement) => {
                 params.bind(statement)?;
                 statement.put()
+            }
+        }
+    }
+
+    fn gather(&mut self, key: impl ToString, params: impl Params) -> Result<Changed, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.execute(params).map(Changed::Known),
+            Self::Postgres(statement) => {
+                params.bind(statement)?;
+                statement.gather(key.to_string())
             }
         }
     }

@@ -115,7 +115,7 @@ fn call(function: Function, name: &str, arguments: &[String]) -> String {
 }
 
 /// Returns the length of the first token: a text, a word with the sign before it, or one character.
-fn token_length(sql: &str) -> usize {
+pub(super) fn token_length(sql: &str) -> usize {
     let mut characters = sql.char_indices();
     let Some((_, first)) = characters.next() else { return 0 };
     let is_of_word = |character: char| character.is_alphanumeric() || character == '_';

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// A value that is sent.
 #[derive(Debug)]
-pub(super) struct Sent(Value);
+pub(super) struct Sent(pub(super) Value);
 
 /// Returns a value as it is sent.
 pub(super) fn sent(value: &dyn rusqlite::ToSql) -> Result<Sent, StoreError> {

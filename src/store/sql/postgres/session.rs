@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, NoTls, RowStream, Statement};
 
 use super::dialect::{Said, say};
+use super::gather::Group;
 use super::params::Sent;
 use super::row::{Row, Rows};
 use super::wait::{CONNECTIONS, wait};
@@ -38,6 +39,8 @@ pub(in crate::store) struct Session {
     known: RefCell<HashMap<String, Arc<Known>>>,
     /// What was sent and not waited for.
     sent: RefCell<FuturesUnordered<Answer>>,
+    /// What is sent together before anything else is.
+    pub(super) gathered: RefCell<Vec<Group>>,
     /// The first failure of the present transaction: the server refuses everything else until it is undone.
     failure: RefCell<Option<StoreError>>,
     /// Whether what is read is not wanted any more.
@@ -48,6 +51,8 @@ pub(in crate::store) struct Session {
 pub(super) struct Known {
     pub(super) said: Said,
     prepared: OnceLock<Statement>,
+    /// The same for many rows (`gather.rs`).
+    pub(super) for_many: OnceLock<Statement>,
 }
 
 /// What ends once a statement is answered, or the connection over.
@@ -65,6 +70,7 @@ impl Session {
             schema: server.schema.clone(),
             known: RefCell::default(),
             sent: RefCell::default(),
+            gathered: RefCell::default(),
             failure: RefCell::default(),
             unwanted: None,
         })
@@ -91,10 +97,12 @@ impl Session {
 
     /// Runs statements that return nothing, as they are.
     pub(in crate::store::sql) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.flush()?;
         self.wait(self.client.batch_execute(sql))
     }
 
     pub(super) fn execute(&self, known: &Known, values: &[Sent]) -> Result<usize, StoreError> {
+        self.flush()?;
         let statement = self.prepared(known, values)?;
         let changed = self.wait(self.client.execute_raw(&statement, values))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
@@ -103,20 +111,43 @@ impl Session {
     /// Sends a statement and does not wait for its answer. Returns where it will be found how many rows it has changed. If it fails,
     /// [`Session::settle`] says so.
     pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<Arc<AtomicUsize>, StoreError> {
-        let (client, statement) = (Arc::clone(&self.client), self.prepared(known, &values)?);
+        self.flush()?;
         let rows = Arc::new(AtomicUsize::new(0));
-        let noted = Arc::clone(&rows);
-        self.sent.borrow_mut().push(Box::pin(async move {
-            let changed = client.execute_raw(&statement, values).await?;
-            noted.store(usize::try_from(changed).unwrap_or(usize::MAX), Ordering::Relaxed);
-            Ok(())
-        }));
-        // It is sent when it is first asked for.
-        self.wait(std::future::ready(Ok(())))?;
+        self.send(known, values, Arc::clone(&rows))?;
         Ok(rows)
     }
 
+    /// Sends a statement, and notes how many rows it has changed.
+    pub(super) fn send(
+        &self,
+        known: &Known,
+        values: Vec<Sent>,
+        noted: Arc<AtomicUsize>,
+    ) -> Result<(), StoreError> {
+        let (client, statement) = (self.client(), self.prepared(known, &values)?);
+        self.push(async move {
+            let changed = client.execute_raw(&statement, values).await?;
+            noted.store(usize::try_from(changed).unwrap_or(usize::MAX), Ordering::Relaxed);
+            Ok(())
+        })
+    }
+
+    /// Sends what nobody waits for.
+    pub(super) fn push(
+        &self,
+        answer: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.sent.borrow_mut().push(Box::pin(answer));
+        // It is sent when it is first asked for.
+        self.wait(std::future::ready(Ok(())))
+    }
+
+    pub(super) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
+    }
+
     pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {
+        self.flush()?;
         let statement = self.prepared(known, values)?;
         let query = async {
             let rows: RowStream = self.client.query_raw(&statement, values).await?;
@@ -130,6 +161,7 @@ impl Session {
     /// # Errors
     /// The first failure since the transaction began, or since it was undone.
     pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.flush()?;
         let all = poll_fn(|context| {
             self.hear(context);
             if self.sent.borrow().is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
@@ -143,13 +175,17 @@ impl Session {
         self.failure.borrow_mut().take();
     }
 
-    fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Statement, StoreError> {
+    pub(super) fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Statement, StoreError> {
         if let Some(prepared) = known.prepared.get() {
             return Ok(prepared.clone());
         }
         let kinds: Vec<Type> = values.iter().map(Sent::kind).collect();
-        let prepared = self.wait(self.client.prepare_typed(&known.said.sql, &kinds))?;
+        let prepared = self.prepare(&known.said.sql, &kinds)?;
         Ok(known.prepared.get_or_init(|| prepared).clone())
+    }
+
+    pub(super) fn prepare(&self, sql: &str, kinds: &[Type]) -> Result<Statement, StoreError> {
+        self.wait(self.client.prepare_typed(sql, kinds))
     }
 
     /// Waits for an answer, and hears those that were not waited for.
@@ -205,8 +241,12 @@ impl Session {
     #[cfg(test)]
     pub(super) fn statements(&self) -> Vec<(String, Vec<String>)> {
         let known = self.known.borrow();
-        let prepared =
-            known.values().filter_map(|known| Some((known.said.sql.clone(), known.prepared.get()?)));
+        let of_one = known.values().filter_map(|known| Some((known.said.sql.clone(), known.prepared.get()?)));
+        let of_many = known.values().filter_map(|known| {
+            let sql = super::gather::for_many(&known.said.sql, known.prepared.get()?.params());
+            Some((sql, known.for_many.get()?))
+        });
+        let prepared = of_one.chain(of_many);
         let prepared = prepared.filter(|(sql, _)| !sql.starts_with("EXPLAIN"));
         let types = |statement: &Statement| statement.params().iter().map(ToString::to_string).collect();
         prepared.map(|(sql, statement)| (sql, types(statement))).collect()
@@ -217,7 +257,7 @@ impl Session {
         if let Some(known) = known.get(sql) {
             return Arc::clone(known);
         }
-        let new = Arc::new(Known { said: say(sql), prepared: OnceLock::new() });
+        let new = Arc::new(Known { said: say(sql), prepared: OnceLock::new(), for_many: OnceLock::new() });
         known.insert(sql.to_owned(), Arc::clone(&new));
         new
     }
