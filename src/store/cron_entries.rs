@@ -79,15 +79,15 @@ pub(super) fn due_sql() -> String {
 
 /// Returns the cron that is planned next, and when.
 pub(super) fn next(tx: &Transaction<'_>) -> Result<NextPlan, StoreError> {
-    let sql = "SELECT next_at, name FROM crons WHERE source = ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1";
-    let mut next: NextPlan = None;
-    for source in CronSource::ALL {
-        let of_source =
-            tx.query_opt(sql, [source.as_str()], |row| Ok((time(row, "next_at")?, row.get("name")?)))?;
-        next = [next, of_source].into_iter().flatten().min_by_key(|(at, _)| *at);
-    }
-    Ok(next)
+    let of_each =
+        tx.query(NEXT_OF_EACH_SOURCE, (), |row| Ok((time(row, "next_at")?, row.get::<String>("name")?)))?;
+    Ok(of_each.into_iter().min_by_key(|(at, _)| *at))
 }
+
+pub(super) const NEXT_OF_EACH_SOURCE: &str = "SELECT next_at, name FROM (SELECT next_at, name FROM crons WHERE source = 'file' \
+     AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1) AS of_files \
+     UNION ALL SELECT next_at, name FROM (SELECT next_at, name FROM crons WHERE source = 'api' \
+     AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1) AS of_clients";
 
 /// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file
 /// over one of a client.

@@ -64,10 +64,15 @@ pub(super) struct ServedTurns {
 
 impl ServedTurns {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
-        let served = |source: CronSource| {
-            tx.query_value("SELECT turn FROM turns WHERE source = ?1", [source.as_str()])
-        };
-        Ok(Self { of_files: served(CronSource::File)?, of_clients: served(CronSource::Api)? })
+        let mut turns = Self { of_files: 0, of_clients: 0 };
+        tx.each("SELECT source, turn FROM turns", (), |row| {
+            match parsed(row, "source")? {
+                CronSource::File => turns.of_files = row.get("turn")?,
+                CronSource::Api => turns.of_clients = row.get("turn")?,
+            }
+            Ok(())
+        })?;
+        Ok(turns)
     }
 
     /// Returns the turn of a cron's next run, if this is the turn of its latest one.
@@ -121,10 +126,10 @@ impl Room {
         if limits.starts == 0 || !is_any_due(tx, now)? {
             return Ok(none);
         }
-        let mut places = places(tx, limits.running_max)?;
-        let mut starts = limits.starts;
+        let (mut starts, seen) = (limits.starts, places(tx, limits.running_max)?);
+        let mut places = seen.0;
         if tx.is_far() {
-            (starts, places) = beside_others(tx, limits, places)?;
+            (starts, places) = beside_others(tx, limits, seen)?;
         }
         Ok(Self { holder: Some(holder), starts, places, ..none })
     }
@@ -165,25 +170,22 @@ impl Room {
     }
 }
 
-/// Returns the places on the agent server, and who holds them by now.
-fn places(tx: &Transaction<'_>, max: usize) -> Result<Places, StoreError> {
-    // Each has an index.
-    let sql = "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NOT NULL AND removed_at IS NULL) \
-               OR EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NULL AND removed_at IS NULL)";
-    let has_files: bool = tx.query_value(sql, ())?;
-    let kept_for_files = if has_files { kept_for_files(max) } else { 0 };
-    let mut places = Places { max, kept_for_files, of_files: 0, of_clients: 0 };
-    let sql = "SELECT cron_source, count(*) AS held FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL \
-               AND cron_source IS NOT NULL GROUP BY cron_source";
-    tx.each(sql, (), |row| {
-        let held = usize::try_from(row.count("held")?).unwrap_or(usize::MAX);
-        match parsed(row, "cron_source")? {
-            CronSource::File => places.of_files = held,
-            CronSource::Api => places.of_clients = held,
-        }
-        Ok(())
-    })?;
-    Ok(places)
+/// Who may give places to runs, and to how many.
+pub(super) const PLACES: &str = "SELECT \
+     (SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'file') AS of_files, \
+     (SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'api') AS of_clients, \
+     EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NOT NULL AND removed_at IS NULL) \
+     OR EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NULL AND removed_at IS NULL) AS has_files, \
+     (SELECT count(*) FROM daemons WHERE recovered_at IS NULL) AS daemons";
+
+/// Returns the places on the agent server and who holds them by now, and how many daemons there are.
+fn places(tx: &Transaction<'_>, max: usize) -> Result<(Places, usize), StoreError> {
+    tx.query_one(PLACES, (), |row| {
+        let count = |column| row.count(column).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let kept_for_files = if row.get("has_files")? { kept_for_files(max) } else { 0 };
+        let (of_files, of_clients) = (count("of_files")?, count("of_clients")?);
+        Ok((Places { max, kept_for_files, of_files, of_clients }, count("daemons")?))
+    })
 }
 
 /// Returns how many runs one daemon may send while others give places to theirs, and the places that are left. Nobody sees what the
@@ -192,13 +194,12 @@ fn places(tx: &Transaction<'_>, max: usize) -> Result<Places, StoreError> {
 fn beside_others(
     tx: &Transaction<'_>,
     limits: ClaimLimits,
-    seen: Places,
+    (seen, daemons): (Places, usize),
 ) -> Result<(usize, Places), StoreError> {
-    let daemons = tx.query_count("SELECT count(*) FROM daemons WHERE recovered_at IS NULL", ())?;
-    let (daemons, max) = (usize::try_from(daemons).unwrap_or(usize::MAX), limits.running_max);
     if daemons <= 1 {
         return Ok((limits.starts, seen));
     }
+    let max = limits.running_max;
     let share = limits.starts.min(max / SHARES / daemons);
     let is_enough = |places: &Places| {
         let taken = share.saturating_mul(daemons).saturating_add(places.of_files + places.of_clients);
@@ -206,10 +207,10 @@ fn beside_others(
     };
     if !is_enough(&seen) {
         tx.wait_for_places(Writing::Alone)?;
-        return Ok((limits.starts, places(tx, max)?));
+        return Ok((limits.starts, places(tx, max)?.0));
     }
     tx.wait_for_places(Writing::Beside)?;
-    let places = places(tx, max)?;
+    let (places, _) = places(tx, max)?;
     Ok((if is_enough(&places) { share } else { 0 }, places))
 }
 

@@ -20,7 +20,7 @@ use crate::store::held_runs::{HeldRun, run_to_change};
 use crate::store::lease::Sharing;
 use crate::store::recovery::{Recovered, next_gone};
 use crate::store::room::{ClaimLimits, ClaimedRun, Room};
-use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
+use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, time_option};
 use crate::store::sql::{Row, Rows, Transaction, ValueRef, array, named_params};
 use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, waits_for};
@@ -157,9 +157,7 @@ impl Claimer<'_> {
         let cancelled = self.cancelled()?;
         let checks = self.checks(checks)?;
         room.save(tx)?;
-        let next_act_at = next_act_at(tx, now)?;
-        let has_waiting =
-            tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
+        let (next_act_at, has_waiting) = next_act_at(tx, now)?;
         let more_to_start = is_full || planned.more_is_free;
         let (starts, recovered) = (room.sending, Recovered::default());
         Ok(Claim {
@@ -379,16 +377,18 @@ fn claimed_from_row(
     Ok(ClaimedRun { run, claim: row.get("claim")?, spec, unwanted })
 }
 
-/// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but
+/// Returns the next instant after `now` at which a run becomes due or expires, and whether one is due already. One that is due but
 /// was not claimed waits for the end of another run, or for its own deadline.
-fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let earliest = |sql: &str| -> Result<Option<i64>, StoreError> { tx.query_value(sql, [millis(now)]) };
-    let due = earliest("SELECT min(act_at) FROM runs WHERE act_at > ?1")?;
-    let deadline =
-        earliest("SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1")?;
-    let next = [due, deadline].into_iter().flatten().min();
-    next.map(|at| timestamp(at, "act_at")).transpose()
+fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<(Option<Timestamp>, bool), StoreError> {
+    tx.query_one(NEXT_ACT, [millis(now)], |row| {
+        let next = [time_option(row, "due")?, time_option(row, "deadline")?].into_iter().flatten().min();
+        Ok((next, row.get("has_waiting")?))
+    })
 }
+
+pub(in crate::store) const NEXT_ACT: &str = "SELECT (SELECT min(act_at) FROM runs WHERE act_at > ?1) AS due, \
+     (SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1) AS deadline, \
+     EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1) AS has_waiting";
 
 #[cfg(test)]
 mod tests;

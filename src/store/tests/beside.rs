@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::domain::ids::CronId;
+use crate::domain::reason::RunEventKind;
 use crate::store::counts::CommitCounts;
 use crate::store::hot::claim_runs::Claimer;
 use crate::store::sql::{Connection, Writing};
@@ -303,24 +304,16 @@ async fn assert_found_by_indexes(store: &Store, before: &HashSet<String>) {
 /// Does what runs and webhooks need, each operation once at least.
 async fn use_everything(store: &Store, now: Timestamp) {
     let claimed = store.claim_runs(now, limits(64)).await.unwrap();
-    for (number, claimed) in claimed.starts.iter().enumerate() {
-        let held = claimed.held();
-        if number % 3 == 1 {
-            let event =
-                RunEvent { at: now, event: crate::domain::reason::RunEventKind::NotSent, reason: None };
-            let step = Step { act_at: Some(now), event: Some(event), ..Step::of(held, RunChange::NotSent) };
-            store.step_run(step).await.unwrap();
-            continue;
-        }
-        store.step_run(accept(held)).await.unwrap();
-        store.looked_at(held).await.unwrap();
-        let mut ending = ending(held);
-        if number % 3 == 2 {
-            ending.outcome.status = Status::Error;
-            ending.failure_limit = Some(FailureLimit { limit: 1, delivery: ending.delivery.clone() });
-        }
-        store.end_run(ending).await.unwrap();
-    }
+    // All at once, as each statement has another form for many rows.
+    let steps = claimed
+        .starts
+        .iter()
+        .enumerate()
+        .map(|(number, claimed)| step_to(store, number, claimed.held(), now));
+    futures_util::future::join_all(steps).await;
+    let ends = claimed.starts.iter().enumerate().filter(|(number, _)| number % 3 != 1);
+    let ends = ends.map(|(number, claimed)| end_as(store, number, claimed.held()));
+    futures_util::future::join_all(ends).await;
     store.claim_runs(now + Duration::from_secs(600), limits(64)).await.unwrap();
     let admit = |_: &str, _| Admission::Admitted(());
     let claim = store.claim_deliveries(now, 32, RateLimit::default(), Vec::new(), admit).await.unwrap();
@@ -329,6 +322,28 @@ async fn use_everything(store: &Store, now: Timestamp) {
     let due = store.claim_deletions(now + Duration::from_secs(600), 10).await.unwrap();
     store.threads_deleted(due.threads).await.unwrap();
     store.commit_nothing().await.unwrap();
+}
+
+async fn step_to(store: &Store, number: usize, held: HeldRun, now: Timestamp) {
+    if number % 3 != 1 {
+        store.step_run(accept(held)).await.unwrap();
+        return;
+    }
+    let event = RunEvent { at: now, event: RunEventKind::NotSent, reason: None };
+    let step = Step { act_at: Some(now), event: Some(event), ..Step::of(held, RunChange::NotSent) };
+    store.step_run(step).await.unwrap();
+}
+
+async fn end_as(store: &Store, number: usize, held: HeldRun) {
+    let mut ending = ending(held);
+    // Each has a thread and a webhook of its own.
+    ending.discard = Some(ThreadId(held.run_id.0));
+    if number % 3 == 2 {
+        store.looked_at(held).await.unwrap();
+        ending.outcome.status = Status::Error;
+        ending.failure_limit = Some(FailureLimit { limit: 1, delivery: ending.delivery.clone() });
+    }
+    store.end_run(ending).await.unwrap();
 }
 
 fn attempted(delivery: ClaimedDelivery, at: Timestamp) -> FinishedAttempt {

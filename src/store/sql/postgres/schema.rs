@@ -15,6 +15,13 @@ const TYPES: [(&str, &str); 5] = [
     (" BLOB", " bytea"),
 ];
 
+/// What PostgreSQL would look up and lock for every run that is inserted, which takes it half as long again. Whoever deletes a cron
+/// or a definition looks first whether a run has it, and nobody else writes meanwhile.
+const LEFT_OUT_OF_RUNS: [&str; 2] = [
+    " REFERENCES crons (cron_id)",
+    ", FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)",
+];
+
 /// How large the tables are, with their indexes.
 pub(in crate::store::sql) const BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class \
      WHERE relkind = 'r' AND relnamespace = to_regnamespace(quote_ident(current_schema))";
@@ -62,6 +69,9 @@ fn statement(written: &str) -> String {
     }
     for (ours, theirs) in TYPES {
         sql = sql.replace(ours, theirs);
+    }
+    if sql.starts_with("CREATE TABLE runs ") {
+        sql = LEFT_OUT_OF_RUNS.iter().fold(sql, |sql, check| sql.replace(check, ""));
     }
     without_json_checks(&say(&sql).sql)
 }
