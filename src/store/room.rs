@@ -62,10 +62,13 @@ pub(super) struct ServedTurns {
     of_clients: i64,
 }
 
+/// Selects what [`ServedTurns::read`] reads.
+pub(super) const TURNS: &str = "SELECT source, turn FROM turns";
+
 impl ServedTurns {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
         let mut turns = Self { of_files: 0, of_clients: 0 };
-        tx.each("SELECT source, turn FROM turns", (), |row| {
+        tx.each(TURNS, (), |row| {
             match parsed(row, "source")? {
                 CronSource::File => turns.of_files = row.get("turn")?,
                 CronSource::Api => turns.of_clients = row.get("turn")?,

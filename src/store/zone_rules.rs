@@ -56,9 +56,11 @@ pub(super) fn record(tx: &Transaction<'_>, calendar: &Calendar) -> Result<(), St
     Ok(())
 }
 
+pub(super) const ZONES: &str = "SELECT zone FROM zone_rules";
+
 /// Returns the zones whose rules are on record.
 pub(super) fn known(tx: &Transaction<'_>) -> Result<HashSet<String>, StoreError> {
-    let zones = tx.query("SELECT zone FROM zone_rules", (), |row| row.get("zone"))?;
+    let zones = tx.query(ZONES, (), |row| row.get("zone"))?;
     Ok(zones.into_iter().collect())
 }
 

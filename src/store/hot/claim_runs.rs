@@ -103,14 +103,16 @@ impl Store {
         let (cache, daemon, sharing) = (self.definitions.clone(), self.number, self.sharing());
         self.write_hot(move |tx| {
             let claimer = Claimer { tx, cache: &cache, daemon, now };
-            if sharing == Sharing::Shared && next_gone(tx, daemon)?.is_some_and(|at| at <= now) {
+            let next_gone = match sharing {
+                // Its predecessors were recovered at its start.
+                Sharing::Alone => None,
+                Sharing::Shared => next_gone(tx, daemon)?,
+            };
+            if next_gone.is_some_and(|at| at <= now) {
                 return Ok(None);
             }
-            let mut claim = claimer.claim(tx, limits, checks)?;
-            if sharing == Sharing::Shared {
-                claim.next_act_at = claim.next_act_at.into_iter().chain(next_gone(tx, daemon)?).min();
-            }
-            Ok(Some(claim))
+            let claim = claimer.claim(tx, limits, checks)?;
+            Ok(Some(Claim { next_act_at: claim.next_act_at.into_iter().chain(next_gone).min(), ..claim }))
         })
         .await
     }

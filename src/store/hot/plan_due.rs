@@ -78,7 +78,7 @@ pub(in crate::store) fn plan_pass(
     let mut pass = Pass::begin(tx, cursors.min().unwrap_or(now), room, now)?;
     pass.occurrences_max /= (files.len() + clients.len()).max(1);
     // Only now, after their rows are locked, is it seen what others have committed about them.
-    pass.read_ahead(tx, files.as_slice().iter().chain(clients.as_slice()))?;
+    pass.read_ahead(tx, cache, files.as_slice().iter().chain(clients.as_slice()))?;
     let is_nothing_free = files.as_slice().is_empty() && clients.as_slice().is_empty() && limit > 0;
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {

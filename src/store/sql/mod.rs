@@ -293,6 +293,18 @@ impl<'t> Transaction<'t> {
         self.prepare(sql)?.gather(key, params)
     }
 
+    /// Asks what is asked soon in the same words: on a server, what is foreseen together is one way there and back. Nothing that
+    /// changes the answer may be done in between.
+    pub(super) fn foresee(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        match self.prepare(sql)? {
+            Statement::Sqlite(_) => Ok(()),
+            Statement::Postgres(mut statement) => {
+                params.bind(&mut statement)?;
+                statement.foresee()
+            }
+        }
+    }
+
     /// Reads every row.
     pub(super) fn query<T>(
         &self,

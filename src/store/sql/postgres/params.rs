@@ -11,7 +11,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use crate::store::StoreError;
 
 /// A value that is sent.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sent(pub(super) Value);
 
 /// Returns a value as it is sent.

@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, NoTls, RowStream, Statement};
 
 use super::dialect::{Said, say};
+use super::foresee::Foreseen;
 use super::gather::Group;
 use super::params::Sent;
 use super::row::{Row, Rows};
@@ -41,6 +42,8 @@ pub(in crate::store) struct Session {
     sent: RefCell<FuturesUnordered<Answer>>,
     /// What is sent together before anything else is.
     pub(super) gathered: RefCell<Vec<Group>>,
+    /// What was asked before it is needed.
+    pub(super) foreseen: RefCell<Vec<Foreseen>>,
     /// The first failure of the present transaction: the server refuses everything else until it is undone.
     failure: RefCell<Option<StoreError>>,
     /// Whether what is read is not wanted any more.
@@ -71,6 +74,7 @@ impl Session {
             known: RefCell::default(),
             sent: RefCell::default(),
             gathered: RefCell::default(),
+            foreseen: RefCell::default(),
             failure: RefCell::default(),
             unwanted: None,
         })
@@ -147,6 +151,9 @@ impl Session {
     }
 
     pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {
+        if let Some(rows) = self.foreseen(known, values)? {
+            return Ok(rows);
+        }
         self.flush()?;
         let statement = self.prepared(known, values)?;
         let query = async {
@@ -170,8 +177,14 @@ impl Session {
         self.failure.borrow_mut().take().map_or(Ok(()), Err)
     }
 
-    /// Forgets what has failed, which was undone.
+    /// Whether anything has failed that is not undone.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Forgets what has failed, which was undone, and what was asked in vain.
     pub(super) fn forgive(&self) {
+        self.foreseen.take();
         self.failure.borrow_mut().take();
     }
 
@@ -189,7 +202,7 @@ impl Session {
     }
 
     /// Waits for an answer, and hears those that were not waited for.
-    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    pub(super) fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         let mut answer = pin!(answer);
         let both = poll_fn(|context| {
             self.hear(context);
@@ -218,7 +231,7 @@ impl Session {
     }
 
     /// Hears the answers that have come to what was not waited for.
-    fn hear(&self, context: &mut Context<'_>) {
+    pub(super) fn hear(&self, context: &mut Context<'_>) {
         let mut sent = self.sent.borrow_mut();
         while let Poll::Ready(Some(answer)) = sent.poll_next_unpin(context) {
             if let Err(error) = answer {
