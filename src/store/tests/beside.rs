@@ -75,6 +75,7 @@ async fn until_waiting(shell: &Shell) {
     panic!("nobody waits");
 }
 
+#[expect(clippy::disallowed_methods, reason = "each test waits for what it has begun")]
 fn in_background<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     tokio::spawn(work)
 }
@@ -460,7 +461,7 @@ async fn three_daemons_do_everything_once() {
     let (done, total) = (Arc::new(Done::default()), 600);
     let working = stores.clone().map(|store| {
         let done = Arc::clone(&done);
-        tokio::spawn(async move { done.work(&store, total, 40).await })
+        in_background(async move { done.work(&store, total, 40).await })
     });
     for daemon in working {
         daemon.await.unwrap();
