@@ -139,7 +139,7 @@ fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(),
 fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, StoreError> {
     tx.query(
         &format!(
-            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
+            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase /*: || '' */ = 'pending' AND phase <> 'ended' \
              AND act_at IS NOT NULL AND cancelling IS NULL /*: ORDER BY run_id FOR NO KEY UPDATE */"
         ),
         [cron_id.to_string()],

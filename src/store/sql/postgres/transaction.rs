@@ -17,6 +17,8 @@ const WRITE: &str =
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'";
 /// Every statement has an index for what it looks for, which the plan of a table that was empty then would not use.
 const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// The same for the hot operations, which read in the order of an index: however many rows there are, they need the first ones.
+const HOT_PLANS: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
 /// The number of the lock that writers take, in the database: `agcr` in ASCII.
 const WRITERS: i64 = 0x6167_6372;
 /// The number of the lock of those who give places to runs.
@@ -31,7 +33,11 @@ pub(in crate::store) struct Transaction<'t> {
 impl<'t> Transaction<'t> {
     /// Begins a transaction that writes. It waits for those beside which it cannot be.
     pub(in crate::store::sql) fn begin(session: &'t Session, writing: Writing) -> Result<Self, StoreError> {
-        Self::begin_as(session, WRITE, &lock(session, WRITERS, writing))
+        let plans = match writing {
+            Writing::Alone => "",
+            Writing::Beside => HOT_PLANS,
+        };
+        Self::begin_as(session, WRITE, &format!("{plans}; {}", lock(session, WRITERS, writing)))
     }
 
     /// Begins a transaction that only reads.
