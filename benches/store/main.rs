@@ -3,7 +3,8 @@
 //! Nothing is sent. Beside it, plain inserts of the same bytes into a file with one index show what SQLite itself costs here.
 //!
 //! `cargo bench --bench store` prints everything; `-- --crons 20000 --repeat 5` changes how much is measured, and `--postgres` does
-//! the same on a PostgreSQL server of its own.
+//! the same on a PostgreSQL server of its own, which does not wait for the disk, or `--server postgres://…` on another one. There it
+//! also lets several daemons plan and claim the same burst together.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
@@ -22,6 +23,7 @@ mod spread;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agentcron::clock::Clock;
@@ -60,13 +62,17 @@ struct Arguments {
     /// Measures a store on PostgreSQL as well, if this machine has its programs.
     #[arg(long)]
     postgres: bool,
+    /// Measures a store on this PostgreSQL server as well.
+    #[arg(long)]
+    server: Option<String>,
+    /// How many operations wait for the writer at the same time, as a burst has.
+    #[arg(long, default_value_t = 128)]
+    at_once: usize,
     /// `cargo bench` passes this; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// How many operations wait for the writer at the same time: as many as a burst has in flight.
-const AT_ONCE: usize = 128;
 const URL: &str = "http://127.0.0.1:8080/hooks/digest";
 
 /// The operations of a life, and plain inserts.
@@ -83,12 +89,19 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     machine::print()?;
     print(&arguments, "SQLite", None)?;
+    if let Some(url) = &arguments.server {
+        print(&arguments, "PostgreSQL", Some(url))?;
+        print_bursts(&arguments, url)?;
+    }
     if !arguments.postgres {
         return Ok(());
     }
     match postgres::Postgres::start()? {
         None => println!("PostgreSQL's server is not installed."),
-        Some(server) => print(&arguments, "PostgreSQL", Some(&server.url()))?,
+        Some(server) => {
+            print(&arguments, "PostgreSQL", Some(&server.url()))?;
+            print_bursts(&arguments, &server.url())?;
+        }
     }
     Ok(())
 }
@@ -97,11 +110,11 @@ fn main() -> Result<()> {
 fn print(arguments: &Arguments, engine: &str, server: Option<&str>) -> Result<()> {
     let mut measured: Vec<[Took; PARTS.len()]> = Vec::new();
     for number in 0..arguments.repeat.max(1) {
-        measured.push(measure(arguments.crons, server, number)?);
+        measured.push(measure(arguments, server, number)?);
     }
     println!(
-        "{} lives on {engine}, {AT_ONCE} at once; processor time of this process and time, each of one, medians of {}:",
-        arguments.crons, arguments.repeat
+        "{} lives on {engine}, {} at once; processor time of this process and time, each of one, medians of {}:",
+        arguments.crons, arguments.at_once, arguments.repeat
     );
     let mut life = [0.0, 0.0];
     for (part, name) in PARTS.iter().enumerate() {
@@ -122,7 +135,8 @@ fn print(arguments: &Arguments, engine: &str, server: Option<&str>) -> Result<()
 type Took = [Duration; 2];
 
 /// Returns what each part took for one life.
-fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; PARTS.len()]> {
+fn measure(arguments: &Arguments, server: Option<&str>, number: usize) -> Result<[Took; PARTS.len()]> {
+    let (count, at_once) = (arguments.crons, arguments.at_once);
     let folder = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let store = open(folder.path(), server, number)?;
@@ -135,7 +149,7 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         let mut claimed: Vec<ClaimedRun> = Vec::new();
         while claimed.len() < count {
             let limits = ClaimLimits {
-                starts: AT_ONCE,
+                starts: at_once,
                 in_flight: 0,
                 running_max: 10 * count,
                 own_places: usize::MAX,
@@ -147,7 +161,7 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         meter.end()?;
         let thread_id = ThreadId(uuid::Uuid::from_u64_pair(1, 2));
         meter.begin()?;
-        many(&claimed, |claimed| {
+        many((&claimed, at_once), |claimed| {
             let backend_run_id = BackendRunId(claimed.run.run_id.0);
             let change = RunChange::Accept { thread_id, backend_run_id, at: due };
             store.step_run(Step::of(claimed.held(), change))
@@ -155,19 +169,19 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         .await?;
         meter.end()?;
         meter.begin()?;
-        many(&claimed, |claimed| store.end_run(ending(claimed, due))).await?;
+        many((&claimed, at_once), |claimed| store.end_run(ending(claimed, due))).await?;
         meter.end()?;
         meter.begin()?;
         let mut deliveries = Vec::new();
         while deliveries.len() < count {
             let admit = |_: Claimable<'_>| Admission::Admitted(());
-            let claim = store.claim_deliveries(due, AT_ONCE, RateLimit::default(), Vec::new(), admit).await?;
+            let claim = store.claim_deliveries(due, at_once, RateLimit::default(), Vec::new(), admit).await?;
             anyhow::ensure!(!claim.deliveries.is_empty(), "only {} webhooks are due", deliveries.len());
             deliveries.extend(claim.deliveries.into_iter().map(|(delivery, ())| delivery));
         }
         meter.end()?;
         meter.begin()?;
-        for deliveries in deliveries.chunks(AT_ONCE) {
+        for deliveries in deliveries.chunks(at_once) {
             let finished = deliveries.iter().map(|delivery| FinishedAttempt {
                 delivery: delivery.clone(),
                 at: due,
@@ -179,21 +193,89 @@ fn measure(count: usize, server: Option<&str>, number: usize) -> Result<[Took; P
         }
         meter.end()?;
         meter.begin()?;
-        insert_plainly(folder.path(), count)?;
+        insert_plainly(folder.path(), count, at_once)?;
         meter.end()
     })?;
     Ok(std::array::from_fn(|part| meter.parts[part].2))
 }
 
+/// Prints how long it takes until everything of a burst is claimed and committed, by one daemon and by three.
+fn print_bursts(arguments: &Arguments, server: &str) -> Result<()> {
+    for daemons in [1, 2, 3] {
+        let mut took: Vec<f64> = Vec::new();
+        for number in 0..arguments.repeat.max(1) {
+            took.push(
+                burst(arguments, server, daemons, &format!("burst-{daemons}-{number}"))?.as_secs_f64() * 1e3,
+            );
+        }
+        let took = median(took).unwrap_or(f64::NAN);
+        println!(
+            "{took:>8.0} ms until {} that are due at once are claimed by {daemons} daemons",
+            arguments.crons
+        );
+    }
+    Ok(())
+}
+
+/// Lets so many daemons plan and claim a burst together, and returns how long that takes.
+fn burst(arguments: &Arguments, server: &str, daemons: usize, schema: &str) -> Result<Duration> {
+    let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let place = Place::on_server(server, schema)?;
+    let open = || {
+        let lock = Arc::new(DaemonLock::waived());
+        let new = InstallationId::default();
+        Store::open_locked(&lock, &place, Execution::WriterThread, new, Clock::system(), None)
+    };
+    let stores = (0..daemons).map(|_| open()).collect::<Result<Vec<Store>, StoreError>>()?;
+    // They are due by now: nobody has been silent for longer than that.
+    let at = Timestamp::from_second(now().as_second())? - Duration::from_secs(60);
+    runtime.block_on(async {
+        stores[0].sync_file_crons(at, crons(folder.path(), arguments.crons, at)?).await?;
+        // As after a start: each has planned before.
+        for store in &stores {
+            while store
+                .claim_starts(at, ClaimLimits { starts: 1, in_flight: 0, running_max: 1, own_places: 1 })
+                .await?
+                .more_to_start
+            {}
+        }
+        let (due, claimed) = (at + Duration::from_secs(60), AtomicUsize::new(0));
+        let limits = ClaimLimits {
+            starts: arguments.at_once,
+            in_flight: 0,
+            running_max: 100 * arguments.crons,
+            own_places: usize::MAX,
+        };
+        let began = Instant::now();
+        let work = |store| {
+            let claimed = &claimed;
+            async move {
+                while claimed.load(Ordering::Relaxed) < arguments.crons {
+                    let claim = Store::claim_starts(store, due, limits).await?;
+                    claimed.fetch_add(claim.starts.len(), Ordering::Relaxed);
+                    if claim.starts.is_empty() {
+                        // The others have what is left.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+                Ok::<(), StoreError>(())
+            }
+        };
+        try_join_all(stores.iter().map(work)).await?;
+        Ok(began.elapsed())
+    })
+}
+
 /// Makes an operation for each, so many at once.
 async fn many<'a, T, Output, Working>(
-    all: &'a [T],
+    (all, at_once): (&'a [T], usize),
     operation: impl Fn(&'a T) -> Working,
 ) -> Result<(), StoreError>
 where
     Working: Future<Output = Result<Output, StoreError>>,
 {
-    for chunk in all.chunks(AT_ONCE) {
+    for chunk in all.chunks(at_once) {
         try_join_all(chunk.iter().map(&operation)).await?;
     }
     Ok(())
@@ -293,16 +375,16 @@ fn report() -> AttemptReport {
 }
 
 /// Inserts rows of the size of a life, as many in a transaction as operations are made at once.
-fn insert_plainly(folder: &Path, count: usize) -> Result<()> {
+fn insert_plainly(folder: &Path, count: usize, at_once: usize) -> Result<()> {
     let mut connection = Connection::open(folder.join("plain.db"))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
          CREATE TABLE lives (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL) STRICT",
     )?;
-    for first in (0..count).step_by(AT_ONCE) {
+    for first in (0..count).step_by(at_once) {
         let tx = connection.transaction()?;
         let mut insert = tx.prepare_cached("INSERT INTO lives (id, body) VALUES (?1, ?2)")?;
-        for number in first..count.min(first + AT_ONCE) {
+        for number in first..count.min(first + at_once) {
             insert.execute((uuid::Uuid::from_u64_pair(number as u64, 0).to_string(), body()))?;
         }
         drop(insert);

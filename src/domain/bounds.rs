@@ -19,6 +19,7 @@ mod retention;
 mod self_care;
 mod server;
 mod waiting;
+mod writes;
 
 pub use acts::*;
 pub use asked_times::*;
@@ -35,6 +36,7 @@ pub use retention::*;
 pub use self_care::*;
 pub use server::*;
 pub use waiting::*;
+pub use writes::*;
 
 /// Occurrences that one pass plans, which the crons that are due share: after an outage of a year, crons that fire every
 /// second must not hold the writer for minutes. The next pass, which follows at once, plans the rest.
@@ -397,22 +399,12 @@ pub const RECEIVER_ADDRESSES_MAX: usize = 4;
 /// TCP and TLS together, and for the agent server the lookup of its name as well. When this is over, nothing was sent.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
-/// Closures that are queued for the writer. Further callers wait, so that memory stays flat when the disk is slow.
-pub const WRITES_QUEUED: usize = 4_096;
-
-/// Closures in one transaction: enough to share one fsync, and few enough that the first gets its result soon.
-pub const WRITES_PER_COMMIT: usize = 256;
-
 /// The longest sleep: the wall clock is read again after it, so that a step or a resume from suspend is noticed.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Parsed definitions that the store keeps in memory are at most twice as many. One takes some kilobytes, and parsing it
 /// again takes less than a tenth of a millisecond.
 pub const PARSED_DEFINITIONS: usize = 4_096;
-
-/// Crons planned in one pass, which is one transaction: the first of a large burst are sent while the passes that
-/// follow at once plan the rest.
-pub const CRONS_PER_PASS: usize = 256;
 
 /// A cron that is due waits no longer than this for room, so that its run can be sent without waiting in the store first:
 /// well within [`ON_TIME_WITHIN`].

@@ -20,7 +20,7 @@ impl Store {
         runs: Vec<(RunId, ClientRunSpec)>,
     ) -> Result<Vec<HeldRun>, StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
+        self.write_hot(move |tx| {
             runs.iter().map(|(run_id, spec)| insert(tx, daemon, now, *run_id, spec)).collect()
         })
         .await

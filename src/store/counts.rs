@@ -6,14 +6,13 @@ mod by_cron;
 mod histogram;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ended::Ended;
-use super::read_runs::{self, ReadRun};
-use super::sql::{Connection, Mark, Transaction};
+use super::read_runs::{CronAhead, ReadAhead, ReadRun};
+use super::sql::{Connection, Mark, Transaction, Writing};
 use super::{StoreError, rollups};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{CronId, DaemonNumber, RunId};
@@ -44,7 +43,7 @@ pub(super) enum Counted {
 pub(super) struct Tx<'t> {
     transaction: Transaction<'t>,
     counted: RefCell<Vec<Counted>>,
-    read_ahead: RefCell<HashMap<RunId, ReadRun>>,
+    read_ahead: RefCell<ReadAhead>,
     /// Whether any URL is suspended; `None` as long as nobody has asked.
     pub(super) any_suspended: Cell<Option<bool>>,
 }
@@ -109,25 +108,38 @@ impl Default for CountsByReason {
 impl Tx<'_> {
     /// Begins a transaction that writes.
     pub(super) fn begin(connection: &mut Connection) -> Result<Tx<'_>, StoreError> {
+        Self::begin_as(connection, Writing::Alone)
+    }
+
+    /// Begins a transaction that writes, beside others or alone.
+    pub(super) fn begin_as(connection: &mut Connection, writing: Writing) -> Result<Tx<'_>, StoreError> {
         Ok(Tx {
-            transaction: Transaction::begin(connection)?,
+            transaction: Transaction::begin_as(connection, writing)?,
             counted: RefCell::default(),
             read_ahead: RefCell::default(),
             any_suspended: Cell::default(),
         })
     }
 
-    /// Reads what the next changes are about, if that saves time. Nothing but these changes may touch it meanwhile.
-    pub(super) fn read_ahead(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        if self.transaction.is_far() && runs.len() > 1 {
-            self.read_ahead.replace(read_runs::read_ahead(self, runs)?.into_iter().collect());
-        }
-        Ok(())
+    /// Keeps what was locked and read before the next changes, where others may change it. Nothing but these changes may touch it
+    /// meanwhile.
+    pub(super) fn keep_ahead(&self, ahead: ReadAhead) {
+        self.read_ahead.replace(ahead);
     }
 
     /// Returns a run that was read ahead, once: it is about to change.
     pub(super) fn take_read_ahead(&self, run_id: RunId) -> Option<ReadRun> {
-        self.read_ahead.borrow_mut().remove(&run_id)
+        self.read_ahead.borrow_mut().runs.remove(&run_id)
+    }
+
+    /// Returns what was read ahead of a cron, as far as nothing has changed it since.
+    pub(super) fn cron_ahead(&self, cron_id: CronId) -> Option<CronAhead> {
+        self.read_ahead.borrow().crons.get(&cron_id).copied()
+    }
+
+    /// Forgets what was read ahead of a cron: it is about to change.
+    pub(super) fn forget_ahead(&self, cron_id: CronId) {
+        self.read_ahead.borrow_mut().crons.remove(&cron_id);
     }
 
     /// Counts an event once the transaction is committed.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::counts::Tx;
 use super::rows::{millis, parsed, parsed_option, time, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError, acts};
@@ -57,8 +58,8 @@ pub(super) fn by_id(tx: &Transaction<'_>, cron_id: CronId) -> Result<Option<Cron
     tx.query_opt(&format!("SELECT {COLUMNS} FROM crons WHERE cron_id = ?1"), [cron_id.to_string()], from_row)
 }
 
-/// Returns the crons of this source that are to be planned by `now`, at most `limit`, the one that was due first being the
-/// first.
+/// Locks and returns the crons of this source that are to be planned by `now` and that nobody else has locked, at most `limit`, the
+/// one that was due first being the first.
 pub(super) fn due(
     tx: &Transaction<'_>,
     source: CronSource,
@@ -72,21 +73,21 @@ pub(super) fn due(
 pub(super) fn due_sql() -> String {
     format!(
         "SELECT {COLUMNS} FROM crons WHERE source = ?1 AND next_at <= ?2 AND next_at IS NOT NULL \
-         ORDER BY next_at, seq LIMIT ?3"
+         ORDER BY next_at, seq LIMIT ?3 /*: FOR NO KEY UPDATE SKIP LOCKED */"
     )
 }
 
 /// Returns the cron that is planned next, and when.
 pub(super) fn next(tx: &Transaction<'_>) -> Result<NextPlan, StoreError> {
-    let sql = "SELECT next_at, name FROM crons WHERE source = ?1 AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1";
-    let mut next: NextPlan = None;
-    for source in CronSource::ALL {
-        let of_source =
-            tx.query_opt(sql, [source.as_str()], |row| Ok((time(row, "next_at")?, row.get("name")?)))?;
-        next = [next, of_source].into_iter().flatten().min_by_key(|(at, _)| *at);
-    }
-    Ok(next)
+    let of_each =
+        tx.query(NEXT_OF_EACH_SOURCE, (), |row| Ok((time(row, "next_at")?, row.get::<String>("name")?)))?;
+    Ok(of_each.into_iter().min_by_key(|(at, _)| *at))
 }
+
+pub(super) const NEXT_OF_EACH_SOURCE: &str = "SELECT next_at, name FROM (SELECT next_at, name FROM crons WHERE source = 'file' \
+     AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1) AS of_files \
+     UNION ALL SELECT next_at, name FROM (SELECT next_at, name FROM crons WHERE source = 'api' \
+     AND next_at IS NOT NULL ORDER BY next_at, seq LIMIT 1) AS of_clients";
 
 /// Returns the cron of this name or id that is not removed. A name wins over an id, and a cron from a file
 /// over one of a client.
@@ -165,7 +166,7 @@ pub(super) fn save_state(tx: &Transaction<'_>, cron_id: CronId, state: &CronStat
 /// Takes note of the end of a run on its cron, and counts it towards the failures in a row, of which `limit` pause the cron.
 /// Returns the pause if this end began one.
 pub(super) fn run_ended(
-    tx: &Transaction<'_>,
+    tx: &Tx<'_>,
     run: &Run,
     limit: Option<u32>,
     now: Timestamp,
@@ -191,16 +192,16 @@ pub(super) fn run_ended(
 
 /// Writes when the last run of a cron ended, and returns whether there is nothing more to write: most runs succeed, and so did
 /// those before them.
-fn note_end(
-    tx: &Transaction<'_>,
-    cron_id: CronId,
-    outcome: &Outcome,
-    says: CronHealth,
-) -> Result<bool, StoreError> {
+fn note_end(tx: &Tx<'_>, cron_id: CronId, outcome: &Outcome, says: CronHealth) -> Result<bool, StoreError> {
     // What was recovered may be learnt of after what ended later.
     let sql = "UPDATE crons SET last_run_at = max(coalesce(last_run_at, ?2), ?2), \
                last_success_at = iif(?3 = 1, max(coalesce(last_success_at, ?2), ?2), last_success_at) WHERE cron_id = ?1";
     let values = (cron_id.to_string(), millis(outcome.ended_at), outcome.status == Status::Success);
+    if says == CronHealth::Works && tx.cron_ahead(cron_id).is_some_and(|cron| cron.is_well) {
+        tx.gather(cron_id, sql, values)?;
+        return Ok(true);
+    }
+    tx.forget_ahead(cron_id);
     if says == CronHealth::Works && tx.execute(&format!("{sql} AND failures = 0"), values.clone())? == 1 {
         return Ok(true);
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::rows::{millis, parsed};
-use super::sql::{Transaction, named_params};
+use super::sql::{Row, Transaction, array, named_params};
 use crate::config::{self, CronFields, CronIdentity};
 use crate::domain::bounds::PARSED_DEFINITIONS;
 use crate::domain::cron::Cron;
@@ -89,6 +89,33 @@ impl Definitions {
         Ok(cron)
     }
 
+    /// Reads those of these versions that are not in the cache, with the names of their crons, all at once. One that cannot be read
+    /// back is left to [`Definitions::get`].
+    pub(super) fn read_ahead<'n>(
+        &self,
+        tx: &Transaction<'_>,
+        wanted: impl Iterator<Item = (DefinitionId, &'n str)>,
+    ) -> Result<(), StoreError> {
+        let mut missing: HashMap<DefinitionId, &str> = HashMap::new();
+        {
+            let mut cached = self.cached();
+            missing.extend(wanted.filter(|(definition_id, _)| cached.get(*definition_id).is_none()));
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<DefinitionId> = missing.keys().copied().collect();
+        let sql = format!("{READ} WHERE definitions.definition_id = ANY(?1)");
+        tx.each(&sql, [array(&ids)], |row| {
+            let definition_id = parsed(row, "definition_id")?;
+            let name = missing.get(&definition_id).copied().unwrap_or_default();
+            if let Ok(cron) = from_row(row, self.installation, name) {
+                self.keep(definition_id, Arc::new(cron));
+            }
+            Ok(())
+        })
+    }
+
     fn cached(&self) -> MutexGuard<'_, Parsed> {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,15 +131,19 @@ pub(super) fn read(
     definition_id: DefinitionId,
     name: &str,
 ) -> Result<Cron, StoreError> {
-    // A definition whose cron is unknown is treated as a client's, which is the stricter reading.
-    let sql = "SELECT cron_id, coalesce(source, 'api') AS source, body FROM definitions LEFT JOIN crons USING (cron_id) \
-               WHERE definitions.definition_id = ?1";
-    tx.query_opt(sql, [definition_id.to_string()], |row| {
-        let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
-        let identity = CronIdentity { installation, cron_id, name, source };
-        parse(identity, row.value("body")?.as_str().unwrap_or_default())
-    })?
-    .ok_or_else(|| StoreError::NotFound(format!("there is no definition {definition_id}")))
+    let sql = format!("{READ} WHERE definitions.definition_id = ?1");
+    tx.query_opt(&sql, [definition_id.to_string()], |row| from_row(row, installation, name))?
+        .ok_or_else(|| StoreError::NotFound(format!("there is no definition {definition_id}")))
+}
+
+/// A definition whose cron is unknown is treated as a client's, which is the stricter reading.
+const READ: &str = "SELECT definitions.definition_id AS definition_id, cron_id, coalesce(source, 'api') AS source, body \
+     FROM definitions LEFT JOIN crons USING (cron_id)";
+
+fn from_row(row: &Row<'_>, installation: InstallationId, name: &str) -> Result<Cron, StoreError> {
+    let (cron_id, source) = (parsed(row, "cron_id")?, parsed(row, "source")?);
+    let identity = CronIdentity { installation, cron_id, name, source };
+    parse(identity, row.value("body")?.as_str().unwrap_or_default())
 }
 
 /// Parses a stored definition. Its owner comes from the cron's row and never from the definition itself, so

@@ -102,7 +102,7 @@ pub(super) fn due<Permit>(
         match admission {
             Admission::Admitted(permit) => {
                 if queue.is_empty() {
-                    queue = behind(tx, &head, now, READ_AT_ONCE)?;
+                    queue = behind(tx, &head, now, if tx.is_far() { READ_FROM_AFAR } else { READ_AT_ONCE })?;
                 }
                 queues.extend(Some(queue).filter(|queue| !queue.is_empty()).map(Reverse));
                 admitted.push((head, permit));
@@ -140,6 +140,8 @@ type Queue = VecDeque<QueueHead>;
 
 /// How many rows are read at once behind one that was admitted: more of them are likely to be.
 const READ_AT_ONCE: i64 = 16;
+/// The same where each time is a way to a server and back.
+const READ_FROM_AFAR: i64 = 128;
 
 /// Selects what [`queue_head_from_row`] reads.
 pub(super) const QUEUE_HEADS: &str = "SELECT receiver, due_at, seq, url, of_client FROM deliveries";

@@ -134,13 +134,13 @@ fn end(tx: &Tx<'_>, run: &mut Run, unsent: Unsent, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// Returns the runs of a cron that wait to be sent, except those that the runner is about to end. That they have not ended is
+/// Locks and returns the runs of a cron that wait to be sent, except those that the runner is about to end. That they have not ended is
 /// said as well, in the words of the index that finds them.
 fn waiting_runs(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Run>, StoreError> {
     tx.query(
         &format!(
-            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
-             AND act_at IS NOT NULL AND cancelling IS NULL"
+            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase /*: || '' */ = 'pending' AND phase <> 'ended' \
+             AND act_at IS NOT NULL AND cancelling IS NULL /*: ORDER BY run_id FOR NO KEY UPDATE */"
         ),
         [cron_id.to_string()],
         run_from_row,

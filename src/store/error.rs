@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio_postgres::error::SqlState;
+
 use super::server_errors::{in_words, is_of_connection};
 use crate::domain::run::IllegalTransition;
 
@@ -151,6 +153,12 @@ impl StoreError {
     /// Returns whether somebody else may read the store and this user may not.
     pub fn is_denied(&self) -> bool {
         matches!(self, StoreError::Denied { .. } | StoreError::ServerDenied { .. })
+    }
+
+    /// Returns whether others on a server were in the way of the whole transaction, which is undone: it may be run again.
+    pub(super) fn is_contention(&self) -> bool {
+        matches!(self, StoreError::Postgres(error) if matches!(error.code(),
+            Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)))
     }
 
     /// Returns whether the file itself can no longer be trusted or reached.

@@ -33,10 +33,12 @@ pub(super) struct Unsure {
     pub(super) starts_ahead: u32,
 }
 
+/// Selects what [`Failovers::read`] reads.
+pub(super) const FAILOVERS: &str = "SELECT since, at FROM failovers ORDER BY at DESC";
+
 impl Failovers {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
-        let sql = "SELECT since, at FROM failovers ORDER BY at DESC";
-        tx.query(sql, (), |row| Ok((time(row, "since")?, time(row, "at")?))).map(Self)
+        tx.query(FAILOVERS, (), |row| Ok((time(row, "since")?, time(row, "at")?))).map(Self)
     }
 
     /// Records those that nobody has noticed before, from the one after `swept` to the one of this `timeline`.

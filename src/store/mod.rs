@@ -157,10 +157,11 @@ use counts::Tx;
 use definitions::Definitions;
 use lease::Survivor;
 use readers::Readers;
+use write_queue::{Changes, HeldChange};
 use writer::Writer;
 
 use crate::clock::Clock;
-use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunId, RunOwner};
+use crate::domain::ids::{DaemonId, DaemonNumber, InstallationId, RunOwner};
 use crate::domain::members::Members;
 use crate::pulse::Pulse;
 
@@ -275,19 +276,28 @@ impl Store {
         &self,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let result = self.writer.write(None, work).await;
+        let result = self.writer.write(Changes::Anything, work).await;
         self.changed.notify_one();
         result
     }
 
-    /// Does the same for a change about a run that this daemon holds. It reads that run by `held_runs::run_to_change`, and changes
-    /// no other run that anybody holds.
-    async fn write_about<T: Send + 'static>(
+    /// Does the same for a hot operation that takes what is free: on PostgreSQL, those of other daemons run beside it, so that it
+    /// locks the rows about which it decides, without waiting for them (`hot/mod.rs`).
+    async fn write_hot<T: Send + 'static>(
         &self,
-        run_id: RunId,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(Some(run_id), work).await
+        self.writer.write(Changes::Free, work).await
+    }
+
+    /// Does the same for a change about a run that this daemon holds. It reads that run by `held_runs::run_to_change`, and changes
+    /// no other run that anybody holds. On PostgreSQL the run is locked for it, and before that its cron if it is `with_cron`.
+    async fn write_about<T: Send + 'static>(
+        &self,
+        change: HeldChange,
+        work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(Changes::Held(change), work).await
     }
 
     /// Returns the id of this store, from which the ids of its crons, runs and threads derive.
@@ -343,7 +353,7 @@ impl Store {
 
     /// Returns once the writer has committed an empty change, which shows that it can commit.
     pub async fn commit_nothing(&self) -> Result<(), StoreError> {
-        self.write(|_| Ok(())).await
+        self.write_hot(|_| Ok(())).await
     }
 
     /// Returns what keeps the store from committing right now, such as a full disk, and since when.

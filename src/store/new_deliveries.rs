@@ -23,7 +23,6 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
          {RECEIVER}, :keeps_body FROM (SELECT :url AS url, iif(cron_source = 'file', 0, 1) AS of_client \
          FROM runs WHERE run_id = :run_id) AS of_run WHERE true ON CONFLICT DO NOTHING"
     );
-    let mut insert = tx.prepare(&sql)?;
     let values = named_params! {
             ":delivery_id": delivery.delivery_id.to_string(),
             ":run_id": delivery.run_id.to_string(),
@@ -38,10 +37,10 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
             ":reason": suppressed.then_some(delivery_mode::DISABLED),
     };
     if suppressed {
-        let inserted = insert.execute(values)?;
+        let inserted = tx.execute(&sql, values)?;
         tx.count(Counted::NeverSent { status: delivery.status, deliveries: inserted });
         return Ok(());
     }
-    insert.put(values)?;
+    tx.gather(delivery.delivery_id, &sql, values)?;
     suspended::end_waiting_to(tx, &delivery.url, now)
 }

@@ -113,8 +113,9 @@ impl NewRun {
                    :retry, :first_started_at, :own_definition, :due_at, :start_before, :exclusive, :turn, :phase, 1, \
                    :ahead, :sent, :sent_at, :held_by, :sent, iif(:sent = 1, NULL, :due_at), \
                    :unsure_since, :reason_code, :reason) \
-                   ON CONFLICT DO NOTHING";
-        tx.put_counted(
+                   ON CONFLICT DO NOTHING /*: RETURNING run_id */";
+        tx.gather_counted(
+            self.run_id(scheduled),
             sql,
             named_params! {
                 ":run_id": self.run_id(scheduled).to_string(),

@@ -125,10 +125,11 @@ pub(super) fn end_all(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Outage>
 
 /// Returns the outages that had not ended before `since`, the latest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Outage>, StoreError> {
-    let sql = "SELECT what, subject, since, until, why, daemon, host FROM outages WHERE coalesce(until, 9223372036854775807) >= ?1 \
-               ORDER BY since DESC, what, subject";
-    tx.query(sql, [millis(since)], outage)
+    tx.query(LASTING_SINCE, [millis(since)], outage)
 }
+
+pub(super) const LASTING_SINCE: &str = "SELECT what, subject, since, until, why, daemon, host FROM outages \
+     WHERE coalesce(until, 9223372036854775807) >= ?1 ORDER BY since DESC, what, subject";
 
 /// Returns at most `limit` of those that began before `until`, the latest first.
 pub(super) fn lasting_between(

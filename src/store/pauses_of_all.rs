@@ -11,9 +11,11 @@ use crate::domain::cron_state::{Pause, PauseCause};
 
 /// Returns the pauses of all crons that had not ended at this instant, the earliest first.
 pub(super) fn lasting_since(tx: &Transaction<'_>, at: Timestamp) -> Result<Vec<Pause>, StoreError> {
-    let sql = "SELECT since, until, note, ended FROM pauses_of_all WHERE until IS NULL OR until > ?1 ORDER BY since";
-    tx.query(sql, [millis(at)], from_row)
+    tx.query(LASTING_SINCE, [millis(at)], from_row)
 }
+
+pub(super) const LASTING_SINCE: &str =
+    "SELECT since, until, note, ended FROM pauses_of_all WHERE until IS NULL OR until > ?1 ORDER BY since";
 
 /// Returns the pause of all crons that is in force now.
 pub(super) fn now(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Pause>, StoreError> {
@@ -34,8 +36,11 @@ pub(super) fn record_end(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<
             next = pause.until;
             continue;
         };
-        let sql = "UPDATE pauses_of_all SET ended = 'time' WHERE since = ?1";
-        tx.execute(sql, [millis(pause.since)])?;
+        let sql = "UPDATE pauses_of_all SET ended = 'time' WHERE since = ?1 AND ended IS NULL";
+        if tx.execute(sql, [millis(pause.since)])? == 0 {
+            // Another daemon has just recorded it.
+            continue;
+        }
         let note = Some("the pause was over".to_owned());
         record(tx, until, &Actor::AGENTCRON, ActKind::AllResumed, note)?;
     }

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::counts::Tx;
 use super::cron_entries::CronEntry;
-use super::failovers::Failovers;
+use super::definitions::Definitions;
+use super::failovers::{FAILOVERS, Failovers};
 use super::held_runs::FIRST_CLAIM;
 use super::occurrences::{NewRun, RunNumber, RunTimes, cancel_superseded};
-use super::room::{ClaimedRun, Room, ServedTurns};
+use super::room::{ClaimedRun, Room, ServedTurns, TURNS};
 use super::rows::{millis, parsed, parsed_option, time_option};
 use super::scheduled_crons::ScheduledCron;
 use super::set_back::{decided, decided_after};
@@ -92,6 +93,12 @@ impl<'a> Pass<'a> {
         room: &'a mut Room,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        if tx.is_far() {
+            tx.foresee(FAILOVERS, ())?;
+            tx.foresee(outages::LASTING_SINCE, [millis(since)])?;
+            tx.foresee(pauses_of_all::LASTING_SINCE, [millis(since)])?;
+            tx.foresee(TURNS, ())?;
+        }
         let failovers = Failovers::read(tx)?;
         let unsure = failovers.unsure_spans();
         let outages = outages::lasting_since(tx, since)?;
@@ -116,14 +123,18 @@ impl<'a> Pass<'a> {
     pub(super) fn read_ahead<'e>(
         &mut self,
         tx: &Transaction<'_>,
-        crons: impl Iterator<Item = &'e CronEntry>,
+        cache: &Definitions,
+        crons: impl Iterator<Item = &'e CronEntry> + Clone,
     ) -> Result<(), StoreError> {
         if !tx.is_far() {
             return Ok(());
         }
+        cache.read_ahead(tx, crons.clone().map(|entry| (entry.definition_id, entry.name.as_str())))?;
+        tx.foresee(zone_rules::ZONES, ())?;
         let cursors: Vec<(CronId, Timestamp)> = crons.map(|entry| (entry.cron_id, entry.cursor)).collect();
         let ids: Vec<CronId> = cursors.iter().map(|(cron_id, _)| *cron_id).collect();
-        let (mut decided, mut active) = (decided_after(tx, &cursors)?, active(tx, &ids, self.now)?);
+        let (mut active, mut decided) = (active(tx, &ids, self.now)?, decided_after(tx, &cursors)?);
+        self.zones = zone_rules::known(tx)?;
         for cron_id in ids {
             self.ahead
                 .decided
@@ -241,7 +252,8 @@ impl<'a> Pass<'a> {
         }
         let sql = "UPDATE crons SET cursor = max(cursor, ?2), skip_next = iif(?3 = 1, 0, skip_next), next_at = ?4, turn = ?5 \
                    WHERE cron_id = ?1";
-        tx.put(
+        tx.gather(
+            cron.cron_id,
             sql,
             (
                 cron.cron_id.to_string(),

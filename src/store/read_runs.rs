@@ -1,10 +1,28 @@
 //! Runs as they are read before they are changed, with who holds them.
 
+use std::collections::HashMap;
+
 use super::StoreError;
 use super::rows::{RUN_COLUMNS, parsed_option, run_from_row};
-use super::sql::{Row, Transaction, array};
-use crate::domain::ids::{DaemonNumber, RunId};
+use super::sql::{Row, Transaction};
+use crate::domain::ids::{CronId, DaemonNumber, RunId};
 use crate::domain::run::{CancelCause, Run};
+
+/// What was locked and read before changes.
+#[derive(Default)]
+pub(super) struct ReadAhead {
+    pub(super) runs: HashMap<RunId, ReadRun>,
+    pub(super) crons: HashMap<CronId, CronAhead>,
+}
+
+/// What the end of a run needs to know of its cron.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CronAhead {
+    /// Whether its last runs have not failed.
+    pub(super) is_well: bool,
+    /// Whether a run waits for the end of another one.
+    pub(super) has_waiting: bool,
+}
 
 /// A run as it was read, with who holds it.
 pub(super) struct ReadRun {
@@ -25,7 +43,7 @@ impl ReadRun {
         (self.held_by, self.claim) == (Some(by.0), claim)
     }
 
-    fn of(row: &Row<'_>) -> Result<Self, StoreError> {
+    pub(super) fn of(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             run: run_from_row(row)?,
             cancelling: parsed_option(row, "cancelling")?,
@@ -36,18 +54,13 @@ impl ReadRun {
     }
 }
 
-/// Reads a run, if there is one.
-pub(super) fn read_run(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<ReadRun>, StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ?1");
-    tx.query_opt(&sql, [run_id.to_string()], ReadRun::of)
+/// Returns the beginning of a statement that reads runs as [`ReadRun::of`] takes them.
+pub(super) fn select() -> String {
+    format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs")
 }
 
-/// Reads the runs that the next changes are about, all at once: where a store is on a server, each by itself would be a way there
-/// and back.
-pub(super) fn read_ahead(tx: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<(RunId, ReadRun)>, StoreError> {
-    let sql = format!("SELECT {RUN_COLUMNS}, held_by, claim, {AWAITED} FROM runs WHERE run_id = ANY(?1)");
-    tx.query(&sql, [array(runs)], |row| {
-        let read = ReadRun::of(row)?;
-        Ok((read.run.run_id, read))
-    })
+/// Reads a run, if there is one.
+pub(super) fn read_run(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<ReadRun>, StoreError> {
+    let sql = format!("{} WHERE run_id = ?1", select());
+    tx.query_opt(&sql, [run_id.to_string()], ReadRun::of)
 }

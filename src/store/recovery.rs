@@ -42,6 +42,12 @@ impl Store {
         .await
     }
 
+    /// Recovers what the other daemons held that are gone.
+    pub(super) async fn recover_gone(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        let survivor = self.survivor();
+        self.write(move |tx| recover(tx, survivor, now)).await
+    }
+
     /// Gives back everything that this daemon holds, and returns how much that is. It has left the store then.
     pub async fn hand_over(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let daemon = self.number;
@@ -61,7 +67,7 @@ impl Store {
 }
 
 /// Ends every claim of the other daemons that are gone, and returns how much they held.
-pub(super) fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result<Recovered, StoreError> {
+fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     for other in others(tx, survivor.number)? {
         let is_gone = match survivor.sharing {

@@ -75,7 +75,11 @@ fn write(tx: &Transaction<'_>, daemon: DaemonNumber, all: &BTreeMap<Key, Counts>
             let cron_id = key.cron_id.map(|cron_id| cron_id.to_string()).unwrap_or_default();
             let (status, code) = (key.end.0.as_str(), key.end.1.map_or("", ReasonCode::as_str));
             let Counts { runs, occurrences, late } = *counts;
-            tx.put(sql, (number, cron_id, status, code, key.took.0, daemon.0, runs, occurrences, late))?;
+            tx.gather(
+                format_args!("{number} {cron_id} {status} {code} {}", key.took.0),
+                sql,
+                (number, &cron_id, status, code, key.took.0, daemon.0, runs, occurrences, late),
+            )?;
         }
     }
     Ok(())

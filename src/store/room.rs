@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::held_runs::HeldRun;
 use super::published::Left;
-use super::rows::millis;
-use super::sql::Transaction;
+use super::rows::{millis, parsed};
+use super::sql::{Transaction, Writing};
 use super::{StoreError, cron_entries};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::DaemonNumber;
@@ -65,12 +65,20 @@ pub(super) struct ServedTurns {
     of_clients: i64,
 }
 
+/// Selects what [`ServedTurns::read`] reads.
+pub(super) const TURNS: &str = "SELECT source, turn FROM turns";
+
 impl ServedTurns {
     pub(super) fn read(tx: &Transaction<'_>) -> Result<Self, StoreError> {
-        let served = |source: CronSource| {
-            tx.query_value("SELECT turn FROM turns WHERE source = ?1", [source.as_str()])
-        };
-        Ok(Self { of_files: served(CronSource::File)?, of_clients: served(CronSource::Api)? })
+        let mut turns = Self { of_files: 0, of_clients: 0 };
+        tx.each(TURNS, (), |row| {
+            match parsed(row, "source")? {
+                CronSource::File => turns.of_files = row.get("turn")?,
+                CronSource::Api => turns.of_clients = row.get("turn")?,
+            }
+            Ok(())
+        })?;
+        Ok(turns)
     }
 
     /// Returns the turn of a cron's next run, if this is the turn of its latest one.
@@ -130,24 +138,12 @@ impl Room {
         if limits.starts == 0 || !is_any_due(tx, now)? {
             return Ok(none);
         }
-        let held = |source: CronSource| -> Result<usize, StoreError> {
-            let sql = "SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND \
-                       cron_source = ?1";
-            let held: i64 = tx.query_value(sql, [source.as_str()])?;
-            Ok(usize::try_from(held).unwrap_or(usize::MAX))
-        };
-        let has_files: bool = tx.query_value(
-            "SELECT EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND removed_at IS NULL)",
-            (),
-        )?;
-        let max = limits.running_max;
-        let places = Places {
-            max,
-            kept_for_files: if has_files { kept_for_files(max) } else { 0 },
-            of_files: held(CronSource::File)?,
-            of_clients: held(CronSource::Api)?,
-        };
-        let (starts, own_places) = (limits.starts, limits.own_places);
+        let (mut starts, seen) = (limits.starts, places(tx, limits.running_max)?);
+        let mut places = seen.0;
+        if tx.is_far() {
+            (starts, places) = beside_others(tx, limits, seen)?;
+        }
+        let own_places = limits.own_places;
         Ok(Self { holder: Some(holder), starts, own_places, places, left, ..none })
     }
 
@@ -180,14 +176,64 @@ impl Room {
 
     /// Writes the turns that were served.
     pub(super) fn save(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        // Whoever has locked it is about to write one that is hardly any lower.
+        let sql = "UPDATE turns SET turn = ?2 WHERE turn < ?2 AND source = (SELECT source FROM turns WHERE source = ?1 AND turn < ?2 \
+                   /*: FOR NO KEY UPDATE SKIP LOCKED */)";
         for source in CronSource::ALL {
             if let Some(turn) = self.turns[*source as usize] {
-                tx.put("UPDATE turns SET turn = max(turn, ?2) WHERE source = ?1", (source.as_str(), turn))?;
+                tx.put(sql, (source.as_str(), turn))?;
             }
         }
         Ok(())
     }
 }
+
+/// Who may give places to runs, and to how many.
+pub(super) const PLACES: &str = "SELECT \
+     (SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'file') AS of_files, \
+     (SELECT count(*) FROM runs WHERE sent_at IS NOT NULL AND ended_at IS NULL AND cron_source = 'api') AS of_clients, \
+     EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NOT NULL AND removed_at IS NULL) \
+     OR EXISTS (SELECT 1 FROM crons WHERE source = 'file' AND next_at IS NULL AND removed_at IS NULL) AS has_files, \
+     (SELECT count(*) FROM daemons WHERE recovered_at IS NULL) AS daemons";
+
+/// Returns the places on the agent server and who holds them by now, and how many daemons there are.
+fn places(tx: &Transaction<'_>, max: usize) -> Result<(Places, usize), StoreError> {
+    tx.query_one(PLACES, (), |row| {
+        let count = |column| row.count(column).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let kept_for_files = if row.get("has_files")? { kept_for_files(max) } else { 0 };
+        let (of_files, of_clients) = (count("of_files")?, count("of_clients")?);
+        Ok((Places { max, kept_for_files, of_files, of_clients }, count("daemons")?))
+    })
+}
+
+/// Returns how many runs one daemon may send while others give places to theirs, and the places that are left. Nobody sees what the
+/// others are about to take. So as long as there are enough for all, each takes a share at most; after that one at a time takes
+/// what is left.
+fn beside_others(
+    tx: &Transaction<'_>,
+    limits: ClaimLimits,
+    (seen, daemons): (Places, usize),
+) -> Result<(usize, Places), StoreError> {
+    if daemons <= 1 {
+        return Ok((limits.starts, seen));
+    }
+    let max = limits.running_max;
+    let share = limits.starts.min(max / SHARES / daemons);
+    let is_enough = |places: &Places| {
+        let taken = share.saturating_mul(daemons).saturating_add(places.of_files + places.of_clients);
+        share > 0 && taken <= max
+    };
+    if !is_enough(&seen) {
+        tx.wait_for_places(Writing::Alone)?;
+        return Ok((limits.starts, places(tx, max)?.0));
+    }
+    tx.wait_for_places(Writing::Beside)?;
+    let (places, _) = places(tx, max)?;
+    Ok((if is_enough(&places) { share } else { 0 }, places))
+}
+
+/// How many shares all daemons could take, one after the other, before they have to wait for one another.
+const SHARES: usize = 4;
 
 /// Returns whether a run waits to be sent that is due, or a cron is to be planned.
 fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> {

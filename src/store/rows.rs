@@ -265,7 +265,7 @@ pub(super) fn save_run(tx: &Transaction<'_>, run: &Run, act_at: Option<Timestamp
                backend_run_id = :backend_run_id, started_at = :started_at, \
                cancelling = coalesce(:cancelling, cancelling), reason_code = :reason_code, reason = :reason \
                WHERE run_id = :run_id";
-    tx.put(sql, named_params! {
+    tx.gather(run.run_id, sql, named_params! {
             ":run_id": run.run_id.to_string(),
             ":phase": run.state.phase().as_str(),
             ":start_number": start_number,
@@ -315,7 +315,8 @@ pub(super) fn save_end(
                reason_code = coalesce(:reason_code, reason_code), reason = coalesce(:reason, reason), error = :error, \
                outcome_values = :outcome_values, outcome_interrupts = :outcome_interrupts, \
                started_at = min(started_at, :ended_at), ended_at = :ended_at, learnt_at = :learnt_at WHERE run_id = :run_id";
-    tx.put(
+    tx.gather(
+        run_id,
         sql,
         named_params! {
             ":run_id": run_id.to_string(),

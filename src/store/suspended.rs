@@ -78,12 +78,7 @@ pub(super) fn resume(tx: &Transaction<'_>, url: &str) -> Result<Resumption, Stor
 /// Ends every delivery that waits for this URL, if it is suspended.
 pub(super) fn end_waiting_to(tx: &Tx<'_>, url: &str, now: Timestamp) -> Result<(), StoreError> {
     // There is hardly ever any, and a commit has many deliveries.
-    let any = match tx.any_suspended.get() {
-        Some(any) => any,
-        None => tx.query_value("SELECT EXISTS (SELECT 1 FROM suspended_urls)", ())?,
-    };
-    tx.any_suspended.set(Some(any));
-    if !any {
+    if !is_any(tx)? {
         return Ok(());
     }
     let suspension = tx.query_opt(
@@ -92,6 +87,16 @@ pub(super) fn end_waiting_to(tx: &Tx<'_>, url: &str, now: Timestamp) -> Result<(
         suspension,
     )?;
     suspension.map_or(Ok(()), |suspension| end_waiting(tx, &suspension, now))
+}
+
+/// Returns whether any URL is suspended.
+pub(super) fn is_any(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    let any = match tx.any_suspended.get() {
+        Some(any) => any,
+        None => tx.query_value("SELECT EXISTS (SELECT 1 FROM suspended_urls)", ())?,
+    };
+    tx.any_suspended.set(Some(any));
+    Ok(any)
 }
 
 /// Ends every delivery that waits for any suspended URL.

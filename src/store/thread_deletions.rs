@@ -31,12 +31,12 @@ impl Store {
     pub async fn claim_deletions(&self, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
         let daemon = self.number;
         // Most of the time none is due, and a read is no commit.
-        let found = self.read_for_loop(move |tx| find_deletions(tx, now, limit)).await?;
+        let found = self.read_for_loop(move |tx| find_deletions(tx, now, limit, "")).await?;
         if found.threads.is_empty() {
             return Ok(found);
         }
-        self.write(move |tx| {
-            let found = find_deletions(tx, now, limit)?;
+        self.write_hot(move |tx| {
+            let found = find_deletions(tx, now, limit, "/*: FOR NO KEY UPDATE SKIP LOCKED */")?;
             for thread in &found.threads {
                 let sql = "UPDATE thread_deletions SET held_by = ?2, claim = ?3 WHERE thread_id = ?1";
                 tx.execute(sql, (thread.thread_id.to_string(), daemon.0, thread.claim))?;
@@ -49,7 +49,7 @@ impl Store {
     /// Records that these threads are gone, as far as this daemon still holds them.
     pub async fn threads_deleted(&self, threads: Vec<DueDeletion>) -> Result<(), StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
+        self.write_hot(move |tx| {
             let mut statement = tx.prepare(
                 "DELETE FROM thread_deletions WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3",
             )?;
@@ -70,7 +70,7 @@ impl Store {
         denied: bool,
     ) -> Result<(), StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
+        self.write_hot(move |tx| {
             let sql = "UPDATE thread_deletions SET held_by = NULL, failures = failures + 1, due_at = ?4, denied = ?5 \
                        WHERE thread_id = ?1 AND held_by = ?2 AND claim = ?3";
             tx.execute(sql, (thread.thread_id.to_string(), daemon.0, thread.claim, millis(due_at), denied))?;
@@ -80,11 +80,18 @@ impl Store {
     }
 }
 
-/// Returns the threads that may be claimed for deletion, under the claim that they get, and when the next one is due.
-fn find_deletions(tx: &Transaction<'_>, now: Timestamp, limit: usize) -> Result<DueDeletions, StoreError> {
-    let sql = "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
-               WHERE due_at <= ?1 AND held_by IS NULL ORDER BY due_at LIMIT ?2";
-    let threads = tx.query(sql, (millis(now), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+/// Returns the threads that may be claimed, locked like this, for deletion, under the claim that they get, and when the next one is due.
+fn find_deletions(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+    limit: usize,
+    lock: &str,
+) -> Result<DueDeletions, StoreError> {
+    let sql = format!(
+        "SELECT thread_id, run_id, failures, claim + 1 AS claim FROM thread_deletions \
+         WHERE due_at <= ?1 AND held_by IS NULL ORDER BY due_at LIMIT ?2 {lock}"
+    );
+    let threads = tx.query(&sql, (millis(now), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
         Ok(DueDeletion {
             thread_id: parsed(row, "thread_id")?,
             run_id: parsed(row, "run_id")?,

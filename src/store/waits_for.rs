@@ -6,26 +6,28 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::definitions::Definitions;
-use super::rows::{RUN_COLUMNS, millis, parsed_option, run_from_row};
-use super::sql::Transaction;
+use super::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row};
+use super::sql::{Transaction, array};
 use crate::domain::backoff;
 use crate::domain::ids::{CronId, RunId};
 use crate::domain::plan::start_deadline;
 
 /// The runs of the same cron as the pending run of `runs` that are in progress, its retries that wait if the run is none, and
 /// the pending ones of its kind that have been due for longer. That they have not ended is said as well, in the words of the
-/// index that finds them.
+/// index that finds them; on PostgreSQL, in no words of another one, which looks as good to it while there are hardly any runs.
 const IN_PROGRESS: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
      AND other.phase IN ('sending', 'unconfirmed', 'running') AND other.phase <> 'ended'";
 const RETRIED: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
      AND other.phase = 'pending' AND other.retry > 0 AND runs.retry = 0";
 const DUE_BEFORE: &str = "SELECT other.run_id FROM runs AS other WHERE other.cron_id = runs.cron_id \
-     AND other.phase = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
+     AND other.phase /*: || '' */ = 'pending' AND other.phase <> 'ended' AND (other.retry > 0) = (runs.retry > 0) \
      AND (other.due_at, other.seq) < (runs.due_at, runs.seq)";
 
 /// Returns a condition on a pending run: it waits for no other run.
 pub(super) fn may_start() -> String {
-    format!("(exclusive = 0 OR NOT (EXISTS ({IN_PROGRESS}) OR EXISTS ({RETRIED}) OR EXISTS ({DUE_BEFORE})))")
+    // Looked up for each: PostgreSQL would read all that are in progress first, whichever run is asked about.
+    let any = |of: &str| format!("EXISTS ({of} /*: OFFSET 0 */)");
+    format!("(exclusive = 0 OR NOT ({} OR {} OR {}))", any(IN_PROGRESS), any(RETRIED), any(DUE_BEFORE))
 }
 
 /// Returns a column with the id of the run that a pending one waits for, or NULL.
@@ -42,6 +44,13 @@ pub(super) fn waits_for(tx: &Transaction<'_>, run_id: RunId) -> Result<Option<Ru
     Ok(tx.query_opt(&sql, [run_id.to_string()], |row| parsed_option(row, "waits_for"))?.flatten())
 }
 
+/// Returns those of these crons of which a run waits that the end of another one may concern ([`count_deadline_from`]).
+pub(super) fn with_waiting(tx: &Transaction<'_>, crons: &[CronId]) -> Result<Vec<CronId>, StoreError> {
+    let sql = "SELECT DISTINCT cron_id FROM runs WHERE cron_id = ANY(?1) AND phase /*: || '' */ = 'pending' AND phase <> 'ended' \
+               AND exclusive = 1 AND first_started_at IS NULL";
+    tx.query(sql, [array(crons)], |row| parsed(row, "cron_id"))
+}
+
 /// Gives the run that has waited for the longest its whole start deadline from now on, because the run before it has ended.
 /// The deadline of an occurrence that is retried does not change.
 /// Do not call it for the end of a run that was never sent: in an outage, that would keep a queue alive for ever.
@@ -53,7 +62,7 @@ pub(super) fn count_deadline_from(
 ) -> Result<(), StoreError> {
     let head = tx.query_opt(
         &format!(
-            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase = 'pending' AND phase <> 'ended' \
+            "SELECT {RUN_COLUMNS} FROM runs WHERE cron_id = ?1 AND phase /*: || '' */ = 'pending' AND phase <> 'ended' \
              AND exclusive = 1 AND first_started_at IS NULL ORDER BY retry > 0 DESC, due_at, seq LIMIT 1"
         ),
         [cron_id.to_string()],

@@ -2,6 +2,7 @@
 //! cost of a commit is its fsync, however much it contains. Each closure has its own savepoint, and its
 //! caller gets the result after the commit.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::counts::{CommitCounts, Counted, Tx};
 use super::daemons::Registration;
 use super::lease::Lease;
-use super::sql::{Connection, Fate, Mark};
+use super::sql::{Connection, Fate, Mark, Writing};
 use super::weather::{StoreFault, Weather};
-use super::write_queue::{Closure, Queue, QueuedWrite, STOPPED};
-use super::{DaemonLock, Execution, StoreError, daemons, outages};
+use super::write_queue::{Changes, Closure, HeldChange, Queue, QueuedWrite, STOPPED};
+use super::{DaemonLock, Execution, StoreError, daemons, held_runs, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::WRITES_QUEUED;
-use crate::domain::ids::{DaemonNumber, RunId};
+use crate::domain::bounds::{CONTENDED_BESIDE_MAX, CONTENDED_MAX, CONTENDED_WAIT, WRITES_QUEUED};
+use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
 
@@ -167,11 +168,11 @@ impl Writer {
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        about: Option<RunId>,
+        changes: Changes,
         work: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, result) = oneshot::channel();
-        let closure: Box<dyn QueuedWrite> = Box::new(Closure { about, work, result: None, reply });
+        let closure: Box<dyn QueuedWrite> = Box::new(Closure { changes, work, result: None, reply });
         match &self.execute {
             Execute::Inline(connection, weather) => {
                 let fault = match weather {
@@ -213,13 +214,13 @@ impl Drop for Writer {
 
 fn write_until_closed(
     mut connection: Connection,
-    mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
+    waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
 ) {
     let _ended = health.ended.clone().drop_guard();
-    while let Some(first) = waiting.blocking_recv() {
+    let mut queue = Queue::Thread { waiting, next: VecDeque::new(), is_sorted: connection.is_far() };
+    while let Some(first) = queue.wait() {
         health.pulse.busy();
-        let mut queue = Queue::Thread(&mut waiting);
         let mut batch = vec![first];
         queue.join_waiting(&mut batch);
         match commit_until_done(&mut connection, batch, health, &mut queue) {
@@ -245,12 +246,18 @@ fn commit_until_done(
     connection: &mut Connection,
     mut batch: Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
+    queue: &mut Queue,
 ) -> Committed {
+    let mut contended = 0;
     let outcome = loop {
         let began = health.clock.now();
-        match commit(connection, &mut batch, health, queue) {
+        let writing = writing(&batch, health, contended);
+        match commit(connection, &mut batch, health, queue, writing) {
             Ok(counted) => break Ok(counted),
+            Err(error) if error.is_contention() && contended < CONTENDED_MAX => {
+                contended += 1;
+                std::thread::sleep(CONTENDED_WAIT * contended);
+            }
             Err(error) if (error.is_disk_full() || error.is_busy()) && !queue.is_closed() => {
                 report(health, Some((began, &error)));
                 std::thread::sleep(RETRY_WAIT);
@@ -303,7 +310,7 @@ fn is_committed(
     connection: &mut Connection,
     mark: &Mark,
     health: &WriterHealth,
-    queue: &Queue<'_>,
+    queue: &Queue,
 ) -> Result<bool, StoreError> {
     let began = health.clock.now();
     loop {
@@ -320,6 +327,17 @@ fn is_committed(
     }
 }
 
+/// Returns whether a batch is committed beside others. It is not if it was in their way too often, or if an outage is over, which
+/// concerns every run.
+fn writing(batch: &[Box<dyn QueuedWrite>], health: &WriterHealth, contended: u32) -> Writing {
+    match batch.first() {
+        Some(first) if contended <= CONTENDED_BESIDE_MAX && health.trouble().is_none() => {
+            first.changes().writing()
+        }
+        Some(_) | None => Writing::Alone,
+    }
+}
+
 /// Commits the whole batch, and what was queued while the batch ran, in one transaction: the claim of a run
 /// follows its planning so closely that both can share an fsync.
 ///
@@ -329,12 +347,15 @@ fn commit(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
+    queue: &mut Queue,
+    writing: Writing,
 ) -> Result<Vec<Counted>, StoreError> {
     // A savepoint makes SQLite copy every page that is changed after it, and hardly any closure fails.
-    match commit_as(connection, batch, health, queue, Savepoints::None)? {
+    match commit_as(connection, batch, health, queue, (writing, Savepoints::None))? {
         Some(counted) => Ok(counted),
-        None => Ok(commit_as(connection, batch, health, queue, Savepoints::Each)?.unwrap_or_default()),
+        None => {
+            Ok(commit_as(connection, batch, health, queue, (writing, Savepoints::Each))?.unwrap_or_default())
+        }
     }
 }
 
@@ -352,11 +373,11 @@ fn commit_as(
     connection: &mut Connection,
     batch: &mut Vec<Box<dyn QueuedWrite>>,
     health: &WriterHealth,
-    queue: &mut Queue<'_>,
-    savepoints: Savepoints,
+    queue: &mut Queue,
+    (writing, savepoints): (Writing, Savepoints),
 ) -> Result<Option<Vec<Counted>>, StoreError> {
     let lease_from = health.lease.now();
-    let tx = Tx::begin(connection)?;
+    let tx = Tx::begin_as(connection, writing)?;
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
@@ -366,22 +387,27 @@ fn commit_as(
     let mut done = 0;
     while done < batch.len() {
         let upto = batch.len();
-        let about: Option<Vec<RunId>> = batch[done..upto].iter().map(|work| work.about()).collect();
+        let held: Option<Vec<HeldChange>> =
+            batch[done..upto].iter().map(|work| work.changes().held()).collect();
         // Whatever else is among them may change the same runs.
-        tx.read_ahead(&about.unwrap_or_default())?;
+        if let Some(held) = held.filter(|held| tx.is_far() && !held.is_empty()) {
+            tx.keep_ahead(held_runs::read_ahead(&tx, &held)?);
+        }
         for work in &mut batch[done..upto] {
             if !run(&tx, work.as_mut(), savepoints)? {
                 return Ok(None);
             }
         }
-        // Once more, for what was queued meanwhile.
-        if done == 0 {
+        // Once more, for what was queued meanwhile, unless it would have to lock its rows before those that are locked by now.
+        if done == 0 && !tx.is_far() {
             queue.join_waiting(batch);
         }
         done = upto;
     }
     match tx.settle() {
-        Err(error) if savepoints == Savepoints::None && !error.is_fatal() => return Ok(None),
+        Err(error) if savepoints == Savepoints::None && !error.is_fatal() && !error.is_contention() => {
+            return Ok(None);
+        }
         settled => settled?,
     }
     tx.roll_up(health.daemon)?;
@@ -419,7 +445,9 @@ fn run(tx: &Tx<'_>, work: &mut dyn QueuedWrite, savepoints: Savepoints) -> Resul
     };
     let can_go_on = match done {
         Ok(()) => true,
-        Err(error) if error.is_disk_full() || error.is_fatal() || tx.is_over() => return Err(error),
+        Err(error) if error.is_disk_full() || error.is_fatal() || error.is_contention() || tx.is_over() => {
+            return Err(error);
+        }
         Err(_) if savepoints == Savepoints::None => return Ok(false),
         Err(error) => {
             work.fail(error);

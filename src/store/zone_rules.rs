@@ -1,5 +1,7 @@
 //! The rules of time zones by which crons are planned. They may change while the daemon runs, and while none does.
 
+use std::collections::HashSet;
+
 use super::sql::Transaction;
 use super::{Store, StoreError};
 use crate::domain::calendar::Calendar;
@@ -46,9 +48,20 @@ pub(super) fn record(tx: &Transaction<'_>, calendar: &Calendar) -> Result<(), St
     let zone = calendar.timezone();
     let known = "SELECT EXISTS (SELECT 1 FROM zone_rules WHERE zone = ?1)";
     if !tx.query_value::<bool>(known, [zone])? {
-        tx.execute("INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2)", (zone, calendar.rules()))?;
+        tx.execute(
+            "INSERT INTO zone_rules (zone, rules) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            (zone, calendar.rules()),
+        )?;
     }
     Ok(())
+}
+
+pub(super) const ZONES: &str = "SELECT zone FROM zone_rules";
+
+/// Returns the zones whose rules are on record.
+pub(super) fn known(tx: &Transaction<'_>) -> Result<HashSet<String>, StoreError> {
+    let zones = tx.query(ZONES, (), |row| row.get("zone"))?;
+    Ok(zones.into_iter().collect())
 }
 
 /// Returns whether all crons were planned by this program and the zone database as it is.

@@ -1,6 +1,9 @@
 //! Claims runs in one transaction: those to send, those to check, and those to end. A claimed run is held by its daemon and has
 //! no `act_at`, until it is to be looked at again.
 
+mod free;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,15 +15,16 @@ use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
+use crate::store::counts::Tx;
 use crate::store::definitions::Definitions;
-use crate::store::held_runs::HeldRun;
-use crate::store::held_runs::demand_held;
+use crate::store::held_runs::{HeldRun, run_to_change};
 use crate::store::lease::Sharing;
 use crate::store::published::Left;
-use crate::store::recovery::{Recovered, next_gone, recover};
+use crate::store::recovery::{Recovered, next_gone};
 use crate::store::room::{ClaimLimits, ClaimedRun, Room};
-use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, timestamp};
-use crate::store::sql::{Row, Rows, Transaction, ValueRef, named_params};
+use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, time_option};
+use crate::store::sql::{Row, Rows, Transaction, ValueRef, array, named_params};
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, waits_for};
 
 /// The most runs to end that one claim takes; the next claim takes the others.
@@ -57,8 +61,8 @@ impl Store {
     /// that.
     pub async fn looked_at(&self, run: HeldRun) -> Result<bool, StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
-            demand_held(tx, run, daemon)?;
+        self.write_about(HeldChange { run_id: run.run_id, with_cron: true }, move |tx| {
+            run_to_change(tx, run, daemon)?;
             looked_at(tx, run.run_id)
         })
         .await
@@ -76,52 +80,44 @@ impl Store {
     }
 
     async fn claim(&self, now: Timestamp, limits: ClaimLimits, checks: usize) -> Result<Claim, StoreError> {
-        let (cache, daemon, survivor) = (self.definitions.clone(), self.number, self.survivor());
-        let left = self.left_to_others();
-        let claim = self
-            .write(move |tx| {
-                let recovered = match survivor.sharing {
-                    // Its predecessors were recovered at its start.
-                    Sharing::Alone => Recovered::default(),
-                    Sharing::Shared => recover(tx, survivor, now)?,
-                };
-                let claimer = Claimer { tx, cache: &cache, daemon, now };
-                let expired = claimer.expired()?;
-                let mut room = Room::within(tx, limits, (daemon, Arc::clone(&left)), now)?;
-                let is_full = claimer.waiting(&mut room)?;
-                // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
-                let planned = plan_pass(tx, &cache, &mut room, now)?;
-                let cancelled = claimer.cancelled()?;
-                let checks = claimer.checks(checks)?;
-                room.save(tx)?;
-                let next_gone = match survivor.sharing {
-                    Sharing::Alone => None,
-                    Sharing::Shared => next_gone(tx, survivor)?,
-                };
-                let next_act_at = [next_act_at(tx, now)?, next_gone].into_iter().flatten().min();
-                let has_waiting =
-                    tx.query_value("SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1)", [millis(now)])?;
-                let more_to_start = is_full || planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
-                let starts = room.sending;
-                Ok(Claim {
-                    starts,
-                    checks,
-                    expired,
-                    cancelled,
-                    more_to_start,
-                    has_waiting,
-                    next_act_at,
-                    planned,
-                    recovered,
-                })
-            })
-            .await?;
+        let mut recovered = Recovered::default();
+        let claim = loop {
+            if let Some(claim) = self.claim_free(now, limits, checks).await? {
+                break Claim { recovered, ..claim };
+            }
+            recovered = self.recover_gone(now).await?;
+        };
         claim.planned.log();
         let Recovered { runs, deliveries } = claim.recovered;
         if claim.recovered != Recovered::default() {
             tracing::warn!(runs, deliveries, "another daemon is gone; recovered what it held");
         }
         Ok(claim)
+    }
+
+    /// Does the same, or nothing and returns `None` if another daemon is gone, so that what it held is to be recovered first.
+    async fn claim_free(
+        &self,
+        now: Timestamp,
+        limits: ClaimLimits,
+        checks: usize,
+    ) -> Result<Option<Claim>, StoreError> {
+        let (cache, daemon, survivor) = (self.definitions.clone(), self.number, self.survivor());
+        let left = self.left_to_others();
+        self.write_hot(move |tx| {
+            let claimer = Claimer { tx, cache: &cache, daemon, now };
+            let next_gone = match survivor.sharing {
+                // Its predecessors were recovered at its start.
+                Sharing::Alone => None,
+                Sharing::Shared => next_gone(tx, survivor)?,
+            };
+            if next_gone.is_some_and(|at| at <= now) {
+                return Ok(None);
+            }
+            let claim = claimer.claim(tx, limits, checks, &left)?;
+            Ok(Some(Claim { next_act_at: claim.next_act_at.into_iter().chain(next_gone).min(), ..claim }))
+        })
+        .await
     }
 }
 
@@ -141,55 +137,104 @@ pub(in crate::store) fn looked_at(tx: &Transaction<'_>, run_id: RunId) -> Result
 }
 
 /// Claims runs for a daemon.
-struct Claimer<'t> {
-    tx: &'t Transaction<'t>,
-    cache: &'t Definitions,
-    daemon: DaemonNumber,
-    now: Timestamp,
+pub(in crate::store) struct Claimer<'t> {
+    pub(in crate::store) tx: &'t Transaction<'t>,
+    pub(in crate::store) cache: &'t Definitions,
+    pub(in crate::store) daemon: DaemonNumber,
+    pub(in crate::store) now: Timestamp,
 }
 
 impl Claimer<'_> {
+    /// Plans and claims within these limits, and claims so many checks at most.
+    pub(in crate::store) fn claim(
+        &self,
+        tx: &Tx<'_>,
+        limits: ClaimLimits,
+        checks: usize,
+        left: &Left,
+    ) -> Result<Claim, StoreError> {
+        let now = self.now;
+        // Whoever waits for it has locked nothing yet.
+        let mut room = Room::within(tx, limits, (self.daemon, Arc::clone(left)), now)?;
+        let expired = self.expired()?;
+        let is_full = self.waiting(&mut room)?;
+        // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
+        let planned = plan_pass(tx, self.cache, &mut room, now)?;
+        let cancelled = self.cancelled()?;
+        let checks = self.checks(checks)?;
+        room.save(tx)?;
+        let (next_act_at, has_waiting) = next_act_at(tx, now)?;
+        let more_to_start = is_full || planned.more_is_free;
+        let (starts, recovered) = (room.sending, Recovered::default());
+        Ok(Claim {
+            starts,
+            checks,
+            expired,
+            cancelled,
+            more_to_start,
+            has_waiting,
+            next_act_at,
+            planned,
+            recovered,
+        })
+    }
+
     fn cancelled(&self) -> Result<Vec<ClaimedRun>, StoreError> {
         let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL";
-        self.unchanged(condition, "", ENDS_PER_CLAIM)
+        self.unchanged(condition, "", ENDS_PER_CLAIM, &[])
     }
 
     fn expired(&self) -> Result<Vec<ClaimedRun>, StoreError> {
+        let condition = "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL";
         let may_start = waits_for::may_start();
-        let condition =
-            format!("phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {may_start}");
-        self.unchanged(&condition, "", ENDS_PER_CLAIM)
+        if !self.tx.is_far() {
+            return self.unchanged(&format!("{condition} AND {may_start}"), "", ENDS_PER_CLAIM, &[]);
+        }
+        // The run before it cannot end in between without a new deadline for this one.
+        let sql = format!("SELECT run_id FROM runs WHERE {condition} AND {may_start} LIMIT {ENDS_PER_CLAIM}");
+        let values = named_params! { ":now": millis(self.now) };
+        let expired: Vec<RunId> = self.tx.query(&sql, values, |row| parsed(row, "run_id"))?;
+        if expired.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.unchanged(&format!("{condition} AND run_id = ANY(:runs)"), "", ENDS_PER_CLAIM, &expired)
     }
 
     fn checks(&self, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        self.unchanged(TO_CHECK, "ORDER BY act_at", limit)
+        self.unchanged(TO_CHECK, "ORDER BY act_at", limit, &[])
     }
 
     /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
     /// that it has: its task is told to look at it.
-    fn unchanged(&self, condition: &str, order: &str, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
+    fn unchanged(
+        &self,
+        condition: &str,
+        order: &str,
+        limit: usize,
+        runs: &[RunId],
+    ) -> Result<Vec<ClaimedRun>, StoreError> {
         let sql = format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
-             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit"
+             WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit {FREE}"
         );
         let (daemon, now) = (self.daemon.0, millis(self.now));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now };
-        let asks_for_time = condition.contains(":now");
-        let values = if asks_for_time { values } else { &values[..2] };
-        let claimed = self.tx.query(&sql, values, |row| {
+        let runs = array(runs);
+        let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now, ":runs": runs };
+        let values: Vec<_> = values.iter().copied().filter(|(name, _)| sql.contains(name)).collect();
+        let claimed = self.tx.query(&sql, values.as_slice(), |row| {
             let claimed = claimed_from_row(self.tx, self.cache, row)?;
             let is_held = row.value("held_by")? != ValueRef::Null;
             let is_followed = is_held && matches!(claimed.run.state, RunState::Running(_));
             Ok(ClaimedRun { claim: claimed.claim.saturating_add(u32::from(!is_followed)), ..claimed })
         })?;
-        let mut claim =
-            self.tx.prepare("UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1")?;
+        let sql = "UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1";
         for claimed in &claimed {
-            claim.execute((claimed.run.run_id.to_string(), self.daemon.0, claimed.claim))?;
+            let run_id = claimed.run.run_id;
+            self.tx.gather(run_id, sql, (run_id.to_string(), self.daemon.0, claimed.claim))?;
         }
         Ok(claimed)
     }
@@ -209,10 +254,16 @@ impl Claimer<'_> {
         let (tx, cache) = (self.tx, self.cache);
         let mut statements =
             (tx.prepare(&by_turn(CronSource::File))?, tx.prepare(&by_turn(CronSource::Api))?);
-        let values = named_params! { ":now": millis(self.now) };
         let left = Arc::clone(&room.left);
-        let mut files = Queue { rows: statements.0.query(values)?, left: &left, head: None };
-        let mut clients = Queue { rows: statements.1.query(values)?, left: &left, head: None };
+        let values = named_params! { ":now": millis(self.now) };
+        let (mut files, mut clients) = if tx.is_far() {
+            let free = |source| {
+                self.free(source, room.starts.saturating_add(1), &left).map(|ready| Queue::of(ready, &left))
+            };
+            (free(CronSource::File)?, free(CronSource::Api)?)
+        } else {
+            (Queue::read(statements.0.query(values)?, &left), Queue::read(statements.1.query(values)?, &left))
+        };
         let mut claimed = Vec::new();
         let is_full = loop {
             if room.starts == 0 {
@@ -225,7 +276,7 @@ impl Claimer<'_> {
                 Some(CronSource::Api) => &mut clients,
                 None => break false,
             };
-            let Some(waiting) = queue.head.take() else { break false };
+            let Some(waiting) = queue.ready.pop_front() else { break false };
             room.take(waiting.source);
             claimed.push(waiting);
         };
@@ -235,7 +286,8 @@ impl Claimer<'_> {
             claimed.claim = claimed.claim.saturating_add(1);
             let sql = "UPDATE runs SET phase = 'sending', sent_at = ?2, send_count = ?3, act_at = NULL, held_by = ?4, claim = ?5 \
                        WHERE run_id = ?1";
-            tx.put(
+            tx.gather(
+                claimed.run.run_id,
                 sql,
                 (
                     claimed.run.run_id.to_string(),
@@ -258,43 +310,67 @@ struct Waiting {
     turn: i64,
 }
 
-/// The waiting runs of one source. Only those that may be claimed are read.
-struct Queue<'s> {
-    rows: Rows<'s>,
-    /// The crons whose runs are passed over.
-    left: &'s Left,
-    head: Option<Waiting>,
+impl Waiting {
+    fn of(tx: &Transaction<'_>, cache: &Definitions, row: &Row<'_>) -> Result<Self, StoreError> {
+        let claimed = claimed_from_row(tx, cache, row)?;
+        Ok(Self { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? })
+    }
 }
 
-impl Queue<'_> {
+/// The waiting runs of one source. Only those that may be claimed are read.
+struct Queue<'s> {
+    ready: VecDeque<Waiting>,
+    /// Those that are not read yet.
+    rows: Option<Rows<'s>>,
+    /// The crons whose runs are passed over.
+    left: &'s Left,
+}
+
+impl<'s> Queue<'s> {
+    fn of(ready: Vec<Waiting>, left: &'s Left) -> Self {
+        Self { ready: ready.into(), rows: None, left }
+    }
+
+    fn read(rows: Rows<'s>, left: &'s Left) -> Self {
+        Self { ready: VecDeque::new(), rows: Some(rows), left }
+    }
+
     /// Reads the next run unless one is read already, and returns whether there is one.
     fn has_head(&mut self, tx: &Transaction<'_>, cache: &Definitions) -> Result<bool, StoreError> {
-        while self.head.is_none()
-            && let Some(row) = &self.rows.next()?
+        while self.ready.is_empty()
+            && let Some(rows) = &mut self.rows
+            && let Some(row) = &rows.next()?
         {
             if !self.left.is_empty()
                 && parsed_option(row, "cron_id")?.is_some_and(|cron| self.left.contains(&cron))
             {
                 continue;
             }
-            let claimed = claimed_from_row(tx, cache, row)?;
-            self.head =
-                Some(Waiting { claimed, source: parsed(row, "cron_source")?, turn: row.get("turn")? });
+            self.ready.push_back(Waiting::of(tx, cache, row)?);
         }
-        Ok(self.head.is_some())
+        Ok(!self.ready.is_empty())
     }
 }
 
 /// Selects the runs of one source that may be sent. The index is named because a plan that sorts them would go
 /// unnoticed until a large burst.
 fn by_turn(source: CronSource) -> String {
+    ready(&format!("{RUN_COLUMNS}, claim, cron_source, turn"), source)
+}
+
+fn ready(columns: &str, source: CronSource) -> String {
+    let may_start = waits_for::may_start();
     format!(
-        "SELECT {RUN_COLUMNS}, claim, cron_source, turn FROM runs INDEXED BY runs_by_turn \
-         WHERE cron_source = '{source}' AND act_at <= :now AND phase = 'pending' AND start_before > :now \
-         AND cancelling IS NULL AND {} ORDER BY turn, act_at, seq",
-        waits_for::may_start()
+        "SELECT {columns} FROM runs INDEXED BY runs_by_turn WHERE cron_source = '{source}' AND {WAITS} AND {may_start} \
+         ORDER BY turn, act_at, seq"
     )
 }
+
+/// Selects runs that wait to be sent, whatever they wait for.
+const WAITS: &str = "act_at <= :now AND phase = 'pending' AND start_before > :now AND cancelling IS NULL";
+
+/// Locks what is selected, and leaves out what others have locked.
+const FREE: &str = "/*: FOR NO KEY UPDATE SKIP LOCKED */";
 
 /// Returns the run in a row that has `claim` beside [`RUN_COLUMNS`], under the claim that it has had last.
 fn claimed_from_row(
@@ -317,16 +393,18 @@ fn claimed_from_row(
     Ok(ClaimedRun { run, claim: row.get("claim")?, spec, unwanted })
 }
 
-/// Returns the next instant after `now` at which a run becomes due or expires. A run that is due already but
+/// Returns the next instant after `now` at which a run becomes due or expires, and whether one is due already. One that is due but
 /// was not claimed waits for the end of another run, or for its own deadline.
-fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let earliest = |sql: &str| -> Result<Option<i64>, StoreError> { tx.query_value(sql, [millis(now)]) };
-    let due = earliest("SELECT min(act_at) FROM runs WHERE act_at > ?1")?;
-    let deadline =
-        earliest("SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1")?;
-    let next = [due, deadline].into_iter().flatten().min();
-    next.map(|at| timestamp(at, "act_at")).transpose()
+fn next_act_at(tx: &Transaction<'_>, now: Timestamp) -> Result<(Option<Timestamp>, bool), StoreError> {
+    tx.query_one(NEXT_ACT, [millis(now)], |row| {
+        let next = [time_option(row, "due")?, time_option(row, "deadline")?].into_iter().flatten().min();
+        Ok((next, row.get("has_waiting")?))
+    })
 }
+
+pub(in crate::store) const NEXT_ACT: &str = "SELECT (SELECT min(act_at) FROM runs WHERE act_at > ?1) AS due, \
+     (SELECT min(start_before) FROM runs WHERE phase = 'pending' AND start_before > ?1) AS deadline, \
+     EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1) AS has_waiting";
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ use crate::store::delivery_queue::{Admission, Claimable, Due, QueueHead, SenderO
 use crate::store::receivers_away::{self, ReceiverAway};
 use crate::store::rows::{millis, parsed, timestamp};
 use crate::store::sql::{Row, Transaction, array};
+use crate::store::write_queue::Changes;
 use crate::store::{Store, StoreError, suspended};
 
 /// What the end of a delivery to a URL that is gone means for the URL.
@@ -99,7 +100,7 @@ impl Store {
     ) -> Result<DeliveryClaim<Permit>, StoreError> {
         let daemon = self.number;
         let (claim, release_ended) = self
-            .write(move |tx| {
+            .write_hot(move |tx| {
                 let CurrentMode { mode, release_ended } = delivery_mode::end_release(tx, now)?;
                 let (limit, next_due_at) = match &mode {
                     DeliveryMode::Held(_) => (0, None),
@@ -139,7 +140,15 @@ impl Store {
     /// Records the results of attempts and what follows from them. A URL that is gone is suspended.
     pub async fn finish_attempts(&self, finished: Arc<Vec<FinishedAttempt>>) -> Result<(), StoreError> {
         let daemon = self.number;
-        self.write(move |tx| {
+        // What concerns other deliveries than these is rare, and nobody else may add or claim one meanwhile.
+        let concerns_others = |attempt: &FinishedAttempt| {
+            !attempt.back.is_empty() || matches!(attempt.verdict, Verdict::Ended(Ending::Gone, _))
+        };
+        let changes = match finished.iter().any(concerns_others) {
+            true => Changes::Anything,
+            false => Changes::Free,
+        };
+        let work = move |tx: &Tx<'_>| {
             let mut made = still_made(tx, &finished, daemon)?;
             for attempt in finished.iter() {
                 let ClaimedDelivery { seq, attempt: number, .. } = attempt.delivery;
@@ -149,8 +158,8 @@ impl Store {
                 attempt.back.iter().try_for_each(|back| receivers_away::make_due(tx, back, attempt.at))?;
             }
             Ok(())
-        })
-        .await
+        };
+        self.writer.write(changes, work).await
     }
 }
 
@@ -181,7 +190,19 @@ fn take_all<Permit>(
     let rows: Vec<i64> = admitted.iter().map(|(head, _)| head.row).collect();
     let mut heads: HashMap<i64, (QueueHead, Permit)> =
         admitted.into_iter().map(|(head, permit)| (head.row, (head, permit))).collect();
-    let sql = format!("{TAKE} WHERE seq = ANY(?1) AND status = 'pending' RETURNING {CLAIMED}");
+    if rows.is_empty() {
+        return Ok(claimed);
+    }
+    let order: HashMap<i64, usize> = rows.iter().copied().zip(0..).collect();
+    // Others may be about to claim the same, or have sent it since it was seen, so that it waits again.
+    let sql = "SELECT seq, due_at FROM deliveries WHERE seq = ANY(?1) AND status = 'pending' ORDER BY seq \
+               /*: FOR NO KEY UPDATE SKIP LOCKED */";
+    let free = tx.query(sql, [array(&rows)], |row| Ok((row.get::<i64>("seq")?, row.get("due_at")?)))?;
+    let is_as_seen = |(row, due_at): &(i64, Option<i64>)| {
+        heads.get(row).is_some_and(|(head, _)| *due_at == Some(head.due_at))
+    };
+    let rows: Vec<i64> = free.into_iter().filter(is_as_seen).map(|(row, _)| row).collect();
+    let sql = format!("{TAKE} WHERE seq = ANY(?1) RETURNING {CLAIMED}");
     tx.each(&sql, (array(&rows), millis(now), daemon.0), |row| {
         if let Some((head, permit)) = heads.remove(&row.get("seq")?) {
             claimed.push((claimed_from_row(row, &head, now)?, permit));
@@ -189,8 +210,7 @@ fn take_all<Permit>(
         Ok(())
     })?;
     // In the order in which they were due.
-    let place = |delivery: &ClaimedDelivery| rows.iter().position(|row| *row == delivery.seq);
-    claimed.sort_by_cached_key(|(delivery, _)| place(delivery));
+    claimed.sort_by_cached_key(|(delivery, _)| order.get(&delivery.seq).copied());
     Ok(claimed)
 }
 
@@ -294,7 +314,8 @@ fn finish(tx: &Tx<'_>, finished: &FinishedAttempt, daemon: DaemonNumber) -> Resu
                ended_at = ?7, uncounted = uncounted + ?8, attempts = attempts - ?9, \
                body = iif(CAST(?7 AS BIGINT) IS NULL OR keeps_body = 1, body, NULL) \
                WHERE seq = ?1 AND attempts = ?2 AND status = 'sending' AND held_by = ?10";
-    let decided = tx.put_counted(
+    let decided = tx.gather_counted(
+        seq,
         sql,
         (
             seq,
@@ -339,7 +360,8 @@ fn save_attempt(tx: &Tx<'_>, finished: &FinishedAttempt) -> Result<(), StoreErro
         |took: Option<Duration>| took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
     let sql = "INSERT INTO attempts (delivery, attempt, started_at, ended_at, code, detail, address, answer, lookup_ms, \
                connect_ms, tls_ms, head_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    tx.put(
+    tx.gather(
+        format_args!("{} {}", finished.delivery.seq, finished.delivery.attempt),
         sql,
         (
             finished.delivery.seq,

@@ -8,7 +8,7 @@ use super::step_run::{RunEvent, insert_deletion, insert_event};
 use crate::domain::backoff;
 use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
-use crate::domain::ids::{FIRST_RUN, ThreadId};
+use crate::domain::ids::{CronId, FIRST_RUN, ThreadId};
 use crate::domain::lease::THREADS_KEPT;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
@@ -26,6 +26,7 @@ use crate::store::read_runs::ReadRun;
 use crate::store::retry::insert_next;
 use crate::store::rows::{OutcomeTexts, save_end};
 use crate::store::waits_for::count_deadline_from;
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError};
 
 /// Everything that becomes true when a run ends.
@@ -76,7 +77,7 @@ impl Store {
         // The writer is one thread for all runs, and none of its decisions depends on what the graph returned.
         let texts = OutcomeTexts::take_from(&mut ending.outcome);
         let (paused, after) = self
-            .write_about(ending.run.run_id, move |tx| {
+            .write_about(HeldChange { run_id: ending.run.run_id, with_cron: true }, move |tx| {
                 let run_id = ending.run.run_id;
                 let ReadRun { mut run, is_awaited, .. } = run_to_change(tx, ending.run, daemon)?;
                 let now = ending.outcome.learnt_at;
@@ -111,7 +112,9 @@ impl Store {
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = run_ended(tx, &run, failure_limit.map(|failure| failure.limit), now)?;
                 // A retry that was never sent ends an occurrence that others have waited for.
-                if let Some(cron_id) = run.cron_id().filter(|_| was_sent || run.retry > FIRST_RUN) {
+                let may_wait = |cron_id: &CronId| tx.cron_ahead(*cron_id).is_none_or(|cron| cron.has_waiting);
+                let cron_id = run.cron_id().filter(|_| was_sent || run.retry > FIRST_RUN);
+                if let Some(cron_id) = cron_id.filter(may_wait) {
                     count_deadline_from(tx, &cache, cron_id, now)?;
                 }
                 if let (Some(_), Some(cron_id)) = (&paused, run.cron_id()) {

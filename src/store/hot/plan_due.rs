@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::backoff;
-use crate::domain::bounds::{CRONS_PER_PASS, PLANNED_WITHIN};
+use crate::domain::bounds::{CONTENDED_WAIT, CRONS_PER_PASS, PLANNED_WITHIN};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::CronId;
 use crate::store::accounting::{Unaccounted, plan_cron};
@@ -27,6 +27,8 @@ pub struct Planned {
     pub next: NextPlan,
     /// When the next pass is due for that: later than `next` if crons that are due wait for room.
     pub pass_at: Option<Timestamp>,
+    /// Whether crons are due that this pass has not planned, and that nobody else is about to plan.
+    pub(in crate::store) more_is_free: bool,
     /// Whether the cursor of a cron lies ahead of `now`, so that it was not planned: the clock was set back.
     pub is_ahead: bool,
     /// Crons whose definitions cannot be read back, and why. They are not planned, so that the others still fire.
@@ -39,7 +41,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) async fn plan_due(&self, now: Timestamp) -> Result<Planned, StoreError> {
         let cache = self.definitions.clone();
-        let planned = self.write(move |tx| plan_pass(tx, &cache, &mut Room::none(), now)).await?;
+        let planned = self.write_hot(move |tx| plan_pass(tx, &cache, &mut Room::none(), now)).await?;
         planned.log();
         Ok(planned)
     }
@@ -75,7 +77,9 @@ pub(in crate::store) fn plan_pass(
     let cursors = files.as_slice().iter().chain(clients.as_slice()).map(|entry| entry.cursor);
     let mut pass = Pass::begin(tx, cursors.min().unwrap_or(now), room, now)?;
     pass.occurrences_max /= (files.len() + clients.len()).max(1);
-    pass.read_ahead(tx, files.as_slice().iter().chain(clients.as_slice()))?;
+    // Only now, after their rows are locked, is it seen what others have committed about them.
+    pass.read_ahead(tx, cache, files.as_slice().iter().chain(clients.as_slice()))?;
+    let is_nothing_free = files.as_slice().is_empty() && clients.as_slice().is_empty() && limit > 0;
     while !(waits_for_room && pass.room.starts == 0) {
         let entry = match pass.room.next(!files.as_slice().is_empty(), !clients.as_slice().is_empty()) {
             Some(CronSource::File) => files.next(),
@@ -104,7 +108,13 @@ pub(in crate::store) fn plan_pass(
     planned.fired -= pass.settle(tx)?;
     planned.next = cron_entries::next(tx)?;
     let delay = if waits_for_room && room.starts == 0 { PLANNED_WITHIN } else { Duration::ZERO };
-    let next = planned.next.iter().map(|(at, _)| if *at <= now { backoff::after(*at, delay) } else { *at });
+    planned.more_is_free = !is_nothing_free && planned.next.as_ref().is_some_and(|(at, _)| *at <= now);
+    let next = planned.next.iter().map(|(at, _)| match *at <= now {
+        // Others plan what is due.
+        true if is_nothing_free => backoff::after(now, CONTENDED_WAIT),
+        true => backoff::after(*at, delay),
+        false => *at,
+    });
     planned.pass_at = next.chain(end_of_pause).min();
     Ok(planned)
 }

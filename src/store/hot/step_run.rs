@@ -14,6 +14,7 @@ use crate::store::held_runs::{held_run, run_to_change};
 use crate::store::read_runs::ReadRun;
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
+use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, cron_entries, edits};
 
 /// A step to commit.
@@ -48,6 +49,22 @@ pub struct PreviousRun {
 }
 
 impl Step {
+    /// Returns what it changes. A run that waits again is judged by its cron as it is by now.
+    fn changes(&self) -> HeldChange {
+        let with_cron = match self.change {
+            Some(RunChange::NotSent | RunChange::RuleOut) => true,
+            Some(
+                RunChange::Send { .. }
+                | RunChange::Unconfirm
+                | RunChange::Accept { .. }
+                | RunChange::Cancel(_)
+                | RunChange::End(_),
+            )
+            | None => false,
+        };
+        HeldChange { run_id: self.run.run_id, with_cron }
+    }
+
     /// Returns a step that only changes the state.
     pub fn of(run: HeldRun, change: RunChange) -> Self {
         Self { run, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
@@ -62,7 +79,7 @@ impl Store {
     /// [`StoreError::IllegalTransition`] if the run's state does not allow the change.
     pub async fn step_run(&self, step: Step) -> Result<Run, StoreError> {
         let (cache, daemon) = (self.definitions.clone(), self.number);
-        self.write_about(step.run.run_id, move |tx| {
+        self.write_about(step.changes(), move |tx| {
             let run_id = step.run.run_id;
             let ReadRun { mut run, cancelling, is_awaited, .. } = run_to_change(tx, step.run, daemon)?;
             if let Some(change) = step.change.clone() {
@@ -78,8 +95,11 @@ impl Store {
                     backend_run.cancelling = backend_run.cancelling.or(cancelling);
                 }
             }
-            if is_awaited && matches!(run.state, RunState::Pending { .. }) {
-                looked_at(tx, run_id)?;
+            if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id()) {
+                tx.forget_ahead(cron_id);
+                if is_awaited {
+                    looked_at(tx, run_id)?;
+                }
             }
             run.not_found_count = step.not_found_count;
             if let Some(event) = &step.event {
@@ -167,7 +187,8 @@ pub(in crate::store) fn insert_deletion(
     thread_id: ThreadId,
     due_at: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.put(
+    tx.gather(
+        thread_id,
         "INSERT INTO thread_deletions (thread_id, run_id, due_at) VALUES (:thread_id, :run_id, :due_at) \
          ON CONFLICT DO NOTHING",
         named_params! {

@@ -55,7 +55,7 @@ CREATE TABLE daemons (
     files        INTEGER,
     settings     TEXT,
     missing_env  TEXT
-) STRICT;
+) /*: WITH (fillfactor = 20) */ STRICT;
 
 -- The generations of configuration files that daemons that share the store have adopted; the last ones only. The one in force
 -- has the highest number. A digest may be here twice, if somebody went back to former files.
@@ -161,9 +161,11 @@ CREATE TABLE crons (
     CHECK ((source = 'api') = (request IS NOT NULL)),
     FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id),
     FOREIGN KEY (cron_id, former_definition_id) REFERENCES definitions (cron_id, definition_id)
-) STRICT;
+-- The end of each run writes into the row of its cron: where there is room beside it, PostgreSQL need not touch an index for that.
+) /*: WITH (fillfactor = 50) */ STRICT;
 CREATE INDEX crons_by_name ON crons (name);
-CREATE INDEX crons_due ON crons (source, next_at) WHERE next_at IS NOT NULL;
+-- An index of SQLite goes on with the order of the rows by itself.
+CREATE INDEX crons_due ON crons (source, next_at /*: , seq */) WHERE next_at IS NOT NULL;
 CREATE INDEX crons_by_deleted_history ON crons (history_deleted_until) WHERE history_deleted_until IS NOT NULL;
 CREATE INDEX crons_ended ON crons (cron_id) WHERE next_at IS NULL AND removed_at IS NULL;
 
@@ -272,7 +274,7 @@ CREATE INDEX runs_in_progress ON runs (cron_id, phase) WHERE phase <> 'ended';
 CREATE INDEX runs_to_check ON runs (act_at) WHERE act_at IS NOT NULL AND (phase = 'unconfirmed' OR phase = 'running');
 -- In words that do not change when the agent server accepts a run.
 CREATE INDEX runs_on_backend ON runs (cron_source) WHERE sent_at IS NOT NULL AND ended_at IS NULL;
-CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at) WHERE phase = 'pending';
+CREATE INDEX runs_by_turn ON runs (cron_source, turn, act_at /*: , seq */) WHERE phase = 'pending';
 CREATE INDEX runs_to_cancel ON runs (act_at) WHERE phase = 'pending' AND cancelling IS NOT NULL;
 CREATE INDEX runs_to_start ON runs (start_before) WHERE phase = 'pending';
 CREATE INDEX runs_by_time ON runs (scheduled_for);
@@ -347,8 +349,8 @@ CREATE TABLE deliveries (
     UNIQUE (run_id, url)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at /*: , seq */) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at /*: , seq */) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)

@@ -42,6 +42,15 @@ pub(super) enum Connection {
     Postgres(Box<postgres::Session>),
 }
 
+/// Who else writes at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// Nobody.
+    Alone,
+    /// On PostgreSQL, other daemons that do the same: each locks the rows about which it decides. On SQLite nobody.
+    Beside,
+}
+
 /// A transaction.
 pub(super) enum Transaction<'t> {
     Sqlite(rusqlite::Transaction<'t>),
@@ -123,6 +132,11 @@ impl Connection {
         }
     }
 
+    /// Whether a statement is a way to a server and back.
+    pub(super) fn is_far(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     #[cfg(test)]
     pub(super) fn in_memory() -> Self {
         Self::Sqlite(rusqlite::Connection::open_in_memory().unwrap())
@@ -132,11 +146,16 @@ impl Connection {
 impl<'t> Transaction<'t> {
     /// Begins a transaction that writes: nobody else can until it ends.
     pub(super) fn begin(connection: &'t mut Connection) -> Result<Self, StoreError> {
+        Self::begin_as(connection, Writing::Alone)
+    }
+
+    /// Begins a transaction that writes.
+    pub(super) fn begin_as(connection: &'t mut Connection, writing: Writing) -> Result<Self, StoreError> {
         Ok(match connection {
             Connection::Sqlite(connection) => {
                 Self::Sqlite(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
             }
-            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session)?),
+            Connection::Postgres(session) => Self::Postgres(postgres::Transaction::begin(session, writing)?),
         })
     }
 
@@ -205,6 +224,23 @@ impl<'t> Transaction<'t> {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Waits for those who give places to runs, if they or this one are to be alone in that; until the end of the transaction.
+    pub(super) fn wait_for_places(&self, writing: Writing) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.wait_for_places(writing),
+        }
+    }
+
+    /// Returns how each statement that this connection has prepared is found by PostgreSQL, whatever its parameters are.
+    #[cfg(test)]
+    pub(super) fn plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Postgres(transaction) => transaction.plans(),
+        }
+    }
+
     /// Whether the engine has rolled the transaction back by itself.
     pub(super) fn is_over(&self) -> bool {
         match self {
@@ -271,9 +307,37 @@ impl<'t> Transaction<'t> {
         self.prepare(sql)?.put(params).map(drop)
     }
 
-    /// Does the same, and says later how many they are.
-    pub(super) fn put_counted(&self, sql: &str, params: impl Params) -> Result<Changed, StoreError> {
-        self.prepare(sql)?.put(params)
+    /// Puts a statement that changes the row of this key, or adds it. On a server, what is put so by the same statement is one
+    /// statement, which is run before anything that is not put so.
+    pub(super) fn gather(
+        &self,
+        key: impl ToString,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<(), StoreError> {
+        self.prepare(sql)?.gather(key, params).map(drop)
+    }
+
+    /// Does the same, and says later whether the row was changed: on a server, the statement returns its key if so.
+    pub(super) fn gather_counted(
+        &self,
+        key: impl ToString,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<Changed, StoreError> {
+        self.prepare(sql)?.gather(key, params)
+    }
+
+    /// Asks what is asked soon in the same words: on a server, what is foreseen together is one way there and back. Nothing that
+    /// changes the answer may be done in between.
+    pub(super) fn foresee(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        match self.prepare(sql)? {
+            Statement::Sqlite(_) => Ok(()),
+            Statement::Postgres(mut statement) => {
+                params.bind(&mut statement)?;
+                statement.foresee()
+            }
+        }
     }
 
     /// Reads every row.
@@ -380,6 +444,16 @@ impl Statement<'_> {
             Self::Postgres(statement) => {
                 params.bind(statement)?;
                 statement.put()
+            }
+        }
+    }
+
+    fn gather(&mut self, key: impl ToString, params: impl Params) -> Result<Changed, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.execute(params).map(Changed::Known),
+            Self::Postgres(statement) => {
+                params.bind(statement)?;
+                statement.gather(key.to_string())
             }
         }
     }

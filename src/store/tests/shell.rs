@@ -24,10 +24,15 @@ CREATE OR REPLACE FUNCTION json_extract(text, text) RETURNS text LANGUAGE sql IM
 /// The store in a folder.
 pub(crate) struct Shell(Mutex<Connection>);
 
+/// Returns the address of the server on which the tests run, if they do.
+#[expect(clippy::disallowed_methods, reason = "a test is told by its runner where its store is")]
+pub(super) fn server() -> Option<String> {
+    std::env::var(SERVER).ok()
+}
+
 /// Returns where the tests of a folder have their store.
 pub(crate) fn place(path: &Path) -> Place {
-    #[expect(clippy::disallowed_methods, reason = "a test is told by its runner where its store is")]
-    let Ok(url) = std::env::var(SERVER) else { return path.into() };
+    let Some(url) = server() else { return path.into() };
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     Place::on_server(&url, &folder).unwrap()
 }

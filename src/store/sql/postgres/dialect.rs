@@ -6,6 +6,8 @@
 //! - `min` and `max` of several values are `least` and `greatest`, `instr` is `strpos`.
 //! - A `BLOB` is a `bytea`, and a text from which `->>` takes something is made JSON.
 //! - `group_concat` is `string_agg`.
+//! - What is written `/*: so */` is only said here: the locks of rows, which SQLite does not have, because there whoever writes is
+//!   alone, and what an index or a table needs more.
 //! - No index can be demanded, and no order in which tables are joined: a `CROSS JOIN` with a condition is a `JOIN`.
 
 /// A statement in the words of PostgreSQL.
@@ -42,6 +44,10 @@ impl Said {
                 _ if token.eq_ignore_ascii_case("INDEXED") => {
                     let (_, behind) = next_word(behind);
                     ("".to_owned(), next_word(behind).1.trim_start())
+                }
+                '/' if rest.starts_with("/*:") => {
+                    let (only_here, behind) = rest[3..].split_once("*/").unwrap_or((&rest[3..], ""));
+                    (self.say(only_here.trim()), behind)
                 }
                 '-' if rest.starts_with("->>") => ("::json ->>".to_owned(), &rest[3..]),
                 _ if token == "BLOB" => ("bytea".to_owned(), behind),
@@ -109,7 +115,7 @@ fn call(function: Function, name: &str, arguments: &[String]) -> String {
 }
 
 /// Returns the length of the first token: a text, a word with the sign before it, or one character.
-fn token_length(sql: &str) -> usize {
+pub(super) fn token_length(sql: &str) -> usize {
     let mut characters = sql.char_indices();
     let Some((_, first)) = characters.next() else { return 0 };
     let is_of_word = |character: char| character.is_alphanumeric() || character == '_';
@@ -197,6 +203,10 @@ mod tests {
             ("a CROSS JOIN b AS c ON c.d = a.d", "a JOIN b AS c ON c.d = a.d"),
             ("a CROSS JOIN b ON c", "a JOIN b ON c"),
             ("a CROSS JOIN b", "a CROSS JOIN b"),
+            ("WHERE a = ?1 /*: FOR UPDATE */", "WHERE a = $1 FOR UPDATE"),
+            ("(a /*: , max(b, c) */)", "(a , greatest(b, c))"),
+            ("a /* b ?1 */", "a /* b $1 */"),
+            ("a /*: b", "a b"),
         ] {
             assert_eq!(say(written).sql, said);
         }
@@ -204,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_said(sql in "[a-z?:'\"(), 1é]{0,60}") {
+        fn any_text_is_said(sql in "[a-z?:'\"(), 1é*/]{0,60}") {
             say(&sql);
         }
     }

@@ -11,8 +11,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use crate::store::StoreError;
 
 /// A value that is sent.
-#[derive(Debug)]
-pub(super) struct Sent(Value);
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sent(pub(super) Value);
 
 /// Returns a value as it is sent.
 pub(super) fn sent(value: &dyn rusqlite::ToSql) -> Result<Sent, StoreError> {

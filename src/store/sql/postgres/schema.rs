@@ -4,7 +4,7 @@ use super::dialect::say;
 use super::session::Session;
 use crate::domain::ids::InstallationId;
 use crate::store::StoreError;
-use crate::store::sql::Transaction;
+use crate::store::sql::{Transaction, Writing};
 
 /// Types that have other names. What is text is compared by its bytes, as SQLite does.
 const TYPES: [(&str, &str); 5] = [
@@ -13,6 +13,13 @@ const TYPES: [(&str, &str); 5] = [
     (" INTEGER", " bigint"),
     (" TEXT", " text COLLATE \"C\""),
     (" BLOB", " bytea"),
+];
+
+/// What PostgreSQL would look up and lock for every run that is inserted, which takes it half as long again. Whoever deletes a cron
+/// or a definition looks first whether a run has it, and nobody else writes meanwhile.
+const LEFT_OUT_OF_RUNS: [&str; 2] = [
+    " REFERENCES crons (cron_id)",
+    ", FOREIGN KEY (cron_id, definition_id) REFERENCES definitions (cron_id, definition_id)",
 ];
 
 /// How large the tables are, with their indexes.
@@ -27,7 +34,7 @@ pub(in crate::store) fn make(
 ) -> Result<(), StoreError> {
     let schema = session.schema().to_owned();
     session.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
-    let tx = Transaction::Postgres(super::transaction::Transaction::begin(session)?);
+    let tx = Transaction::Postgres(super::transaction::Transaction::begin(session, Writing::Alone)?);
     tx.batch("CREATE TABLE IF NOT EXISTS migrations (number bigint PRIMARY KEY)")?;
     let has = tx.query_count("SELECT coalesce(max(number), 0) FROM migrations", ())?;
     if usize::try_from(has).is_ok_and(|has| has > migrations.len()) {
@@ -89,6 +96,9 @@ fn statement(written: &str) -> String {
     }
     for (ours, theirs) in TYPES {
         sql = sql.replace(ours, theirs);
+    }
+    if sql.starts_with("CREATE TABLE runs ") {
+        sql = LEFT_OUT_OF_RUNS.iter().fold(sql, |sql, check| sql.replace(check, ""));
     }
     without_json_checks(&say(&sql).sql)
 }

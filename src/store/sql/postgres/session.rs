@@ -16,6 +16,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, RowStream, Statement};
 
 use super::dialect::{Said, say};
+use super::foresee::Foreseen;
+use super::gather::Group;
 use super::params::Sent;
 use super::row::{Row, Rows};
 use super::server::SharedServer;
@@ -33,6 +35,10 @@ pub(in crate::store) struct Session {
     known: RefCell<HashMap<String, Arc<Known>>>,
     /// What was sent and not waited for.
     sent: RefCell<FuturesUnordered<Answer>>,
+    /// What is sent together before anything else is.
+    pub(super) gathered: RefCell<Vec<Group>>,
+    /// What was asked before it is needed.
+    pub(super) foreseen: RefCell<Vec<Foreseen>>,
     /// The first failure of the present transaction: the server refuses everything else until it is undone.
     failure: RefCell<Option<StoreError>>,
     /// Which history of the server this is, for a session that writes.
@@ -45,6 +51,8 @@ pub(in crate::store) struct Session {
 pub(super) struct Known {
     pub(super) said: Said,
     prepared: OnceLock<Statement>,
+    /// The same for many rows (`gather.rs`).
+    pub(super) for_many: OnceLock<Statement>,
 }
 
 /// Which of the histories of its data a server has: a standby that becomes the primary begins a new one, from what had reached it.
@@ -96,7 +104,7 @@ const MARK: &str =
 const MARK_ALONE: &str = "SELECT pg_current_xact_id()::text, NULL::text";
 
 /// How a statement is run.
-enum Prepared {
+pub(super) enum Prepared {
     /// It stays prepared as long as the connection.
     Once(Statement),
     /// The connection behind a pooler changes, and with it what is prepared.
@@ -120,6 +128,8 @@ impl Session {
             server: Arc::clone(server),
             known: RefCell::default(),
             sent: RefCell::default(),
+            gathered: RefCell::default(),
+            foreseen: RefCell::default(),
             failure: RefCell::default(),
             history: OnceLock::new(),
             unwanted: None,
@@ -162,31 +172,58 @@ impl Session {
 
     /// Runs statements that return nothing, as they are.
     pub(in crate::store::sql) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.flush()?;
         self.wait(self.client.batch_execute(sql))
     }
 
     pub(super) fn execute(&self, known: &Known, values: &[Sent]) -> Result<usize, StoreError> {
+        self.flush()?;
         let prepared = self.prepared(known, values)?;
-        let changed = self.wait(changed(&self.client, prepared, values))?;
-        Ok(changed)
+        self.wait(changed(&self.client, prepared, values))
     }
 
     /// Sends a statement and does not wait for its answer. Returns where it will be found how many rows it has changed. If it fails,
     /// [`Session::settle`] says so.
     pub(super) fn put(&self, known: &Known, values: Vec<Sent>) -> Result<Arc<AtomicUsize>, StoreError> {
-        let (client, prepared) = (Arc::clone(&self.client), self.prepared(known, &values)?);
+        self.flush()?;
         let rows = Arc::new(AtomicUsize::new(0));
-        let noted = Arc::clone(&rows);
-        self.sent.borrow_mut().push(Box::pin(async move {
-            noted.store(changed(&client, prepared, &values).await?, Ordering::Relaxed);
-            Ok(())
-        }));
-        // It is sent when it is first asked for.
-        self.wait(std::future::ready(Ok(())))?;
+        self.send(known, values, Arc::clone(&rows))?;
         Ok(rows)
     }
 
+    /// Sends a statement, and notes how many rows it has changed.
+    pub(super) fn send(
+        &self,
+        known: &Known,
+        values: Vec<Sent>,
+        noted: Arc<AtomicUsize>,
+    ) -> Result<(), StoreError> {
+        let (client, prepared) = (self.client(), self.prepared(known, &values)?);
+        self.push(async move {
+            noted.store(changed(&client, prepared, &values).await?, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+
+    /// Sends what nobody waits for.
+    pub(super) fn push(
+        &self,
+        answer: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.sent.borrow_mut().push(Box::pin(answer));
+        // It is sent when it is first asked for.
+        self.wait(std::future::ready(Ok(())))
+    }
+
+    pub(super) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
+    }
+
     pub(super) fn query(&self, known: &Known, values: &[Sent]) -> Result<Rows, StoreError> {
+        if let Some(rows) = self.foreseen(known, values)? {
+            return Ok(rows);
+        }
+        self.flush()?;
         let prepared = self.prepared(known, values)?;
         let query = async {
             let rows = rows(&self.client, prepared, values).await?;
@@ -231,6 +268,7 @@ impl Session {
 
     /// Asks for the mark of the present transaction without waiting for it.
     pub(super) fn mark(&self) -> Result<Arc<OnceLock<Mark>>, StoreError> {
+        self.flush()?;
         let is_shown = self.history()?.is_some();
         let known = self.know(if is_shown { MARK } else { MARK_ALONE });
         let (client, prepared) = (Arc::clone(&self.client), self.prepared(&known, &[])?);
@@ -270,6 +308,7 @@ impl Session {
     /// # Errors
     /// The first failure since the transaction began, or since it was undone.
     pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.flush()?;
         let all = poll_fn(|context| {
             self.hear(context);
             if self.sent.borrow().is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
@@ -278,12 +317,18 @@ impl Session {
         self.failure.borrow_mut().take().map_or(Ok(()), Err)
     }
 
-    /// Forgets what has failed, which was undone.
+    /// Whether anything has failed that is not undone.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Forgets what has failed, which was undone, and what was asked in vain.
     pub(super) fn forgive(&self) {
+        self.foreseen.take();
         self.failure.borrow_mut().take();
     }
 
-    fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Prepared, StoreError> {
+    pub(super) fn prepared(&self, known: &Known, values: &[Sent]) -> Result<Prepared, StoreError> {
         if !self.server.prepares() {
             return Ok(Prepared::EachTime(known.said.sql.clone()));
         }
@@ -291,12 +336,16 @@ impl Session {
             return Ok(Prepared::Once(prepared.clone()));
         }
         let kinds: Vec<Type> = values.iter().map(Sent::kind).collect();
-        let prepared = self.wait(self.client.prepare_typed(&known.said.sql, &kinds))?;
+        let prepared = self.prepare(&known.said.sql, &kinds)?;
         Ok(Prepared::Once(known.prepared.get_or_init(|| prepared).clone()))
     }
 
+    pub(super) fn prepare(&self, sql: &str, kinds: &[Type]) -> Result<Statement, StoreError> {
+        self.wait(self.client.prepare_typed(sql, kinds))
+    }
+
     /// Waits for an answer, and hears those that were not waited for.
-    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    pub(super) fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         let mut answer = pin!(answer);
         let both = poll_fn(|context| {
             self.hear(context);
@@ -330,7 +379,7 @@ impl Session {
     }
 
     /// Hears the answers that have come to what was not waited for.
-    fn hear(&self, context: &mut Context<'_>) {
+    pub(super) fn hear(&self, context: &mut Context<'_>) {
         let mut sent = self.sent.borrow_mut();
         while let Poll::Ready(Some(answer)) = sent.poll_next_unpin(context) {
             if let Err(error) = answer {
@@ -358,19 +407,34 @@ impl Session {
         }
     }
 
+    /// Returns the statements that are prepared, and of which types the parameters of each are.
+    #[cfg(test)]
+    pub(super) fn statements(&self) -> Vec<(String, Vec<String>)> {
+        let known = self.known.borrow();
+        let of_one = known.values().filter_map(|known| Some((known.said.sql.clone(), known.prepared.get()?)));
+        let of_many = known.values().filter_map(|known| {
+            let sql = super::gather::for_many(&known.said.sql, known.prepared.get()?.params());
+            Some((sql, known.for_many.get()?))
+        });
+        let prepared = of_one.chain(of_many);
+        let prepared = prepared.filter(|(sql, _)| !sql.starts_with("EXPLAIN"));
+        let types = |statement: &Statement| statement.params().iter().map(ToString::to_string).collect();
+        prepared.map(|(sql, statement)| (sql, types(statement))).collect()
+    }
+
     pub(super) fn know(&self, sql: &str) -> Arc<Known> {
         let mut known = self.known.borrow_mut();
         if let Some(known) = known.get(sql) {
             return Arc::clone(known);
         }
-        let new = Arc::new(Known { said: say(sql), prepared: OnceLock::new() });
+        let new = Arc::new(Known { said: say(sql), prepared: OnceLock::new(), for_many: OnceLock::new() });
         known.insert(sql.to_owned(), Arc::clone(&new));
         new
     }
 }
 
 /// Runs a statement, and returns its rows.
-async fn rows(client: &Client, prepared: Prepared, values: &[Sent]) -> Result<RowStream, Error> {
+pub(super) async fn rows(client: &Client, prepared: Prepared, values: &[Sent]) -> Result<RowStream, Error> {
     match prepared {
         Prepared::Once(statement) => client.query_raw(&statement, values).await,
         Prepared::EachTime(sql) => {

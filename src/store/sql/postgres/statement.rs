@@ -31,6 +31,17 @@ impl<'t> Statement<'t> {
         Ok(Changed::Awaited(rows))
     }
 
+    /// Sends a question that is asked soon.
+    pub(in crate::store::sql) fn foresee(&mut self) -> Result<(), StoreError> {
+        self.session.foresee(&self.known, std::mem::take(&mut self.values))
+    }
+
+    /// Does not even send it before something else is asked for.
+    pub(in crate::store::sql) fn gather(&mut self, key: String) -> Result<Changed, StoreError> {
+        let rows = self.session.gather(&self.known, key, std::mem::take(&mut self.values))?;
+        Ok(Changed::Awaited(rows))
+    }
+
     pub(in crate::store::sql) fn query(&self) -> Result<Rows, StoreError> {
         self.session.query(&self.known, &self.values)
     }

@@ -1,11 +1,14 @@
 //! A transaction.
 //!
-//! Operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
-//! which ends with it. A process that stops in between is cut off by the server, and what it did is undone.
+//! Most operations are written as for SQLite: whoever writes is alone. So each transaction that writes first takes the store's lock,
+//! which ends with it; those of the hot operations take it together, and lock rows as well (`store/hot/mod.rs`). One that were
+//! SERIALIZABLE instead would not see what the hot ones do. A process that stops in between is cut off by the server, and what it
+//! did is undone.
 
 use super::session::{History, Mark, Session};
 use super::statement::Statement;
 use crate::store::StoreError;
+use crate::store::sql::Writing;
 
 /// What a transaction that writes begins with. Each of its statements sees what was committed before it.
 const WRITE: &str =
@@ -14,8 +17,12 @@ const WRITE: &str =
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'";
 /// Every statement has an index for what it looks for, which the plan of a table that was empty then would not use.
 const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// The same for the hot operations, which read in the order of an index: however many rows there are, they need the first ones.
+const HOT_PLANS: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off";
 /// The number of the lock that writers take, in the database: `agcr` in ASCII.
 const WRITERS: i64 = 0x6167_6372;
+/// The number of the lock of those who give places to runs.
+const PLACES: i64 = WRITERS + 1;
 
 /// A transaction. It is rolled back if it is not committed.
 pub(in crate::store) struct Transaction<'t> {
@@ -25,10 +32,13 @@ pub(in crate::store) struct Transaction<'t> {
 }
 
 impl<'t> Transaction<'t> {
-    /// Begins a transaction that writes: nobody else can until it ends.
-    pub(in crate::store::sql) fn begin(session: &'t Session) -> Result<Self, StoreError> {
-        let alone = format!("SELECT pg_advisory_xact_lock({WRITERS}, hashtext('{}'))", session.schema());
-        Self::begin_as(session, true, WRITE, &alone)
+    /// Begins a transaction that writes. It waits for those beside which it cannot be.
+    pub(in crate::store::sql) fn begin(session: &'t Session, writing: Writing) -> Result<Self, StoreError> {
+        let plans = match writing {
+            Writing::Alone => "",
+            Writing::Beside => HOT_PLANS,
+        };
+        Self::begin_as(session, true, WRITE, &format!("{plans}; {}", lock(session, WRITERS, writing)))
     }
 
     /// Begins a transaction that only reads.
@@ -42,6 +52,11 @@ impl<'t> Transaction<'t> {
             .batch(&format!("{how}; SET LOCAL search_path = \"{}\"; {PLANS}; {last}", session.schema()))?;
         session.forgive();
         Ok(transaction)
+    }
+
+    /// Waits for those who give places to runs.
+    pub(in crate::store::sql) fn wait_for_places(&self, writing: Writing) -> Result<(), StoreError> {
+        self.batch(&lock(self.session, PLACES, writing))
     }
 
     pub(in crate::store::sql) fn prepare(&self, sql: &str) -> Statement<'t> {
@@ -91,14 +106,43 @@ impl<'t> Transaction<'t> {
         Ok(self.session.history()?.map(ToString::to_string))
     }
 
+    /// Returns every prepared statement with its plan, whatever its parameters are.
+    #[cfg(test)]
+    pub(in crate::store::sql) fn plans(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.batch("SET LOCAL plan_cache_mode = force_generic_plan")?;
+        let mut plans = Vec::new();
+        for (sql, types) in self.session.statements() {
+            let nothing = vec!["NULL"; types.len()].join(", ");
+            let with = |what: &str| if types.is_empty() { String::new() } else { format!("({what})") };
+            let execute = format!("explained {}", with(&nothing));
+            self.batch(&format!("PREPARE explained {} AS {sql}", with(&types.join(", "))))?;
+            let explain =
+                Statement::new(self.session, self.session.know(&format!("EXPLAIN EXECUTE {execute}")));
+            let lines = explain.query()?.map(|row| Ok(row.value(0)?.as_str().unwrap_or_default().to_owned()));
+            plans.push((sql, lines.collect::<Result<Vec<_>, StoreError>>()?.join("\n")));
+            self.batch("DEALLOCATE explained")?;
+        }
+        Ok(plans)
+    }
+
     pub(in crate::store::sql) fn is_over(&self) -> bool {
         self.session.is_closed()
     }
 }
 
+/// Returns a statement that waits for a lock, and has it until the end of the transaction.
+fn lock(session: &Session, number: i64, writing: Writing) -> String {
+    let take = match writing {
+        Writing::Alone => "pg_advisory_xact_lock",
+        Writing::Beside => "pg_advisory_xact_lock_shared",
+    };
+    format!("SELECT {take}({number}, hashtext('{}'))", session.schema())
+}
+
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.is_open {
+            self.session.gathered.take();
             // A connection that has ended needs none.
             let _ = self.session.settle();
             let _ = self.session.batch("ROLLBACK");
