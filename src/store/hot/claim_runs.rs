@@ -197,7 +197,8 @@ impl Claimer<'_> {
         if expired.is_empty() {
             return Ok(Vec::new());
         }
-        self.unchanged(&format!("{condition} AND run_id = ANY(:runs)"), "", ENDS_PER_CLAIM, &expired)
+        let still = "run_id = ANY(:runs) AND phase || '' = 'pending' AND start_before + 0 <= :now AND act_at IS NOT NULL";
+        self.unchanged(still, "", ENDS_PER_CLAIM, &expired)
     }
 
     fn checks(&self, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
