@@ -60,7 +60,15 @@ pub(super) fn check(check: &Check, session: &mut Session) -> Result<(), Failure>
         session.output.warn(&warning)?;
     }
     // Nothing here needs a daemon: the database is used only if it exists and can be read.
-    let place = Place::of(&config.store.location).ok();
+    let place = Place::of(&config.store.location);
+    if let Err(error) = place
+        .as_ref()
+        .map_err(ToString::to_string)
+        .and_then(|place| place.check().map_err(|error| error.to_string()))
+    {
+        session.output.warn(&format!("store: {error}"))?;
+    }
+    let place = place.ok();
     let history = place.as_ref().and_then(|place| Reader::connect(place).ok());
     let ids = history.as_ref().map(ids_in_store).unwrap_or_default();
     let crons: Vec<(&CronDefinition, Cron)> =

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lease::Sharing;
-use super::sql::{Connection, Server, Session, demand_made, demand_usable, make};
+use super::sql::{Connection, Server, Session, demand_made, demand_makeable, demand_usable, make};
 use super::{StoreError, open};
 use crate::clock::Clock;
 use crate::config::StoreLocation;
@@ -68,6 +68,14 @@ impl Place {
         }
     }
 
+    /// Fails if a daemon could not begin with it for a reason that its server gives. A file is not looked at.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let Place::Server(server) = self else { return Ok(()) };
+        let session = Session::connect(server)?;
+        demand_usable(&session)?;
+        demand_makeable(&session)
+    }
+
     /// Opens a connection that writes, after making the store if there is none. The clock follows that of a server from then on.
     pub(super) fn open_to_write(
         &self,
@@ -83,6 +91,7 @@ impl Place {
                 let asked = clock.since_boot();
                 let sample = ClockSample::of(session.clock()?, asked, clock.since_boot());
                 clock.follow(sample.ahead);
+                demand_makeable(&session)?;
                 make(&session, open::MIGRATIONS, new_installation)?;
                 Ok(Connection::Postgres(Box::new(session)))
             }

@@ -83,7 +83,7 @@ async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told
     })
     .await;
     let told = b.wait_within(FOLLOWED_WITHIN, "a notice", || notice(&a, "files")).await;
-    assert!(told.contains(": the files here are those of generation 1; in force is generation 2"), "{told}");
+    assert!(told.contains("the files here are those of generation 1; in force is generation 2"), "{told}");
 
     // Its files have changed, but only their comments.
     b.write_config(&format!("# A comment.\n{}", elsewhere(&former, &a)));

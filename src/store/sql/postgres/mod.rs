@@ -26,4 +26,4 @@ pub(in crate::store) use server::SharedServer;
 pub(in crate::store) use session::{Fate, Mark, Session};
 pub(super) use statement::Statement;
 pub(super) use transaction::Transaction;
-pub(in crate::store) use usable::demand_usable;
+pub(in crate::store) use usable::{demand_makeable, demand_usable};

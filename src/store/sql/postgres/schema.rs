@@ -33,7 +33,11 @@ pub(in crate::store) fn make(
     new_installation: InstallationId,
 ) -> Result<(), StoreError> {
     let schema = session.schema().to_owned();
-    session.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
+    // A role that may not make one may use one that is there.
+    let is_there = session.ask(&format!("SELECT to_regnamespace('\"{schema}\"') IS NOT NULL"))?;
+    if is_there.as_slice().first().is_none_or(|row| row.value(0).is_ok_and(|value| value.as_i64() != Ok(1))) {
+        session.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
+    }
     let tx = Transaction::Postgres(super::transaction::Transaction::begin(session, Writing::Alone)?);
     tx.batch("CREATE TABLE IF NOT EXISTS migrations (number bigint PRIMARY KEY)")?;
     let has = tx.query_count("SELECT coalesce(max(number), 0) FROM migrations", ())?;

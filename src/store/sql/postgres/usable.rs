@@ -22,6 +22,22 @@ pub(in crate::store) fn demand_usable(session: &Session) -> Result<(), StoreErro
     judge(&version, number, &encoding).map_err(unusable)
 }
 
+/// Fails if the tables of a store are not there and this role may not make them.
+pub(in crate::store) fn demand_makeable(session: &Session) -> Result<(), StoreError> {
+    let may_make =
+        "SELECT to_regnamespace($1) IS NOT NULL OR has_database_privilege(current_database(), 'CREATE')";
+    let sql = may_make.replace("$1", &format!("'\"{}\"'", session.schema()));
+    let rows = session.ask(&sql)?;
+    if rows.as_slice().first().is_some_and(|row| row.value(0).is_ok_and(|value| value.as_i64() == Ok(1))) {
+        return Ok(());
+    }
+    let problem = format!(
+        "this role may not create the schema {0}; let somebody who may do so: CREATE SCHEMA {0} AUTHORIZATION the role",
+        session.schema()
+    );
+    Err(StoreError::ServerUnusable { server: session.server().name(), problem })
+}
+
 /// Returns why a store cannot be on a server with this version and encoding.
 fn judge(version: &str, number: i64, encoding: &str) -> Result<(), String> {
     let short: String = version.chars().take(60).collect();
