@@ -272,7 +272,7 @@ fn admission(
         }
         let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
             let origin = sender.origin(url);
-            let is_ours = origin.belongs_to_us(&members);
+            let is_ours = origin.belongs_to_us(&members) || lacking.is_lacked_elsewhere(url);
             (origin, is_ours)
         });
         let lane = Lane { origin: origin.clone(), source };

@@ -31,6 +31,18 @@ impl Lacking {
     }
 }
 
+impl Lacking {
+    /// Returns whether another daemon that is alive lacks a value of these placeholders, so that whoever has them all does not wait
+    /// for it.
+    pub fn is_lacked_elsewhere(&self, text: &str) -> bool {
+        let lacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lacks
+            .others
+            .iter()
+            .any(|lacked| !lacked.is_empty() && names_in(text).iter().any(|name| lacked.contains(name)))
+    }
+}
+
 impl Lacks {
     /// Returns whether what needs these names is left to others.
     pub fn leaves<'n>(&self, names: impl IntoIterator<Item = &'n String> + Clone) -> bool {

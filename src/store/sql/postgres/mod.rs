@@ -4,8 +4,6 @@
 //! A session keeps nothing between its transactions but its prepared statements: each says for itself where its tables are.
 
 mod dialect;
-mod foresee;
-mod gather;
 mod params;
 mod pulse;
 mod row;

@@ -1,5 +1,8 @@
 //! A connection to PostgreSQL.
 
+mod foresee;
+mod gather;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -15,9 +18,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, RowStream, Statement};
 
+use foresee::Foreseen;
+use gather::Group;
+
 use super::dialect::{Said, say};
-use super::foresee::Foreseen;
-use super::gather::Group;
 use super::params::Sent;
 use super::row::{Row, Rows};
 use super::server::SharedServer;
@@ -36,9 +40,9 @@ pub(in crate::store) struct Session {
     /// What was sent and not waited for.
     sent: RefCell<FuturesUnordered<Answer>>,
     /// What is sent together before anything else is.
-    pub(super) gathered: RefCell<Vec<Group>>,
+    gathered: RefCell<Vec<Group>>,
     /// What was asked before it is needed.
-    pub(super) foreseen: RefCell<Vec<Foreseen>>,
+    foreseen: RefCell<Vec<Foreseen>>,
     /// The first failure of the present transaction: the server refuses everything else until it is undone.
     failure: RefCell<Option<StoreError>>,
     /// Which history of the server this is, for a session that writes.
@@ -322,6 +326,11 @@ impl Session {
         self.failure.borrow().is_some()
     }
 
+    /// Forgets what was kept to be sent together: it is not wanted any more.
+    pub(super) fn drop_gathered(&self) {
+        self.gathered.take();
+    }
+
     /// Forgets what has failed, which was undone, and what was asked in vain.
     pub(super) fn forgive(&self) {
         self.foreseen.take();
@@ -413,7 +422,7 @@ impl Session {
         let known = self.known.borrow();
         let of_one = known.values().filter_map(|known| Some((known.said.sql.clone(), known.prepared.get()?)));
         let of_many = known.values().filter_map(|known| {
-            let sql = super::gather::for_many(&known.said.sql, known.prepared.get()?.params());
+            let sql = gather::for_many(&known.said.sql, known.prepared.get()?.params());
             Some((sql, known.for_many.get()?))
         });
         let prepared = of_one.chain(of_many);

@@ -142,7 +142,7 @@ fn lock(session: &Session, number: i64, writing: Writing) -> String {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.is_open {
-            self.session.gathered.take();
+            self.session.drop_gathered();
             // A connection that has ended needs none.
             let _ = self.session.settle();
             let _ = self.session.batch("ROLLBACK");

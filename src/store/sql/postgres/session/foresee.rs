@@ -6,10 +6,10 @@ use std::task::Poll;
 
 use futures_util::TryStreamExt;
 
-use super::params::Sent;
-use super::row::{Row, Rows};
-use super::session::{Known, Session, lost, rows};
+use super::{Known, Session, lost, rows};
 use crate::store::StoreError;
+use crate::store::sql::postgres::params::Sent;
+use crate::store::sql::postgres::row::{Row, Rows};
 
 /// A question that was sent.
 pub(super) struct Foreseen {
@@ -23,7 +23,11 @@ type Answer = Arc<Mutex<Option<Vec<Row>>>>;
 
 impl Session {
     /// Sends a question that is asked soon.
-    pub(super) fn foresee(&self, known: &Arc<Known>, values: Vec<Sent>) -> Result<(), StoreError> {
+    pub(in crate::store::sql::postgres) fn foresee(
+        &self,
+        known: &Arc<Known>,
+        values: Vec<Sent>,
+    ) -> Result<(), StoreError> {
         self.flush()?;
         let (client, prepared, answer) = (self.client(), self.prepared(known, &values)?, Answer::default());
         let sent = Foreseen { known: Arc::clone(known), values: values.clone(), answer: Arc::clone(&answer) };
@@ -36,7 +40,11 @@ impl Session {
     }
 
     /// Waits for the answer to a question if it was sent before, and returns it once.
-    pub(super) fn foreseen(&self, known: &Known, values: &[Sent]) -> Result<Option<Rows>, StoreError> {
+    pub(in crate::store::sql::postgres) fn foreseen(
+        &self,
+        known: &Known,
+        values: &[Sent],
+    ) -> Result<Option<Rows>, StoreError> {
         let mut foreseen = self.foreseen.borrow_mut();
         let asked =
             foreseen.iter().position(|sent| std::ptr::eq(&*sent.known, known) && sent.values == values);

@@ -14,10 +14,10 @@ use rusqlite::types::Value;
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
-use super::dialect::token_length;
-use super::params::Sent;
-use super::session::{Known, Prepared, Session};
+use super::{Known, Prepared, Session};
 use crate::store::StoreError;
+use crate::store::sql::postgres::dialect::token_length;
+use crate::store::sql::postgres::params::Sent;
 
 /// The rows that a statement changes.
 pub(super) struct Group {
@@ -31,7 +31,7 @@ pub(super) struct Group {
 impl Session {
     /// Keeps a change of one row until something else is asked for. Returns where it will be found whether the row was changed, if the
     /// statement returns the keys of those that were.
-    pub(super) fn gather(
+    pub(in crate::store::sql::postgres) fn gather(
         &self,
         known: &Arc<Known>,
         key: String,
