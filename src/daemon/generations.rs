@@ -13,6 +13,7 @@ use crate::config::{Environment, NeededValues};
 use crate::domain::bounds::GENERATIONS_LOOKED_AT_EVERY;
 use crate::domain::generation::{Adoption, Generation};
 use crate::domain::ids::CronId;
+use crate::domain::missing_values;
 use crate::domain::missing_values::Names;
 use crate::engine::Wakes;
 use crate::engine::lacking::{Lacking, Lacks};
@@ -86,7 +87,10 @@ async fn pass(follower: &Follower, known: &mut Known) -> Result<(), StoreError> 
         wakes.courier.notify_one();
     }
     let others = store.published_by_others(clock.now()).await?;
-    let missing = follower.environment.lacks(&known.names);
+    let mut missing = follower.environment.lacks(&known.names);
+    if !in_force.sends_webhooks() {
+        missing.insert(missing_values::WEBHOOKS.to_owned());
+    }
     let published = Published {
         host: follower.host.clone(),
         files: own,

@@ -83,6 +83,11 @@ impl SettingsInForce {
         self.parts().files.clone()
     }
 
+    /// Whether this daemon sends webhooks, as far as that is its own business.
+    pub(super) fn sends_webhooks(&self) -> bool {
+        self.parts().webhooks.sends
+    }
+
     fn put(&self, parts: &Parts) -> Changed {
         Changed {
             webhooks: self.webhooks.put(parts.webhooks()),

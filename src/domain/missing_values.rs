@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 /// The names of values that a daemon lacks, such as `env.TOKEN`.
 pub type Names = BTreeSet<String>;
 
+/// Stands among the values that a daemon lacks if it sends no webhooks at all, because its own files or environment say so.
+pub const WEBHOOKS: &str = "webhooks";
+
 /// Returns whether a daemon that lacks `own` leaves what needs these names to the others, each of which lacks one of `others`.
 pub fn is_left_to_others<'n>(
     needed: impl IntoIterator<Item = &'n String> + Clone,

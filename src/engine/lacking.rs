@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::names_in;
-use crate::domain::missing_values::{Names, is_left_to_others};
+use crate::domain::missing_values::{self, Names, is_left_to_others};
 
 /// What is known of that. It is cheap to clone, and all clones know the same.
 #[derive(Clone, Debug, Default)]
@@ -32,14 +32,15 @@ impl Lacking {
 }
 
 impl Lacking {
-    /// Returns whether another daemon that is alive lacks a value of these placeholders, so that whoever has them all does not wait
-    /// for it.
+    /// Returns whether another daemon that is alive lacks a value of these placeholders or sends no webhooks, so that whoever can send
+    /// does not wait for it.
     pub fn is_lacked_elsewhere(&self, text: &str) -> bool {
         let lacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lacks
-            .others
-            .iter()
-            .any(|lacked| !lacked.is_empty() && names_in(text).iter().any(|name| lacked.contains(name)))
+        let names = names_in(text);
+        let lacks_one = |lacked: &Names| {
+            lacked.contains(missing_values::WEBHOOKS) || names.iter().any(|name| lacked.contains(name))
+        };
+        lacks.others.iter().any(lacks_one)
     }
 }
 
