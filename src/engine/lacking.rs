@@ -29,9 +29,7 @@ impl Lacking {
         // The text is not looked through where nothing is missing.
         !lacks.own.is_empty() && lacks.leaves(&names_in(text))
     }
-}
 
-impl Lacking {
     /// Returns whether another daemon that is alive lacks a value of these placeholders or sends no webhooks, so that whoever can send
     /// does not wait for it.
     pub fn is_lacked_elsewhere(&self, text: &str) -> bool {
