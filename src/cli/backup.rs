@@ -26,10 +26,10 @@ pub(super) struct Backup {
 }
 
 pub(super) fn backup(backup: &Backup, session: &mut Session) -> Result<(), Failure> {
-    if let StoreLocation::Server(_) = session.store_location()? {
-        return dump_instead(&backup.file, session);
-    }
-    let store = session.store_file("use pg_dump")?;
+    let store = match session.store_location()? {
+        StoreLocation::File(path) => path,
+        StoreLocation::Server(_) => return dump_instead(&backup.file, session),
+    };
     let bytes = back_up(&store, &backup.file, &mut shown(Progress::new()))?;
     if session.output.is_json() {
         return Ok(session.output.json(&json!({ "file": backup.file, "bytes": bytes }))?);

@@ -86,6 +86,7 @@ pub(super) fn run(run: &Run, session: &mut Session) -> Result<(), Failure> {
 
 fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<World, Failure> {
     let (backend, relay) = ways_to_backend(&config);
+    let sharing = sharing(&config.store.location, &session.environment);
     Ok(World {
         socket: Some(config.socket_path(&session.environment)),
         listen: config.http.listen,
@@ -99,15 +100,16 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         environment: session.environment.clone(),
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
-        sharing: sharing(&session.environment),
+        sharing,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         new_installation: InstallationId(Uuid::new_v4()),
     })
 }
 
-/// Returns who may have the store at the same time. Only tests let several daemons have one.
-fn sharing(environment: &Environment) -> Sharing {
-    match cfg!(debug_assertions) && environment.lookup("env.AGENTCRON_SHARED_STORE").is_ok() {
+/// Returns who may have the store at the same time. Only tests let several daemons have a file.
+fn sharing(location: &StoreLocation, environment: &Environment) -> Sharing {
+    let is_test = || cfg!(debug_assertions) && environment.lookup("env.AGENTCRON_SHARED_STORE").is_ok();
+    match location.file().is_none() || is_test() {
         true => Sharing::Shared,
         false => Sharing::Alone,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::sql::{Beat, Ear, Pulse, SharedServer};
+use super::sql::{ALIVE, Beat, CHANGED, Ear, Pulse, SharedServer};
 use super::{Place, Store, StoreError};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
@@ -89,14 +89,14 @@ impl Heartbeat {
             return Err(StoreError::Ousted);
         }
         self.store.writer.lease().renew(asked);
-        pulse.tell(number).await?;
+        pulse.tell(ALIVE, number).await?;
         if let Some(ear) = &self.ear {
             ear.unheard.fetch_add(1, Ordering::Relaxed);
         }
         self.pulse = Some(pulse);
-        // What was told while nobody listened is lost.
         let members = members.into_iter().map(DaemonNumber).collect();
         let has_changed = self.store.note_members(Members::of(self.store.number, members));
+        // What was told while nobody listened is lost.
         Ok(if is_new || has_changed { DueNow::ALL } else { DueNow { runner, courier, janitor } })
     }
 
@@ -144,7 +144,7 @@ impl Heartbeat {
     /// Tells the others that something has changed. It may be lost without harm.
     pub async fn tell(&mut self) {
         if let Some(pulse) = &self.pulse
-            && pulse.tell(self.store.number.0).await.is_err()
+            && pulse.tell(CHANGED, self.store.number.0).await.is_err()
         {
             self.pulse = None;
         }

@@ -92,6 +92,7 @@ impl Place {
                 let sample = ClockSample::of(session.clock()?, asked, clock.since_boot());
                 clock.follow(sample.ahead);
                 demand_makeable(&session)?;
+                session.history()?;
                 make(&session, open::MIGRATIONS, new_installation)?;
                 Ok(Connection::Postgres(Box::new(session)))
             }

@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::sql::Transaction;
 use super::{Execution, Place, Reader, Store, StoreError, StoreFault};
-use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE};
+use crate::domain::bounds::{READ_WAIT, READS_AT_ONCE, STORE_CONNECTED_EVERY};
 
 /// The read-only connections.
 pub(super) struct Readers {
@@ -30,9 +29,6 @@ impl Drop for Readers {
         self.ended.cancel();
     }
 }
-
-/// The wait before a connection to the server of the store is tried again.
-const RECONNECT_WAIT: Duration = Duration::from_millis(250);
 
 /// Interrupts a read when its caller stops waiting for it.
 struct InterruptOnDrop(Arc<AtomicBool>);
@@ -124,7 +120,7 @@ impl Store {
                     // A loop has nothing to do but to wait for the store.
                     Err(error) if error.is_away() && !ended.is_cancelled() => {
                         if reader.reconnect().is_err() {
-                            std::thread::sleep(RECONNECT_WAIT);
+                            std::thread::sleep(STORE_CONNECTED_EVERY);
                         }
                     }
                     result => return result,

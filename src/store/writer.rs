@@ -22,15 +22,15 @@ use super::write_queue::{Changes, Closure, HeldChange, Queue, QueuedWrite, STOPP
 use super::{DaemonLock, Execution, StoreError, daemons, held_runs, outages};
 use crate::clock::Clock;
 use crate::domain::backoff;
-use crate::domain::bounds::{CONTENDED_BESIDE_MAX, CONTENDED_MAX, CONTENDED_WAIT, WRITES_QUEUED};
+use crate::domain::bounds::{
+    CONTENDED_BESIDE_MAX, CONTENDED_MAX, CONTENDED_WAIT, STORE_CONNECTED_EVERY, WRITES_QUEUED,
+};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::outage::{Away, Outage};
 use crate::pulse::Pulse;
 
 /// The wait before a commit is tried again while the disk is full or the file is locked.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// The wait before a connection to the server of the store is tried again.
-const RECONNECT_WAIT: Duration = Duration::from_millis(250);
 
 pub(super) struct Writer {
     execute: Execute,
@@ -267,7 +267,7 @@ fn commit_until_done(
                 Ok(()) => {}
                 Err(still) if still.is_away() => {
                     report(health, Some((began, &still)));
-                    std::thread::sleep(RECONNECT_WAIT);
+                    std::thread::sleep(STORE_CONNECTED_EVERY);
                 }
                 Err(error) => break Err(error),
             },
@@ -323,7 +323,7 @@ fn is_committed(
             Err(error) if error.is_away() && !queue.is_closed() => report(health, Some((began, &error))),
             Err(error) => return Err(error),
         }
-        std::thread::sleep(RECONNECT_WAIT);
+        std::thread::sleep(STORE_CONNECTED_EVERY);
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
+use super::support::postgres::Postgres;
 use super::support::receiver::Receiver;
+use super::support::skipped::skipped;
 
 const SHARED: (&str, &str) = ("AGENTCRON_SHARED_STORE", "1");
 /// A lease of ten seconds may have to end first.
@@ -46,7 +48,7 @@ async fn start(daemon: &mut Daemon, environment: &[(&str, &str)]) {
 /// Returns the crons in force, each with its prompt.
 fn crons(daemon: &Daemon) -> Vec<String> {
     let sql = "SELECT name, body FROM crons JOIN definitions USING (definition_id) WHERE removed_at IS NULL ORDER BY name";
-    let database = rusqlite::Connection::open(daemon.database()).unwrap();
+    let database = rusqlite::Connection::open(daemon.database_now()).unwrap();
     let mut statement = database.prepare(sql).unwrap();
     let named = statement.query_map((), |row| {
         let body: Value = serde_json::from_str(&row.get::<_, String>(1)?).unwrap();
@@ -67,8 +69,23 @@ fn notice(daemon: &Daemon, kind: &str) -> Option<String> {
 #[tokio::test]
 async fn a_daemon_that_starts_with_former_files_changes_nothing_until_it_is_told_to() {
     let server = AgentServerOnPort::start();
-    let former = with_socket(&server).crons([yearly("brief").says("one"), yearly("other")]);
-    let newer = with_socket(&server).crons([yearly("brief").says("two"), yearly("third")]);
+    former_files(with_socket(&server)).await;
+}
+
+#[tokio::test]
+async fn so_it_is_on_postgresql() {
+    let Some(store) = Postgres::start().unwrap() else {
+        return skipped(
+            "generations of files on PostgreSQL, because it is not installed (Debian: postgresql)",
+        );
+    };
+    let server = AgentServerOnPort::start();
+    former_files(with_socket(&server).on_server(&store.url())).await;
+}
+
+async fn former_files(configuration: Configuration) {
+    let former = configuration.clone().crons([yearly("brief").says("one"), yearly("other")]);
+    let newer = configuration.crons([yearly("brief").says("two"), yearly("third")]);
     let (mut a, mut b) = two(&former);
     start(&mut a, &[]).await;
     start(&mut b, &[]).await;

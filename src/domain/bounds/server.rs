@@ -13,3 +13,6 @@ pub const STORE_SILENT_MAX: Duration = Duration::from_secs(10);
 /// The server of the store answers within this time, or the connection is given up. Its longest work is a change of ten thousand
 /// crons, which takes a few seconds, and other daemons may have to wait for that.
 pub const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The wait before a connection to the server of the store is tried again. A server that crashes is back within seconds.
+pub const STORE_CONNECTED_EVERY: Duration = Duration::from_millis(250);

@@ -22,6 +22,11 @@ use crate::store::StoreError;
 /// The channel on which daemons tell each other that something has changed.
 const CHANNEL: &str = "agentcron";
 
+/// Told when there may be something to do for the others.
+pub(in crate::store) const CHANGED: &str = "changed";
+/// Told by whoever lives and wants to hear itself. It is nothing to the others.
+pub(in crate::store) const ALIVE: &str = "alive";
+
 /// The connection that says that a daemon is alive.
 pub(in crate::store) struct Pulse {
     client: Client,
@@ -44,9 +49,9 @@ pub(in crate::store) struct Beat {
 /// The connection that hears what others tell.
 pub(in crate::store) struct Ear {
     client: Client,
-    /// Notified of everything that others tell.
+    /// Notified of what others have changed.
     pub(in crate::store) others: Arc<Notify>,
-    /// How often this daemon has told something since it has heard itself.
+    /// How often this daemon has told that it lives since it has heard itself.
     pub(in crate::store) unheard: Arc<AtomicU32>,
 }
 
@@ -74,11 +79,11 @@ impl Pulse {
         })
     }
 
-    /// Tells all daemons that something has changed.
-    pub(in crate::store) async fn tell(&self, number: i64) -> Result<(), StoreError> {
+    /// Tells all daemons [`CHANGED`] or [`ALIVE`].
+    pub(in crate::store) async fn tell(&self, word: &str, number: i64) -> Result<(), StoreError> {
+        let payload = format!("{word} {number}");
         let sql = "SELECT pg_notify($1, $2)";
-        let number = number.to_string();
-        self.client.query_typed(sql, &[(&CHANNEL, Type::TEXT), (&number, Type::TEXT)]).await?;
+        self.client.query_typed(sql, &[(&CHANNEL, Type::TEXT), (&payload, Type::TEXT)]).await?;
         Ok(())
     }
 }
@@ -86,10 +91,12 @@ impl Pulse {
 impl Ear {
     pub(in crate::store) async fn connect(server: &SharedServer, number: i64) -> Result<Self, StoreError> {
         let (others, unheard) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
-        let (told, itself, number) = (Arc::clone(&others), Arc::clone(&unheard), number.to_string());
-        let heard = move |payload: &str| match payload == number {
-            true => itself.store(0, Ordering::Relaxed),
-            false => told.notify_one(),
+        let (told, itself, own) = (Arc::clone(&others), Arc::clone(&unheard), number.to_string());
+        let heard = move |payload: &str| match payload.split_once(' ') {
+            Some((_, number)) if number == own => itself.store(0, Ordering::Relaxed),
+            Some((ALIVE, _)) => {}
+            // Of a later version, perhaps.
+            _ => told.notify_one(),
         };
         let client = connected(server, server.listen.as_ref().unwrap_or(&server.config), heard).await?;
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;

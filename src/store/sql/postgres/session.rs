@@ -256,8 +256,9 @@ impl Session {
         Ok(())
     }
 
-    /// Returns which history of the server this is; `None` if the server does not say so.
-    pub(super) fn history(&self) -> Result<Option<&History>, StoreError> {
+    /// Returns which history of the server this is; `None` if the server does not say so. Whoever writes asks before the first
+    /// transaction: a question that is refused would undo that.
+    pub(in crate::store) fn history(&self) -> Result<Option<&History>, StoreError> {
         if let Some(known) = self.history.get() {
             return Ok(known.as_ref());
         }
@@ -275,18 +276,17 @@ impl Session {
         self.flush()?;
         let is_shown = self.history()?.is_some();
         let known = self.know(if is_shown { MARK } else { MARK_ALONE });
-        let (client, prepared) = (Arc::clone(&self.client), self.prepared(&known, &[])?);
+        let (client, prepared) = (self.client(), self.prepared(&known, &[])?);
         let mark = Arc::new(OnceLock::new());
         let noted = Arc::clone(&mark);
-        self.sent.borrow_mut().push(Box::pin(async move {
+        self.push(async move {
             let mut rows = pin!(rows(&client, prepared, &[]).await?);
             while let Some(row) = rows.next().await {
                 let row = row?;
                 let _ = noted.set(Mark { transaction: row.try_get(0)?, timeline: row.try_get(1)? });
             }
             Ok(())
-        }));
-        self.wait(std::future::ready(Ok(())))?;
+        })?;
         Ok(mark)
     }
 
