@@ -73,7 +73,9 @@ pub use needed_values::{NeededValues, names_in};
 pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};
-pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, is_name, reference};
+pub use reference::{
+    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, json_schema, reference,
+};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
 pub use settings::{

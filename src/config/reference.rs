@@ -1,5 +1,5 @@
 //! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types
-//! reads it, and so do the documentation and its tests.
+//! reads it, and so do the JSON Schema, the documentation and its tests.
 
 /// Lists keys as a table: of each its name, type, default, secrecy and example, and then its meaning.
 macro_rules! keys {
@@ -16,6 +16,7 @@ macro_rules! keys {
 }
 
 mod crons;
+mod json_schema;
 mod sections;
 
 use std::fmt;
@@ -24,7 +25,9 @@ use super::value_type::ValueType;
 
 pub(super) use crons::CRON;
 use crons::DEFAULTS;
+pub use crons::RETRY;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
+pub use json_schema::json_schema;
 pub(super) use sections::{
     BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, STORE, STORE_BACKUP, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL,
 };
