@@ -31,12 +31,14 @@ mod resume;
 mod retry;
 mod run;
 mod run_input;
+mod schema;
 mod show;
 mod skip_next;
 mod stats;
 mod status;
 mod support;
 mod terminal;
+mod toml_value;
 mod trigger;
 mod waiting;
 mod webhook;
@@ -133,6 +135,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Import(import) => import::import(&import, session),
         Verb::Support(support) => support::support(&support, session),
         Verb::Init(init) => init::init(&init, session),
+        Verb::Schema(_) => schema::schema(session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),
         Verb::Completions(completions) => {

@@ -18,6 +18,7 @@ mod report;
 mod retention;
 mod self_care;
 mod server;
+mod setting_up;
 mod waiting;
 mod writes;
 
@@ -35,6 +36,7 @@ pub use report::*;
 pub use retention::*;
 pub use self_care::*;
 pub use server::*;
+pub use setting_up::*;
 pub use waiting::*;
 pub use writes::*;
 
