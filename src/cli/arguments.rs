@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    acts, backfill, backup, cancel, check, complete, completions, daemons, demo, explain, forget, health,
-    history, import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume, retry,
-    run, schema, show, skip_next, stats, status, support, trigger, webhook,
+    acts, backfill, backup, cancel, check, complete, completions, daemons, demo, edit, explain, forget,
+    health, history, import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume,
+    retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -81,6 +81,7 @@ pub(super) enum Verb {
     Support(support::Support),
     Import(import::Import),
     Init(init::Init),
+    Edit(edit::Edit),
     Schema(schema::Schema),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -11,6 +11,7 @@ mod credentials;
 mod cron_definition;
 mod crons;
 mod document;
+mod draft;
 mod duration;
 mod effective;
 mod environment;
@@ -59,6 +60,7 @@ pub use clean_files::CleanFiles;
 pub use common_settings::{CommonSettings, agreed_settings};
 pub use credentials::Credentials;
 pub use cron_definition::{CronDefinition, SourceLocation};
+pub use draft::{Draft, without_links};
 pub use effective::effective_settings;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
@@ -66,7 +68,7 @@ pub use fields::{CronFields, OneOrMany};
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{Loaded, load, load_again, load_partly};
+pub use load::{Loaded, load, load_again, load_draft, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use needed_values::{NeededValues, names_in};
@@ -74,7 +76,8 @@ pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};
 pub use reference::{
-    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, json_schema, reference,
+    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, is_public, json_schema,
+    reference,
 };
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;

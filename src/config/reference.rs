@@ -132,7 +132,7 @@ pub fn is_name(word: &str) -> bool {
 }
 
 /// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.
-pub(super) fn is_public(key_name: &str) -> bool {
+pub fn is_public(key_name: &str) -> bool {
     let mut keys = reference().iter().filter_map(|section| section.key(key_name)).peekable();
     keys.peek().is_some() && keys.all(|key| key.secrecy == Secrecy::Public)
 }
