@@ -14,6 +14,7 @@ Examples:
   agentcron demo                see it work in ten seconds
   agentcron init                write a configuration to start from
   agentcron check               show every mistake, or what will fire and when
+  agentcron edit                edit the configuration, check it, and put it into force
   agentcron run                 run the daemon in the foreground
   agentcron history --follow    watch runs start and end
   agentcron next --schedule '0 9 * * mon-fri' --timezone Europe/Berlin

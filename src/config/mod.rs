@@ -23,6 +23,7 @@ mod in_force;
 mod in_order;
 mod include;
 mod json;
+mod json_schema;
 mod langgraph_json;
 mod last_good;
 mod limits;
@@ -65,6 +66,7 @@ pub use effective::effective_settings;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
+pub use json_schema::json_schema;
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
@@ -76,10 +78,9 @@ pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};
 pub use reference::{
-    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, is_public, json_schema,
-    reference,
+    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, is_public, reference,
 };
-pub use regular_file::{Links, demand_regular, open_regular, read_regular};
+pub use regular_file::{Links, demand_regular, open_regular, read_regular, sync_folder};
 pub use secret::Secret;
 pub use settings::{
     ApiKey, BackendConfig, BackupConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig,

@@ -16,7 +16,6 @@ macro_rules! keys {
 }
 
 mod crons;
-mod json_schema;
 mod sections;
 
 use std::fmt;
@@ -27,7 +26,6 @@ pub(super) use crons::CRON;
 use crons::DEFAULTS;
 pub use crons::RETRY;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
-pub use json_schema::json_schema;
 pub(super) use sections::{
     BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, STORE, STORE_BACKUP, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL,
 };
@@ -138,4 +136,4 @@ pub fn is_public(key_name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,12 +1,12 @@
 //! The file as it was when the editing began, and its replacement: whole or not at all, with the same mode and owner.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::cli::terminal::Failure;
-use crate::config::{FILE_BYTES_MAX, read_regular};
+use crate::config::{FILE_BYTES_MAX, read_regular, sync_folder};
 
 /// The mode of a new file, without what the umask takes away.
 const MODE_OF_NEW: u32 = 0o644;
@@ -54,7 +54,7 @@ impl Original {
         let _ = fs::remove_file(&unfinished);
         replaced?;
         // If this fails, only a loss of power right now could bring the former text back.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        let _ = sync_folder(&self.file);
         Ok(())
     }
 

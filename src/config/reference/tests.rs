@@ -91,7 +91,7 @@ fn the_code_takes_every_value_that_has_the_type_of_the_reference() {
 }
 
 /// One value of each shape. The number is within the bounds of every key; the struct knows no bounds.
-pub(super) const VALUES: [&str; 12] =
+pub(in crate::config) const VALUES: [&str; 12] =
     ["\"*\"", "true", "-1", "1024", "1.5", "2026-01-01", "[]", "[\"a\"]", "[1024]", "[true]", "[[]]", "{}"];
 
 #[test]
@@ -168,7 +168,11 @@ fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -
     load_text(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
 }
 
-pub(super) fn text_with(section: &SectionReference, key: &KeyReference, value: Option<&str>) -> String {
+pub(in crate::config) fn text_with(
+    section: &SectionReference,
+    key: &KeyReference,
+    value: Option<&str>,
+) -> String {
     let line = value.map(|value| format!("{} = {value}\n", key.name)).unwrap_or_default();
     let others = other_keys(section.name, key.name);
     let cron = other_keys("cron.NAME", if section.name == "defaults" { key.name } else { "" });
@@ -203,7 +207,7 @@ fn other_keys(section: &str, key: &str) -> String {
 }
 
 /// Loads the text as a main file.
-pub(super) fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
+pub(in crate::config) fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("langgraph.json"), "{}").unwrap();
     let path = directory.path().join("agentcron.toml");
@@ -235,7 +239,10 @@ fn settings(config: &Config) -> String {
 }
 
 /// Reads one line as a section, and returns the messages.
-pub(super) fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &str) -> String {
+pub(in crate::config) fn messages<T: DeserializeOwned + Default>(
+    section: &SectionReference,
+    line: &str,
+) -> String {
     let source = SourceFile::of_text(Path::new("x"), line);
     let mut report = Report::default();
     let document = TomlDocument::parse(&source, &mut report).unwrap();

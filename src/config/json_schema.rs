@@ -7,10 +7,12 @@
 use serde_json::{Map, Value, json};
 use toml::de::DeTable;
 
-use super::{CRON, DefaultValue, KeyNames, KeyReference, RETRY, SectionReference, TOP_LEVEL, reference};
-use crate::config::json::to_json;
-use crate::config::limits::CRON_NAME_CHARS_MAX;
-use crate::config::value_type::ValueType;
+use super::json::to_json;
+use super::limits::CRON_NAME_CHARS_MAX;
+use super::reference::{
+    CRON, DefaultValue, KeyNames, KeyReference, RETRY, SectionReference, TOP_LEVEL, reference,
+};
+use super::value_type::ValueType;
 
 /// A text with a placeholder may become anything.
 const PLACEHOLDER: &str = r"\$\{\{";
