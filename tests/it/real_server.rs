@@ -254,11 +254,11 @@ async fn the_cron_that_init_writes_runs_an_assistant_of_the_real_server() {
     let cron = read("crons.d/hello.toml").replace("*/5 * * * *", "* * * * * *");
     assert!(cron.contains("\nassistant_id = \"agent\"   # this server also has asker, "), "{cron}");
     let main = read("agentcron.toml").replace("# listen = \"127.0.0.1:2025\"", "listen = \"off\"");
-    let daemon = Daemon::prepare(&main);
+    let mut daemon = Daemon::prepare(&main);
     std::fs::create_dir(daemon.folder().join("crons.d")).unwrap();
     std::fs::write(daemon.folder().join("crons.d/hello.toml"), cron).unwrap();
-    let mut daemon = daemon;
     daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
     let is_good = || daemon.history().iter().any(|run| run.cron_name == "hello" && run.status == "success");
     daemon.wait_until("a run of the new cron", is_good).await;
 }
