@@ -91,6 +91,11 @@ async fn an_edit_is_shown_saved_with_its_mode_and_in_force_when_the_command_ends
     assert!(file.is_symlink() && fs::read_to_string(&real).unwrap().contains("hunter2"));
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o7777, 0o640);
     assert!(kept(&daemon).is_empty());
+    // What only the daemon can know is said by the daemon.
+    let editor = "echo 'metadata = { a = \"${{ env.NOT_SET }}\" }' >> \"$1\"";
+    let (stdout, stderr) = demand(&edit(&daemon, &["first"], editor), 1);
+    assert!(stdout.contains("saved ") && stderr.contains("not all of it is in force"), "{stdout}{stderr}");
+    assert!(stderr.contains("metadata: env.NOT_SET is not set"), "{stderr}");
 }
 
 #[tokio::test]

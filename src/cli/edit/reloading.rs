@@ -33,22 +33,21 @@ pub(super) fn reload(
             "saved": saved, "crons": difference.json(), "reloaded": reloaded, "problem": problem,
         }))?;
     }
-    match reloaded {
-        Ok(Reloaded { problem: Some(problem), .. }) => {
-            Err(Failure::Failed(format!("it is saved, and not all of it is in force:\n{problem}")))
-        }
-        Ok(Reloaded { problem: None, .. }) if session.output.is_json() => Ok(()),
-        Ok(Reloaded { problem: None, needs_restart, .. }) => {
-            let done = session.output.paint(Tone::Good, "in force");
-            let what = difference.in_short();
-            session.output.line(&format!("{done}: {what}"))?;
-            if !needs_restart.is_empty() {
-                let settings = needs_restart.join(", ");
-                session.output.warn(&format!("these need a restart of the daemon: {settings}"))?;
-            }
-            Ok(())
-        }
+    let Reloaded { problem, needs_restart, .. } = match reloaded {
+        Ok(reloaded) => reloaded,
         // It is saved all the same, and a daemon that runs reads it by itself.
-        Err(failure) => Ok(session.output.warn(&format!("not known to be in force: {failure}"))?),
+        Err(failure) => return Ok(session.output.warn(&format!("not known to be in force: {failure}"))?),
+    };
+    if !needs_restart.is_empty() {
+        let settings = needs_restart.join(", ");
+        session.output.warn(&format!("these need a restart of the daemon: {settings}"))?;
     }
+    if let Some(problem) = problem {
+        return Err(Failure::Failed(format!("it is saved, and not all of it is in force:\n{problem}")));
+    }
+    if !session.output.is_json() {
+        let done = session.output.paint(Tone::Good, "in force");
+        session.output.line(&format!("{done}: {}", difference.in_short()))?;
+    }
+    Ok(())
 }
