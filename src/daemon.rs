@@ -78,10 +78,21 @@ pub struct World {
     /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
     /// its start only.
     pub reload: Option<Arc<Notify>>,
-    /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
-    pub show_status: Option<fn(&str)>,
+    /// Whoever manages this service; `None` if nobody does.
+    pub manager: Option<ServiceManager>,
     /// How it is watched; `None` if it is not.
     pub watchdog: Option<Watchdog>,
+}
+
+/// How the manager of a service is told what the daemon does.
+#[derive(Clone, Copy)]
+pub struct ServiceManager {
+    /// Shows a line about the state of the daemon.
+    pub status: fn(&str),
+    /// The files are read again, because somebody has asked for it.
+    pub reloading: fn(),
+    /// What was asked for is done.
+    pub reloaded: fn(),
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -252,13 +263,17 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     if let Some(warning) = store.file().and_then(store::exposure) {
         tracing::warn!("{warning}");
     }
-    let (network, problem) = match world.listen.map(bind_network) {
+    let (network, no_network) = match world.listen.map(bind_network) {
         None => (None, None),
         Some(Ok(listener)) => (Some(listener), None),
         Some(Err(problem)) => (None, Some(problem)),
     };
-    store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
     let socket = world.socket.as_deref().and_then(bind_socket);
+    let group = world.config.http.socket_group.as_deref();
+    let no_group = socket.as_ref().zip(group).and_then(|(socket, group)| open_to_group(socket, group));
+    let problems: Vec<String> = no_network.into_iter().chain(no_group).collect();
+    let notice = (!problems.is_empty()).then(|| NewNotice::single(problems.join("; ")));
+    store.notice(world.clock.now(), NoticeKind::Listen, notice).await?;
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,
@@ -302,7 +317,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     };
     let pulses = health.pulses.clone();
     pulses.watch(store.pulse());
-    let World { config, environment, clock, relay, reload, show_status, watchdog, host, .. } = world;
+    let World { config, environment, clock, relay, reload, manager, watchdog, host, .. } = world;
     let mut loops = Loops::new();
     let token = || stop.clone();
     if store.sharing() == Sharing::Shared {
@@ -320,7 +335,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     if let Some(Watchdog { looks_every, .. }) = watchdog {
         spawn_loop(&mut loops, &pulses, "runtime", |pulse| watchdog::beat(pulse, looks_every, token()));
     }
-    if let Some(show) = show_status {
+    if let Some(ServiceManager { status: show, .. }) = manager {
         let (store, clock) = (store.clone(), clock.clone());
         spawn_loop(&mut loops, &pulses, "status line", |pulse| {
             status_line::run(store, clock, health, show, pulse, token())
@@ -345,6 +360,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
                 wakes,
                 live,
                 requested,
+                manager,
                 reloads,
                 pulse,
             };
@@ -399,6 +415,13 @@ fn bind_socket(path: &Path) -> Option<Socket> {
             tracing::error!(%error, "socket not bound; trigger, pause and the like will not reach the daemon");
         })
         .ok()
+}
+
+/// Lets a group use the socket, or returns why that cannot be. Then only the daemon's user and root use it.
+fn open_to_group(socket: &Socket, group: &str) -> Option<String> {
+    let error = socket.open_to(group).err()?;
+    tracing::error!(%error, "socket not open to http.socket_group");
+    Some(format!("the members of http.socket_group cannot use the socket: {error}"))
 }
 
 /// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, daemons, demo, explain, forget, health,
-    history, import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume, retry,
+    history, import, init, list, man, migrate, next, open, outages, pause, prune, report, restore, resume, retry,
     run, show, skip_next, stats, status, support, trigger, webhook,
 };
 
@@ -85,4 +85,6 @@ pub(super) enum Verb {
     Completions(completions::Completions),
     #[command(hide = true)]
     Complete(complete::Complete),
+    #[command(hide = true)]
+    Man(man::Man),
 }

@@ -19,6 +19,7 @@ mod history;
 mod import;
 mod init;
 mod list;
+mod man;
 mod migrate;
 mod next;
 mod open;
@@ -135,6 +136,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Init(init) => init::init(&init, session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),
+        Verb::Man(man) => man::man(&man, Arguments::command(), session),
         Verb::Completions(completions) => {
             completions::completions(&completions, Arguments::command(), session)
         }

@@ -324,6 +324,11 @@ async fn the_service_manager_is_notified_of_start_and_stop() {
         || std::iter::repeat_with(receive).find(|message| !message.starts_with("STATUS=")).unwrap();
     daemon.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
     assert_eq!(next_message(), "READY=1\n");
+    daemon.signal("HUP");
+    let message = next_message();
+    let when = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&message);
+    assert!(when.trim_end().parse::<u64>().is_ok_and(|when| when > 0), "{message}");
+    assert_eq!(next_message(), "READY=1\n");
     daemon.terminate();
     assert_eq!(next_message(), "STOPPING=1\n");
     assert!(daemon.wait_for_exit().await.success());
