@@ -45,7 +45,7 @@ impl Socket {
         let id = group_id(group)?;
         let path = &self.file.path;
         // First the group, so that no other group is ever let in.
-        lchown(path, None, Some(id))
+        give(path, id)
             .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o660)))
             .map_err(|source| SocketGroupError::Refused { group: group.to_owned(), source })
     }
@@ -89,6 +89,14 @@ fn bind_within(private: &Path, path: &Path) -> io::Result<Socket> {
     let inode = fs::symlink_metadata(&new)?.ino();
     fs::rename(&new, path)?;
     Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode } })
+}
+
+/// The sandbox of the unit lets nobody change an owner, so that is not tried without need.
+fn give(path: &Path, group: u32) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.gid() == group {
+        return Ok(());
+    }
+    lchown(path, None, Some(group))
 }
 
 impl SocketFile {
