@@ -5,6 +5,7 @@ mod engine;
 mod files;
 mod generations;
 mod in_force;
+mod listening;
 mod mistakes;
 mod reload;
 mod restart;
@@ -14,20 +15,19 @@ mod watch;
 mod watchdog;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
+use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CommonSettings, Config, Environment, KeptCron, Live, Loss};
-use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
+use crate::domain::bounds::{ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
 use crate::domain::generation::Adoption;
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
@@ -263,17 +263,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     if let Some(warning) = store.file().and_then(store::exposure) {
         tracing::warn!("{warning}");
     }
-    let (network, no_network) = match world.listen.map(bind_network) {
-        None => (None, None),
-        Some(Ok(listener)) => (Some(listener), None),
-        Some(Err(problem)) => (None, Some(problem)),
-    };
-    let socket = world.socket.as_deref().and_then(bind_socket);
-    let group = world.config.http.socket_group.as_deref();
-    let no_group = socket.as_ref().zip(group).and_then(|(socket, group)| open_to_group(socket, group));
-    let problems: Vec<String> = no_network.into_iter().chain(no_group).collect();
-    let notice = (!problems.is_empty()).then(|| NewNotice::single(problems.join("; ")));
-    store.notice(world.clock.now(), NoticeKind::Listen, notice).await?;
+    let (listeners, problem) = listening::listen(world);
+    store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,
@@ -283,7 +274,6 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
-    let listeners = Listeners { socket, network };
     Ok(Prepared { listeners, kept: report.kept, away, reloads, common })
 }
 
@@ -405,51 +395,6 @@ fn runner_settings(config: &Config, webhooks: LiveSettings, retention: Live<Rule
         webhooks,
         retention,
     }
-}
-
-/// Binds the socket of the command line. A daemon that cannot be reached still fires, since that is its
-/// purpose.
-fn bind_socket(path: &Path) -> Option<Socket> {
-    Socket::bind(path)
-        .map_err(|error| {
-            tracing::error!(%error, "socket not bound; trigger, pause and the like will not reach the daemon");
-        })
-        .ok()
-}
-
-/// Lets a group use the socket, or returns why that cannot be. Then only the daemon's user and root use it.
-fn open_to_group(socket: &Socket, group: &str) -> Option<String> {
-    let error = socket.open_to(group).err()?;
-    tracing::error!(%error, "socket not open to http.socket_group");
-    Some(format!("the members of http.socket_group cannot use the socket: {error}"))
-}
-
-/// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the
-/// problem.
-fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = listen(address);
-    match listener {
-        Ok(listener) => {
-            let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(%address, "listening for clients of the agent server's API");
-            Ok(listener)
-        }
-        Err(error) => {
-            tracing::error!(%address, %error, "port not bound; clients cannot reach the daemon (see http.listen)");
-            Err(format!("clients cannot reach the daemon at {address} (http.listen): {error}"))
-        }
-    }
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Connections of a former process must not keep the port from us.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(ACCEPT_QUEUE)
 }
 
 fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {

@@ -35,7 +35,9 @@ pub struct SocketError {
 pub enum SocketGroupError {
     #[error(transparent)]
     Unknown(#[from] GroupError),
-    #[error("the daemon may not give the socket to group {group}: {source} (it has to be a member of that group)")]
+    #[error(
+        "the daemon may not give the socket to group {group}: {source} (it has to be a member of that group)"
+    )]
     Refused { group: String, source: io::Error },
 }
 

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, daemons, demo, explain, forget, health,
-    history, import, init, list, man, migrate, next, open, outages, pause, prune, report, restore, resume, retry,
-    run, show, skip_next, stats, status, support, trigger, webhook,
+    history, import, init, list, man, migrate, next, open, outages, pause, prune, report, restore, resume,
+    retry, run, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\

@@ -13,7 +13,9 @@ const GROUPS_BYTES_MAX: u64 = 10 << 20;
 /// Why the number of a group is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
-    #[error("there is no group {0} in {GROUPS} (make it with `groupadd --system {0}`, or give the number of a group)")]
+    #[error(
+        "there is no group {0} in {GROUPS} (make it with `groupadd --system {0}`, or give the number of a group)"
+    )]
     Unknown(String),
     #[error("cannot read {GROUPS}: {0}")]
     Unreadable(#[source] io::Error),
