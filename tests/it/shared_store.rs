@@ -114,6 +114,33 @@ async fn three_daemons_on_postgresql_lose_nothing_and_start_nothing_twice_while_
     }
 }
 
+#[tokio::test]
+async fn a_store_of_a_newer_version_on_postgresql_is_refused_and_not_changed() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return skipped(
+            "a newer store on PostgreSQL, because its server is not installed (Debian: postgresql)",
+        );
+    };
+    let configuration = Configuration::new("http://127.0.0.1:9")
+        .http("socket = \"{folder}/agentcron.sock\"")
+        .on_server(&server.url());
+    let mut daemon = Daemon::start(&configuration);
+    daemon.wait_for_stderr("daemon ready").await;
+    daemon.terminate();
+    assert!(daemon.wait_for_exit().await.success());
+    server.run_sql("INSERT INTO agentcron.migrations (number) VALUES (99)");
+    for verb in ["run", "history"] {
+        let refused = daemon.run_command(&[verb]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(3), "{verb}: {said}");
+        assert!(said.contains("schema 99") && said.contains("restore a backup"), "{verb}: {said}");
+    }
+    // Nothing has been changed: without the newer step it goes on.
+    server.run_sql("DELETE FROM agentcron.migrations WHERE number = 99");
+    daemon.start_again();
+    daemon.wait_for_stderr("daemon ready").await;
+}
+
 /// On SQLite, the lock of the file is waived.
 async fn three_daemons(mut on: Option<Postgres>) {
     let seconds = 30 * soak::times(1);

@@ -336,7 +336,10 @@ fn there_is_a_manual_page_for_every_verb_and_for_the_configuration() {
     for verb in VERBS {
         assert!(page(&format!("agentcron-{verb}.1")).contains("Examples:"), "{verb}");
     }
-    assert!(page("agentcron-webhook-hold.1").contains("hold") && page("agentcron.toml.5").contains("socket_group"));
+    assert!(
+        page("agentcron-webhook-hold.1").contains("hold")
+            && page("agentcron.toml.5").contains("socket_group")
+    );
     demand(&agentcron(folder.path(), &["man", "nowhere"]), 1);
 }
 

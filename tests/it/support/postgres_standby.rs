@@ -33,6 +33,11 @@ impl Postgres {
 
     /// Makes a standby a server of its own, with what has reached it.
     pub(crate) fn promote(&self) {
+        self.run_sql("SELECT pg_promote()");
+    }
+
+    /// Runs a statement that returns nothing of interest.
+    pub(crate) fn run_sql(&self, sql: &str) {
         let mut ask = Command::new(self.programs.join("psql"));
         ask.args([
             "-q",
@@ -45,7 +50,7 @@ impl Postgres {
             "-d",
             "postgres",
         ]);
-        let promoted = ask.args(["-c", "SELECT pg_promote()"]).output().unwrap();
-        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+        let ran = ask.args(["-c", sql]).output().unwrap();
+        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
     }
 }

@@ -80,7 +80,8 @@ pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Res
 
 fn newer(has: i64, knows: usize) -> String {
     format!(
-        "was written by another version of agentcron (schema {has}, this one knows {knows}); install that version"
+        "was written by another version of agentcron (schema {has}, this one knows {knows}); install that version, or \
+         restore a backup from before the upgrade"
     )
 }
 
