@@ -66,12 +66,39 @@ fn meaning(key: &KeyReference) -> Vec<Inline> {
         DefaultValue::Absent(effect) => format!("Without it: {effect}."),
     };
     let example = format!(" {default} Example: {} = {}", key.name, key.example);
-    vec![roman(key.meaning.replace('`', "")), roman(example)]
+    vec![roman(without_marks(key.meaning)), roman(example)]
+}
+
+/// Returns what a person reads of a text with marks of Markdown: the words of a link, and code without its backticks.
+fn without_marks(text: &str) -> String {
+    let mut parts = text.split("](");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let whole = parts.fold(first, |mut read, rest| {
+        if let Some(begin) = read.rfind('[') {
+            read.remove(begin);
+        }
+        read + rest.split_once(')').map_or(rest, |(_, after)| after)
+    });
+    whole.replace('`', "")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_of_markdown_are_not_shown() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("`on` or `off`", "on or off"),
+            ("as `[http.keys.NAME]` has it", "as [http.keys.NAME] has it"),
+            ("see [one](a.md#x), and [two](b.md).", "see one, and two."),
+        ] {
+            assert_eq!(without_marks(text), shown);
+        }
+        let page = configuration_page().render();
+        assert!(!page.contains(".md"), "{page}");
+    }
 
     #[test]
     fn every_key_is_in_the_page_of_the_configuration() {
