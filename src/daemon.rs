@@ -5,6 +5,7 @@ mod engine;
 mod files;
 mod generations;
 mod in_force;
+mod listening;
 mod mistakes;
 mod reload;
 mod restart;
@@ -14,20 +15,19 @@ mod watch;
 mod watchdog;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners, Socket};
+use crate::api::{self, AccessRules, AgentServer, Api, Gateway, HeldBodies, Listeners};
 use crate::backend::AgentClient;
 use crate::clock::Clock;
 use crate::config::{self, CommonSettings, Config, Environment, KeptCron, Live, Loss};
-use crate::domain::bounds::{ACCEPT_QUEUE, ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
+use crate::domain::bounds::{ROOM_LOOKED_FOR_EVERY, STOP_RECORDED_WITHIN};
 use crate::domain::generation::Adoption;
 use crate::domain::ids::InstallationId;
 use crate::domain::outage::Outage;
@@ -78,10 +78,21 @@ pub struct World {
     /// Notified when the files must be read again; the daemon also watches them. With `None` it reads them at
     /// its start only.
     pub reload: Option<Arc<Notify>>,
-    /// Shows a line about the state of the daemon to whoever manages it; `None` if nobody does.
-    pub show_status: Option<fn(&str)>,
+    /// Whoever manages this service; `None` if nobody does.
+    pub manager: Option<ServiceManager>,
     /// How it is watched; `None` if it is not.
     pub watchdog: Option<Watchdog>,
+}
+
+/// How the manager of a service is told what the daemon does.
+#[derive(Clone, Copy)]
+pub struct ServiceManager {
+    /// Shows a line about the state of the daemon.
+    pub status: fn(&str),
+    /// The files are read again, because somebody has asked for it.
+    pub reloading: fn(),
+    /// What was asked for is done.
+    pub reloaded: fn(),
 }
 
 /// Why a daemon ended that was not asked to stop.
@@ -252,13 +263,8 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     if let Some(warning) = store.file().and_then(store::exposure) {
         tracing::warn!("{warning}");
     }
-    let (network, problem) = match world.listen.map(bind_network) {
-        None => (None, None),
-        Some(Ok(listener)) => (Some(listener), None),
-        Some(Err(problem)) => (None, Some(problem)),
-    };
+    let (listeners, problem) = listening::listen(world);
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
-    let socket = world.socket.as_deref().and_then(bind_socket);
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,
@@ -268,7 +274,6 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         backend = if config.unknown.contains(&Loss::Backend) { "unknown" } else { config.backend.url.as_str() },
         "daemon ready"
     );
-    let listeners = Listeners { socket, network };
     Ok(Prepared { listeners, kept: report.kept, away, reloads, common })
 }
 
@@ -302,7 +307,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     };
     let pulses = health.pulses.clone();
     pulses.watch(store.pulse());
-    let World { config, environment, clock, relay, reload, show_status, watchdog, host, .. } = world;
+    let World { config, environment, clock, relay, reload, manager, watchdog, host, .. } = world;
     let mut loops = Loops::new();
     let token = || stop.clone();
     if store.sharing() == Sharing::Shared {
@@ -320,7 +325,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
     if let Some(Watchdog { looks_every, .. }) = watchdog {
         spawn_loop(&mut loops, &pulses, "runtime", |pulse| watchdog::beat(pulse, looks_every, token()));
     }
-    if let Some(show) = show_status {
+    if let Some(ServiceManager { status: show, .. }) = manager {
         let (store, clock) = (store.clone(), clock.clone());
         spawn_loop(&mut loops, &pulses, "status line", |pulse| {
             status_line::run(store, clock, health, show, pulse, token())
@@ -345,6 +350,7 @@ fn spawn(world: World, store: Store, prepared: Prepared, stop: &CancellationToke
                 wakes,
                 live,
                 requested,
+                manager,
                 reloads,
                 pulse,
             };
@@ -389,44 +395,6 @@ fn runner_settings(config: &Config, webhooks: LiveSettings, retention: Live<Rule
         webhooks,
         retention,
     }
-}
-
-/// Binds the socket of the command line. A daemon that cannot be reached still fires, since that is its
-/// purpose.
-fn bind_socket(path: &Path) -> Option<Socket> {
-    Socket::bind(path)
-        .map_err(|error| {
-            tracing::error!(%error, "socket not bound; trigger, pause and the like will not reach the daemon");
-        })
-        .ok()
-}
-
-/// Binds the port for clients. A daemon that clients cannot reach still fires as well; `status` shows the
-/// problem.
-fn bind_network(address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = listen(address);
-    match listener {
-        Ok(listener) => {
-            let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(%address, "listening for clients of the agent server's API");
-            Ok(listener)
-        }
-        Err(error) => {
-            tracing::error!(%address, %error, "port not bound; clients cannot reach the daemon (see http.listen)");
-            Err(format!("clients cannot reach the daemon at {address} (http.listen): {error}"))
-        }
-    }
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Connections of a former process must not keep the port from us.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(ACCEPT_QUEUE)
 }
 
 fn agent_server(relay: Relay, client: AgentClient, config: &Config) -> Option<AgentServer> {

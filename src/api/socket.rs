@@ -1,12 +1,14 @@
-//! The Unix socket of the daemon: open to its owner only, from the moment it exists, and never in the way of another
-//! daemon.
+//! The Unix socket of the daemon: open to its owner only from the moment it exists, and to the members of a group once it
+//! belongs to that. It is never in the way of another daemon.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
+
+use crate::config::{GroupError, group_id};
 
 /// A socket that the daemon listens on.
 pub struct Socket {
@@ -28,7 +30,28 @@ pub struct SocketError {
     source: io::Error,
 }
 
+/// Why the members of a group cannot use the socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketGroupError {
+    #[error(transparent)]
+    Unknown(#[from] GroupError),
+    #[error(
+        "the daemon may not give the socket to group {group}: {source} (it has to be a member of that group)"
+    )]
+    Refused { group: String, source: io::Error },
+}
+
 impl Socket {
+    /// Lets the members of a group use the socket, and nobody else who could not. If this fails, it stays as it is.
+    pub fn open_to(&self, group: &str) -> Result<(), SocketGroupError> {
+        let id = group_id(group)?;
+        let path = &self.file.path;
+        // First the group, so that no other group is ever let in.
+        give(path, id)
+            .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o660)))
+            .map_err(|source| SocketGroupError::Refused { group: group.to_owned(), source })
+    }
+
     /// Listens at `path`, replacing a socket that a former daemon left there. The caller holds the lock of the store,
     /// so no other daemon of the same database can be listening there.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
@@ -68,6 +91,14 @@ fn bind_within(private: &Path, path: &Path) -> io::Result<Socket> {
     let inode = fs::symlink_metadata(&new)?.ino();
     fs::rename(&new, path)?;
     Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode } })
+}
+
+/// The sandbox of the unit lets nobody change an owner, so that is not tried without need.
+fn give(path: &Path, group: u32) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.gid() == group {
+        return Ok(());
+    }
+    lchown(path, None, Some(group))
 }
 
 impl SocketFile {

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, daemons, demo, edit, explain, forget,
-    health, history, import, init, list, migrate, next, open, outages, pause, prune, report, restore, resume,
-    retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
+    health, history, import, init, list, man, migrate, next, open, outages, pause, prune, report, restore,
+    resume, retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -88,4 +88,6 @@ pub(super) enum Verb {
     Completions(completions::Completions),
     #[command(hide = true)]
     Complete(complete::Complete),
+    #[command(hide = true)]
+    Man(man::Man),
 }

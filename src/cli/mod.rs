@@ -20,6 +20,7 @@ mod history;
 mod import;
 mod init;
 mod list;
+mod man;
 mod migrate;
 mod next;
 mod open;
@@ -141,6 +142,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Schema(_) => schema::schema(session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),
+        Verb::Man(man) => man::man(&man, Arguments::command(), session),
         Verb::Completions(completions) => {
             completions::completions(&completions, Arguments::command(), session)
         }

@@ -14,7 +14,7 @@ use super::terminal::{
     start_log,
 };
 use crate::config::{self, Config, ConfigErrors, Environment, Loss, StoreLocation, WebhooksConfig};
-use crate::daemon::{self, DaemonError, Watchdog, World};
+use crate::daemon::{self, DaemonError, ServiceManager, Watchdog, World};
 use crate::domain::ids::InstallationId;
 use crate::signals::{self, Stop};
 use crate::store::{self, Execution, Sharing, StoreError};
@@ -93,7 +93,7 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         relay,
         reload: Some(Arc::clone(reload)),
         watchdog: Some(Watchdog::of_service(sd_notify::watchdog_enabled(), alive)),
-        show_status: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(show_status),
+        manager: session.environment.lookup("env.NOTIFY_SOCKET").is_ok().then_some(SERVICE_MANAGER),
         backend,
         receivers: way_to_receivers(&config.webhooks)?,
         config,
@@ -163,13 +163,13 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
     let stopping = async {
         stop.graceful.cancelled().await;
         tracing::info!("stopping: finishing the work in progress");
-        notify_service_manager(NotifyState::Stopping);
+        notify_service_manager(&[NotifyState::Stopping]);
         stop.now.cancelled().await;
     };
     let path = world.config.store.location.beside().to_owned();
     let ready = || {
         store::keep_panics_beside(&path);
-        notify_service_manager(NotifyState::Ready);
+        notify_service_manager(&[NotifyState::Ready]);
     };
     let ended = tokio::select! {
         // If it ends by itself, another one may follow.
@@ -180,6 +180,20 @@ async fn serve(world: World, stop: &Stop) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     Ok(ended?)
+}
+
+const SERVICE_MANAGER: ServiceManager = ServiceManager {
+    status: show_status,
+    reloading: tell_reloading,
+    reloaded: || notify_service_manager(&[NotifyState::Ready]),
+};
+
+/// With Type=notify-reload, the manager needs the time to tell this reload from an earlier one.
+fn tell_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify_service_manager(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "cannot read the clock to notify the service manager"),
+    }
 }
 
 /// An old line that stays is not worth one in the log.
@@ -193,8 +207,8 @@ fn alive() {
 }
 
 /// Does nothing without a service manager; that is not an error.
-fn notify_service_manager(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn notify_service_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "cannot notify the service manager");
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::errors::{Complaint, ConfigError, escaped, quoted};
+use super::groups::group_id;
 use super::langgraph_json::ServerSettings;
 use super::limits::{API_KEY_CHARS_MIN, API_KEYS_MAX, ORIGINS_MAX};
 use super::loss::Loss;
@@ -48,6 +49,7 @@ pub(super) fn http(
         section.warn("client_crons", Complaint::with_hint(message, hint));
     }
     let socket = section.path("socket");
+    let socket_group = socket_group(&mut section);
     let is_disabled_by_environment = is_disabled_by_environment(&mut section);
     let disabled_by_files = section.value("disable_webhooks") || server.disable_webhooks;
     Ok(HttpConfig {
@@ -58,9 +60,26 @@ pub(super) fn http(
         page: section.word("page")?,
         open_probes: section.value("open_probes"),
         socket: socket?,
+        socket_group: socket_group?,
         disable_webhooks: disabled_by_files || is_disabled_by_environment,
         disabled_by_files,
     })
+}
+
+/// Returns the group whose members may use the socket. Whether it exists is known on the machine of the daemon only.
+fn socket_group(section: &mut SectionReader<'_, '_>) -> Result<Option<String>, Reported> {
+    if !section.has("socket_group") {
+        return Ok(None);
+    }
+    let name = section.text("socket_group")?;
+    if name.contains([':', ',', '/']) || name.contains(char::is_whitespace) {
+        let complaint = Complaint::new("expected the name of one group, or its number");
+        return Err(section.report("socket_group", complaint));
+    }
+    if let Err(error) = group_id(&name) {
+        section.warn("socket_group", Complaint::new(error.to_string()));
+    }
+    Ok(Some(name))
 }
 
 /// Returns the address to listen on, or `None` for `off`.

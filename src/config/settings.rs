@@ -164,6 +164,8 @@ pub struct HttpConfig {
     pub open_probes: bool,
     /// The Unix socket over which the command line talks to the daemon; `None` if the file does not name one.
     pub socket: Option<PathBuf>,
+    /// The group whose members may use the socket, by name or number; `None` if it is open to its owner only.
+    pub socket_group: Option<String>,
     /// Whether deliveries are recorded as suppressed and not sent.
     pub disable_webhooks: bool,
     /// Whether the files say so, and not only the environment of this process.

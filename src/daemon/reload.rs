@@ -12,7 +12,7 @@ use super::files::FilesOnDisk;
 use super::in_force::{SettingsInForce, proposal};
 use super::restart::settings_that_differ;
 use super::watch::Watch;
-use super::{generations, mistakes};
+use super::{ServiceManager, generations, mistakes};
 use crate::api::AccessRules;
 use crate::clock::Clock;
 use crate::config::{
@@ -48,6 +48,8 @@ pub(super) struct Reload {
     pub(super) live: LiveWriters,
     /// Notified when a reload is requested.
     pub(super) requested: Arc<Notify>,
+    /// Who is told when that begins and ends.
+    pub(super) manager: Option<ServiceManager>,
     /// Where it is shown how that went.
     pub(super) reloads: Reloads,
     pub(super) pulse: Pulse,
@@ -129,6 +131,8 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
         if cause == Cause::Requested {
             reload.reloads.begin();
         }
+        let manager = reload.manager.filter(|_| cause == Cause::Requested);
+        manager.inspect(|manager| (manager.reloading)());
         let found = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -137,6 +141,7 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
         if cause == Cause::Requested {
             reload.reloads.end(known.outcome());
         }
+        manager.inspect(|manager| (manager.reloaded)());
         watch.follow(&known.sources, found);
     }
 }

@@ -63,10 +63,15 @@ fn of_http(running: &HttpConfig, written: &HttpConfig) -> Vec<&'static str> {
         page: _,
         open_probes: _,
         socket,
+        socket_group,
         disable_webhooks: _,
         disabled_by_files: _,
     } = running;
-    names([("http.listen", *listen != written.listen), ("http.socket", *socket != written.socket)])
+    names([
+        ("http.listen", *listen != written.listen),
+        ("http.socket", *socket != written.socket),
+        ("http.socket_group", *socket_group != written.socket_group),
+    ])
 }
 
 fn names<const N: usize>(settings: [(&'static str, bool); N]) -> Vec<&'static str> {

@@ -172,7 +172,8 @@ fn version_of(path: &Path, connection: &Connection) -> Result<usize, StoreError>
         match usize::try_from(version) {
             Ok(version) if version <= MIGRATIONS.len() => return Ok(version),
             _ => format!(
-                "was written by a newer agentcron (schema {version}, this one knows {}); install that version",
+                "was written by a newer agentcron (schema {version}, this one knows {}); install that version, or restore a \
+                 backup from before the upgrade",
                 MIGRATIONS.len()
             ),
         }

@@ -111,9 +111,10 @@ async fn a_daemon_goes_on_beside_a_newer_build_and_cannot_be_started_after_it() 
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     daemon.start_again();
-    assert!(!daemon.wait_for_exit().await.success());
+    assert_eq!(daemon.wait_for_exit().await.code(), Some(3));
     let said = daemon.stderr();
     assert!(said.contains("a newer agentcron (schema 2, this one knows 1)"), "{said}");
+    assert!(said.contains("restore a backup"), "{said}");
 }
 
 #[tokio::test]

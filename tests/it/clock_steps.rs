@@ -126,7 +126,7 @@ impl Scenario {
             listen: None,
             relay: None,
             reload: None,
-            show_status: None,
+            manager: None,
             watchdog: None,
         };
         daemon::serve(world, || {}, stop).await

@@ -262,7 +262,7 @@ async fn live(folder: &tempfile::TempDir, clock: &Clock, crons: &str, backend: T
         listen: None,
         relay: None,
         reload: None,
-        show_status: None,
+        manager: None,
         watchdog: None,
     };
     let stop = CancellationToken::new();

@@ -607,7 +607,7 @@ fn a_receiver_that_never_recovers() -> Reported {
             listen: None,
             relay: None,
             reload: None,
-            show_status: None,
+            manager: None,
             watchdog: None,
         };
         let stop = CancellationToken::new();

@@ -30,6 +30,7 @@ fn http(keys: &[(&str, Access)], origins: &[&str]) -> HttpConfig {
         page: PageAccess::On,
         open_probes: true,
         socket: None,
+        socket_group: None,
         disable_webhooks: false,
         disabled_by_files: false,
     }

@@ -25,6 +25,7 @@ fn http(keys: &[(&str, &str)]) -> HttpConfig {
         page: PageAccess::On,
         open_probes: true,
         socket: None,
+        socket_group: None,
         disable_webhooks: false,
         disabled_by_files: false,
     }

@@ -282,3 +282,21 @@ async fn the_socket_is_open_to_its_owner_only_and_replaces_a_stale_socket_but_no
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "my notes");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn the_socket_is_open_to_the_members_of_a_group_of_its_owner() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agentcron.sock");
+    let socket = Socket::bind(&path).unwrap();
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let error = socket.open_to("no-such-group-here").unwrap_err().to_string();
+    assert!(error.contains("groupadd --system no-such-group-here"), "{error}");
+    assert_eq!(mode(), 0o600);
+    let own = std::fs::metadata(&path).unwrap().gid();
+    socket.open_to(&own.to_string()).unwrap();
+    assert_eq!((mode(), std::fs::metadata(&path).unwrap().gid()), (0o660, own));
+    // A former daemon's group does not stay.
+    let _anew = Socket::bind(&path).unwrap();
+    assert_eq!(mode(), 0o600);
+}

@@ -69,7 +69,7 @@ impl DemoSetup {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             relay: None,
             reload: None,
-            show_status: None,
+            manager: None,
         }
     }
 }

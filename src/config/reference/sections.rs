@@ -139,6 +139,8 @@ pub(in crate::config) const HTTP: SectionReference = SectionReference {
         socket: Path, Absent("beside the database, with the extension `sock`; under systemd `$RUNTIME_DIRECTORY/agentcron.sock` if the database is at its default"), Public,
             "\"/run/agentcron/agentcron.sock\"";
             "The Unix socket over which the command line talks to the daemon."
+        socket_group: Text, Absent("only the daemon's own user and root may use the socket"), Public, "\"agentcron\"";
+            "A group whose members may use the socket, and so do everything: its name in `/etc/group`, or its number. The daemon must be in that group."
         disable_webhooks: Boolean, Toml("false"), Public, "true";
             "Records webhooks as suppressed and does not send them; AGENTCRON_DISABLE_WEBHOOKS=true in the environment does the same."
     },

@@ -41,7 +41,7 @@ pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> 
         NoticeKind::Backup => Attention::new(Concern::Backup, format!("failed: {text}"))
             .todo("make room, or correct [store.backup]; it is tried again within the hour"),
         NoticeKind::Listen => {
-            Attention::new(Concern::Listen, text).todo("choose another http.listen, and restart the daemon")
+            Attention::new(Concern::Listen, text).todo("correct [http], and restart the daemon")
         }
     };
     Some(found.since(notice.at).said_by(notice.of.as_ref()))

@@ -178,7 +178,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             ! receiver https://ops.example (2 min ago): the receiver responded with 500; 4 webhooks queued, next attempt in 4 min > repair it; `agentcron webhook list --status pending` shows what waits
             ! URL (2 h ago): 2 more are suspended > 
             ! URL https://gone.example/hook?… (2 h ago): suspended: the receiver responded with 410 > correct the cron's webhook, or `agentcron webhook resume URL`
-            ! not listening (5 min ago): clients cannot reach the daemon at 127.0.0.1:1 > choose another http.listen, and restart the daemon
+            ! not listening (5 min ago): clients cannot reach the daemon at 127.0.0.1:1 > correct [http], and restart the daemon
             - cron asked (30 min ago): paused: on request > `agentcron resume asked` ends the pause
             - cron rests (30 min ago): paused: until Monday > `agentcron resume rests` ends the pause
             - webhooks (9 min ago): disabled (http.disable_webhooks): recorded, not sent > remove the setting to send those of later runs

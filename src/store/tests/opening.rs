@@ -44,7 +44,7 @@ fn a_database_of_a_newer_version_is_refused_and_not_changed() {
     check_refused(
         &folder,
         expect![
-            "DIR/agentcron.db: was written by a newer agentcron (schema 999, this one knows 1); install that version"
+            "DIR/agentcron.db: was written by a newer agentcron (schema 999, this one knows 1); install that version, or restore a backup from before the upgrade"
         ],
     );
 }

@@ -346,6 +346,41 @@ async fn a_second_daemon_learns_who_has_the_database() {
 }
 
 #[tokio::test]
+async fn the_socket_is_open_to_the_group_that_the_configuration_names() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let own = std::fs::metadata("/proc/self").unwrap().gid();
+    for (group, mode) in [(own.to_string(), 0o660), ("no-such-group-here".to_owned(), 0o600)] {
+        let http = format!("[http]\nsocket_group = \"{group}\"\nlisten = \"off\"\n[store]");
+        let config = QUIET.replace("[store]", &http);
+        let mut daemon = Daemon::prepare(&config);
+        daemon.start_again();
+        daemon.wait_for_stderr("daemon ready").await;
+        let socket = std::fs::metadata(daemon.folder().join("agentcron.sock")).unwrap();
+        assert_eq!((socket.permissions().mode() & 0o777, socket.gid()), (mode, own), "{group}");
+        let status = stdout(&daemon.run_command(&["status"]));
+        let is_told = status.contains("cannot use the socket: there is no group no-such-group-here");
+        assert_eq!(is_told, mode == 0o600, "{status}");
+    }
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_verb_and_for_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = agentcron(folder.path(), &["man", "."]);
+    demand(&written, 0);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect(name);
+    assert!(page("agentcron.1").contains("In the morning:"));
+    for verb in VERBS {
+        assert!(page(&format!("agentcron-{verb}.1")).contains("Examples:"), "{verb}");
+    }
+    assert!(
+        page("agentcron-webhook-hold.1").contains("hold")
+            && page("agentcron.toml.5").contains("socket_group")
+    );
+    demand(&agentcron(folder.path(), &["man", "nowhere"]), 1);
+}
+
+#[tokio::test]
 async fn the_service_manager_is_notified_of_start_and_stop() {
     let mut daemon = quiet();
     let socket = daemon.folder().join("notify.sock");
@@ -360,6 +395,11 @@ async fn the_service_manager_is_notified_of_start_and_stop() {
     let next_message =
         || std::iter::repeat_with(receive).find(|message| !message.starts_with("STATUS=")).unwrap();
     daemon.start_with(&[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    assert_eq!(next_message(), "READY=1\n");
+    daemon.signal("HUP");
+    let message = next_message();
+    let when = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&message);
+    assert!(when.trim_end().parse::<u64>().is_ok_and(|when| when > 0), "{message}");
     assert_eq!(next_message(), "READY=1\n");
     daemon.terminate();
     assert_eq!(next_message(), "STOPPING=1\n");

@@ -42,6 +42,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ("http", "client_crons", r#""yes""#),
     ("http", "page", r#""yes""#),
     ("http", "socket", r#""""#),
+    ("http", "socket_group", r#""ops staff""#),
     ("http", "open_probes", r#""no""#),
     ("http", "disable_webhooks", r#""yes""#),
     ("http.keys.NAME", "key", r#""short""#),

@@ -318,7 +318,7 @@ impl<'a> Scenario<'a> {
             listen: None,
             relay: None,
             reload: None,
-            show_status: None,
+            manager: None,
             watchdog: None,
         }
     }

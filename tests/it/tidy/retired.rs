@@ -146,8 +146,9 @@ fn texts() -> Vec<Source> {
     }
     let changelog = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     let (_, newest) = changelog.split_once("\n## Unreleased\n").expect("an Unreleased part");
-    let text = newest.split("\n## ").next().unwrap().to_owned();
-    texts.push(Source { path: "CHANGELOG.md (Unreleased)".into(), text });
+    // With the last version: what is older was written before words were given up.
+    let text = newest.split("\n## ").take(2).collect();
+    texts.push(Source { path: "CHANGELOG.md (its newest part)".into(), text });
     help_of(&[], &mut texts);
     texts
 }

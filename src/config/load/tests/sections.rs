@@ -68,6 +68,7 @@ fn what_is_absent_has_its_default() {
                 page: On,
                 open_probes: true,
                 socket: None,
+                socket_group: None,
                 disable_webhooks: false,
                 disabled_by_files: false,
             },
@@ -276,6 +277,7 @@ values_bytes_max = 99999999999
 [http]
 listen = "2025"
 socket = 5
+socket_group = "ops staff"
 disable_webhooks = "yes"
 [webhooks]
 body_bytes_max = 1
@@ -293,10 +295,11 @@ max_url_length = 100000
             a.toml:10:20: values_bytes_max: got 99999999999, expected 0 to 16777216
             a.toml:12:10: listen: got `2025`, expected an address with a port such as 127.0.0.1:2025 or [::1]:2025, or off
             a.toml:13:10: socket: got an integer, expected text
-            a.toml:14:20: disable_webhooks: got text, expected true or false
-            a.toml:16:18: body_bytes_max: got 1, expected 1024 to 16777216
-            a.toml:18:17: allowed_ports: got 70000 in the list, expected 0 to 65535
-            a.toml:19:18: max_url_length: got 100000, expected 1 to 4096"#]]);
+            a.toml:14:16: socket_group: expected the name of one group, or its number
+            a.toml:15:20: disable_webhooks: got text, expected true or false
+            a.toml:17:18: body_bytes_max: got 1, expected 1024 to 16777216
+            a.toml:19:17: allowed_ports: got 70000 in the list, expected 0 to 65535
+            a.toml:20:18: max_url_length: got 100000, expected 1 to 4096"#]]);
 }
 
 #[test]

@@ -82,7 +82,10 @@ pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Res
 }
 
 fn newer(has: i64, knows: usize) -> String {
-    format!("was upgraded by a newer agentcron (schema {has}, this one knows {knows}); install that version")
+    format!(
+        "was upgraded by a newer agentcron (schema {has}, this one knows {knows}); install that version, or restore a backup from \
+         before the upgrade"
+    )
 }
 
 /// Says each statement of a migration in the words of PostgreSQL.
