@@ -45,8 +45,8 @@ pub(super) fn backup(backup: &Backup, session: &mut Session) -> Result<(), Failu
 
 /// Prints how a server is backed up, which is its own business.
 fn dump_instead(file: &Path, session: &mut Session) -> Result<(), Failure> {
-    let place = session.place();
-    let url = place.map_or_else(|_| "postgres://…".to_owned(), |place| place.to_string());
+    let url = session.place().ok().and_then(|place| place.server_url());
+    let url = url.unwrap_or_else(|| "postgres://…".to_owned());
     let command = format!("pg_dump --format=custom --schema=agentcron --file={} {url}", file.display());
     if session.output.is_json() {
         return Ok(session.output.json(&json!({ "command": command }))?);

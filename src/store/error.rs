@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::sql::{ServerError, in_words, is_contention, is_of_connection};
+use super::server_errors::{self, in_words, is_contention, is_of_connection};
 use crate::domain::run::IllegalTransition;
 
 /// A failure of the store.
@@ -92,7 +92,7 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     /// An error of PostgreSQL.
     #[error("PostgreSQL: {}", in_words(.0))]
-    Postgres(#[from] ServerError),
+    Postgres(#[from] server_errors::Error),
 }
 
 impl StoreError {

@@ -64,6 +64,8 @@ mod rollups;
 mod room;
 mod rows;
 mod scheduled_crons;
+#[cfg_attr(not(feature = "postgres"), path = "no_server_errors.rs")]
+mod server_errors;
 mod sessions;
 mod set_back;
 mod skipped_ranges;

@@ -62,6 +62,14 @@ impl Place {
         }
     }
 
+    /// Returns the URL of its server, without a password, if it is on one.
+    pub fn server_url(&self) -> Option<String> {
+        match self {
+            Place::File(_) => None,
+            Place::Server(server) => Some(server.url()),
+        }
+    }
+
     /// Returns the file, if it is in one.
     pub fn file(&self) -> Option<&Path> {
         match self {

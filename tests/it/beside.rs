@@ -2,6 +2,7 @@
 //! that is wrong. Every occurrence is started once and on time.
 
 use std::path::Path;
+use std::process::Command;
 
 use jiff::SignedDuration;
 use rusqlite::Connection;
@@ -91,6 +92,17 @@ async fn a_pooler_that_pools_transactions_changes_nothing_but_what_is_heard() {
     }
 }
 
+/// Checks that what `backup` prints is what makes a backup.
+fn assert_dumped(daemon: &Daemon, store: &Postgres) {
+    let file = daemon.folder().join("store.dump");
+    let printed = &daemon.json(&["backup", file.to_str().unwrap()])[0];
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", printed["command"].as_str().unwrap()]).env("PATH", &store.programs);
+    let dumped = shell.output().unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    assert!(std::fs::metadata(&file).unwrap().len() > 0);
+}
+
 #[tokio::test]
 async fn a_daemon_goes_on_beside_a_newer_build_and_cannot_be_started_after_it() {
     let Some(store) = Postgres::start().unwrap() else {
@@ -108,6 +120,7 @@ async fn a_daemon_goes_on_beside_a_newer_build_and_cannot_be_started_after_it() 
     // Commands connect anew.
     assert_eq!(daemon.history().len(), runs.len());
     daemon.assert_alive();
+    assert_dumped(&daemon, &store);
     daemon.terminate();
     assert!(daemon.wait_for_exit().await.success());
     daemon.start_again();

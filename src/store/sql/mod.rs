@@ -21,8 +21,7 @@ pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
 pub(super) use postgres::{
-    Beat, Ear, Error as ServerError, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable,
-    demand_usable, in_words, is_contention, is_of_connection, make,
+    Beat, Ear, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable, demand_usable, make,
 };
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;

@@ -2,7 +2,6 @@
 //! it is ever called; the one function that is says what to do.
 
 use std::convert::Infallible;
-use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -21,30 +20,6 @@ use crate::store::StoreError;
 
 pub(super) const BYTES: &str = "";
 
-/// An error of PostgreSQL.
-#[derive(Debug)]
-pub enum Error {}
-
-impl Display for Error {
-    fn fmt(&self, _: &mut Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
-
-impl std::error::Error for Error {}
-
-pub(in crate::store) fn in_words(error: &Error) -> String {
-    match *error {}
-}
-
-pub(in crate::store) fn is_of_connection(error: &Error) -> bool {
-    match *error {}
-}
-
-pub(in crate::store) fn is_contention(error: &Error) -> bool {
-    match *error {}
-}
-
 /// The server of a store.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -62,6 +37,10 @@ impl Server {
     }
 
     pub(in crate::store) fn name(&self) -> String {
+        match self.never {}
+    }
+
+    pub(in crate::store) fn url(&self) -> String {
         match self.never {}
     }
 

@@ -33,6 +33,7 @@ const ONLY_CHECK_SEES: &[(&str, &[&str])] = &[
             "store.redact",
             "cron.NAME.redact",
             "http.listen",
+            "http.socket_group",
             "http.allow_origins",
             "webhooks.signing_secrets",
             "webhooks.allowed_fields",
@@ -99,6 +100,7 @@ fn the_schema_takes_every_file_and_every_example_in_the_documents() {
     let schema = Schema::new();
     let mut files = Vec::new();
     add_files(&root().join("examples"), &mut files);
+    add_files(&root().join("contrib/package/etc"), &mut files);
     files.push(root().join("src/cli/demo/agentcron.toml"));
     let texts = files.iter().map(|file| (file.clone(), std::fs::read_to_string(file).unwrap()));
     let blocks = of_users().into_iter().flat_map(|page| {

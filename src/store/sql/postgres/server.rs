@@ -11,10 +11,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Error};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::errors::in_words;
 use crate::config::{ServerLocation, read_certificates};
 use crate::domain::bounds::STORE_ANSWERS_WITHIN;
 use crate::store::StoreError;
+use crate::store::server_errors::in_words;
 use crate::transport::tls_client;
 
 /// The schema with the tables of a store.
@@ -74,6 +74,14 @@ impl Server {
     /// Returns how it is called: without a password.
     pub(in crate::store) fn name(&self) -> String {
         name(&self.config)
+    }
+
+    /// Returns the URL by which other programs reach it that know the password themselves.
+    pub(in crate::store) fn url(&self) -> String {
+        match self.config.get_user() {
+            Some(user) => self.name().replacen("://", &format!("://{user}@"), 1),
+            None => self.name(),
+        }
     }
 
     /// Returns the error of a server that does not answer.
