@@ -95,7 +95,7 @@ fn main(visit: &Visit, told: &WebhookPage) -> Markup {
         }
         p.sub {
             "to " (text(&delivery.url)) " · recorded " (visit.clock.time_and_relative(delivery.created_at, None))
-            " · about run " (visit.run_link(&delivery.run_id))
+            @if let Some(run_id) = &delivery.run_id { " · about run " (visit.run_link(run_id)) }
         }
         (why(visit, told))
         (acts(visit, told))
@@ -172,7 +172,7 @@ fn ids(delivery: &Delivery) -> Markup {
             dl.facts {
                 dt { "Webhook" } dd { (copyable(&delivery.delivery_id)) }
                 dt { "webhook-id" } dd { (copyable(&delivery.webhook_id)) }
-                dt { "Run" } dd { (copyable(&delivery.run_id)) }
+                @if let Some(run_id) = &delivery.run_id { dt { "Run" } dd { (copyable(run_id)) } }
             }
         }
     }

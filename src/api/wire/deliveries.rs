@@ -20,12 +20,12 @@ pub struct Delivery {
     pub delivery_id: String,
     /// The `webhook-id` header that the receiver sees.
     pub webhook_id: String,
-    /// The run that it is about.
+    /// The run that it is about; null for a notification.
     #[schema(format = Uuid)]
-    pub run_id: String,
-    /// The cron of that run; null if a client of the agent server started it.
+    pub run_id: Option<String>,
+    /// The cron of that run; null if a client of the agent server started it, and for a notification.
     pub cron_name: Option<String>,
-    /// Where it is sent; without the query.
+    /// Where it is sent; without the query. `notify://NAME` is the target `NAME` of notifications.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
     pub status: Word<DeliveryStatus>,
@@ -91,8 +91,8 @@ impl Delivery {
         let delivery = &row.delivery;
         Self {
             delivery_id: delivery.delivery_id.to_string(),
-            webhook_id: webhook_id(row.run_id),
-            run_id: row.run_id.to_string(),
+            webhook_id: webhook_id(row.run_id, delivery.delivery_id),
+            run_id: row.run_id.map(|run_id| run_id.to_string()),
             cron_name: row.cron_name.clone(),
             url: redacted(&delivery.url),
             status: Word(delivery.status),

@@ -5,7 +5,7 @@ use crate::domain::bounds::ROWS_COUNTED_MAX;
 use crate::store::StoreError;
 
 /// The tables that grow.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "acts",
     "attempts",
     "client_runs",
@@ -25,6 +25,7 @@ const TABLES: [&str; 19] = [
     "runs",
     "suspended_urls",
     "thread_deletions",
+    "told",
 ];
 
 impl Reader {

@@ -8,7 +8,7 @@ use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
 use crate::store::StoreError;
-use crate::store::rows::{millis, parsed};
+use crate::store::rows::{millis, parsed, parsed_option};
 use crate::store::sql::{Row, Transaction, Value};
 
 const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE true";
@@ -44,7 +44,7 @@ pub struct DeliveryFilter {
 pub struct WebhookRow {
     pub delivery: DeliveryRow,
     /// The run that it reports.
-    pub run_id: RunId,
+    pub run_id: Option<RunId>,
     /// `None` if the run has no cron.
     pub cron_name: Option<String>,
 }
@@ -61,7 +61,7 @@ pub struct WebhookDetails {
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
      deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
      deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
-     deliveries.seq AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.seq AS seq FROM deliveries LEFT JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// Returns the newest `limit` webhooks that the filter selects, the oldest first.
@@ -182,7 +182,7 @@ impl DeliveryFilter {
 pub(in crate::store) fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
     Ok(WebhookRow {
         delivery: delivery_row(row)?,
-        run_id: parsed(row, "run_id")?,
+        run_id: parsed_option(row, "run_id")?,
         cron_name: row.get("cron_name")?,
     })
 }
