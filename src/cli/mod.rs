@@ -21,6 +21,7 @@ mod init;
 mod list;
 mod migrate;
 mod next;
+mod notify;
 mod open;
 mod outages;
 mod pause;
@@ -126,6 +127,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Retry(retry) => retry::retry(&retry, session),
         Verb::Prune(prune) => prune::prune(&prune, session),
         Verb::Forget(forget) => forget::forget(&forget, session),
+        Verb::Notify(notify) => notify::notify(&notify, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Backup(backup) => backup::backup(&backup, session),
         Verb::Restore(restore) => restore::restore(&restore, session),

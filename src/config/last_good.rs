@@ -10,9 +10,9 @@ use super::document::TomlDocument;
 use super::environment::Environment;
 use super::errors::Report;
 use super::http;
-use super::notify::{self, NotifyConfig};
 use super::langgraph_json::ServerSettings;
 use super::loss::Loss;
+use super::notify::{self, NotifyConfig};
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::sections;
@@ -215,9 +215,7 @@ fn holds_secret(name: &str, section: &Value) -> bool {
             let secrets = |target: &Value| {
                 let is_email = target.get("type").and_then(Value::as_str) == Some("email");
                 let keys = ["url", "routing_key", "topic", "token", "password"].into_iter();
-                keys.filter(|key| *key != "url" || !is_email)
-                    .filter_map(|key| target.get(key))
-                    .any(is_secret)
+                keys.filter(|key| *key != "url" || !is_email).filter_map(|key| target.get(key)).any(is_secret)
             };
             targets.into_iter().any(secrets)
         }

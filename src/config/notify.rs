@@ -347,7 +347,15 @@ mod tests {
             let (host, port, tls) = smtp_server(text).map_err(|complaint| complaint.message).unwrap();
             assert_eq!(format!("{host} {port} {tls:?}"), expected, "{text}");
         }
-        for text in ["mail.example.com", "https://a", "smtp://u:p@a", "smtp://a/b", "smtp://", "smtp://a:0", "smtp://a?b"] {
+        for text in [
+            "mail.example.com",
+            "https://a",
+            "smtp://u:p@a",
+            "smtp://a/b",
+            "smtp://",
+            "smtp://a:0",
+            "smtp://a?b",
+        ] {
             assert!(smtp_server(text).is_err(), "{text}");
         }
     }

@@ -135,6 +135,24 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// Returns one that is about nothing, to see whether it arrives.
+    pub fn test(host: &str, now: Timestamp) -> Self {
+        Self {
+            event: "agentcron.test".to_owned(),
+            timestamp: now.to_string(),
+            data: NotificationData {
+                kind: "test".to_owned(),
+                ended: false,
+                incident: Uuid::new_v5(&Uuid::nil(), now.to_string().as_bytes()).to_string(),
+                severity: Severity::Info.to_string(),
+                title: "this is a test of your notifications".to_owned(),
+                items: Vec::new(),
+                more: 0,
+                host: host.to_owned(),
+            },
+        }
+    }
+
     /// Returns what is stored.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

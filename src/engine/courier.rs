@@ -19,7 +19,9 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY, LEFT_TO_OWNER};
+use crate::domain::bounds::{
+    ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY, LEFT_TO_OWNER, NOTIFICATION_WITHOUT_TARGET,
+};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
@@ -267,8 +269,9 @@ fn admission(
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     let lacking = courier.lacking.clone();
     move |Claimable { url, source, due_at, sender: sender_of }| {
-        // Whoever has the value of its URL sends it.
-        if lacking.leaves(url) {
+        // Whoever has the value of its URL, or its target in the files, sends it.
+        let is_unknown = !sender.knows(url) && now < backoff::after(due_at, NOTIFICATION_WITHOUT_TARGET);
+        if lacking.leaves(url) || is_unknown {
             return Admission::UrlWaits;
         }
         let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
@@ -352,7 +355,16 @@ fn log_failure(
         }
         Verdict::Ended(Ending::Gone, _) => {
             let hint = "its URL is suspended; `agentcron webhook resume` ends that";
-            tracing::warn!(cron, run_id, url, attempt, detail, hint, hourly, "webhook delivery failed for good");
+            tracing::warn!(
+                cron,
+                run_id,
+                url,
+                attempt,
+                detail,
+                hint,
+                hourly,
+                "webhook delivery failed for good"
+            );
         }
         Verdict::Ended(Ending::Failed | Ending::Aborted | Ending::Blocked, _) | Verdict::Delivered => {
             tracing::warn!(cron, run_id, url, attempt, detail, hourly, "webhook delivery failed for good");

@@ -40,7 +40,8 @@ pub(super) struct MessageRequest {
 /// Returns what is sent there of a notification that was recorded.
 pub(super) fn message(to: &Destination, recorded: OutboundWebhook) -> Result<Message, AttemptResult> {
     let Some(notification) = Notification::of_json(&recorded.body) else {
-        let detail = "another version of agentcron recorded it in a form that this one does not know".to_owned();
+        let detail =
+            "another version of agentcron recorded it in a form that this one does not know".to_owned();
         return Err(AttemptResult::Final { ending: Ending::Blocked, code: None, detail });
     };
     let request = |url: &Secret, body: Value, secrets: &[&Secret]| {
@@ -70,7 +71,9 @@ pub(super) fn message(to: &Destination, recorded: OutboundWebhook) -> Result<Mes
                 other => other,
             }
         }
-        Destination::Email(email) => Message::Mail(Box::new(mail(&notification, email, &recorded.webhook_id)?)),
+        Destination::Email(email) => {
+            Message::Mail(Box::new(mail(&notification, email, &recorded.webhook_id)?))
+        }
     })
 }
 

@@ -47,10 +47,7 @@ pub(super) fn prepare(
     let mut secrets = secrets_of_url(&webhook.url, url, environment);
     let mut request = Request::new(Bytes::from(webhook.body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = url
-        .as_str()
-        .parse()
-        .map_err(|_| UNFIT_URL.to_owned())?;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| UNFIT_URL.to_owned())?;
     let headers = request.headers_mut();
     // With room for those that come later.
     headers.reserve(8 + settings.headers.len());

@@ -70,8 +70,14 @@ impl Sender {
 
     /// Returns a sender with other settings, without the connections that were made under these.
     pub fn with_settings(&self, settings: WebhooksConfig) -> Self {
-        let sender = Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings);
+        let sender =
+            Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings);
         sender.with_targets(Arc::clone(&self.targets))
+    }
+
+    /// Returns whether it is known where that is, if it stands for a target of notifications.
+    pub fn knows(&self, url: &str) -> bool {
+        target_of_url(url).is_none_or(|name| self.targets.contains_key(name))
     }
 
     /// Returns a sender that knows where these targets of notifications are.
@@ -84,7 +90,9 @@ impl Sender {
     /// its own.
     pub fn origin(&self, url: &str) -> Origin {
         if let Some(name) = target_of_url(url) {
-            return Origin(self.targets.get(name).map_or_else(|| url.into(), |target| target.to.origin().into()));
+            return Origin(
+                self.targets.get(name).map_or_else(|| url.into(), |target| target.to.origin().into()),
+            );
         }
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
@@ -115,8 +123,10 @@ impl Sender {
     fn prepare_any(&self, webhook: OutboundWebhook) -> Result<Prepared<'_>, AttemptResult> {
         let signed = |prepared| Prepared::Request(prepared, self.settings.signing_secrets.as_slice());
         let Some(name) = target_of_url(&webhook.url) else { return self.prepare(webhook).map(signed) };
-        let target = self.targets.get(name).ok_or_else(|| AttemptResult::NoValue {
-            detail: format!("there is no [notify.{name}] in the files of this daemon"),
+        let target = self.targets.get(name).ok_or_else(|| AttemptResult::Final {
+            ending: Ending::Blocked,
+            code: None,
+            detail: format!("there is no [notify.{name}] in the configuration"),
         })?;
         match messages::message(&target.to, webhook)? {
             Message::Webhook(webhook) => self.prepare(webhook).map(signed),

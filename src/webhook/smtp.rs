@@ -33,7 +33,10 @@ pub(super) async fn send(mail: Mail, settings: &WebhooksConfig) -> AttemptReport
         }
     };
     let answered = result.code().map(|_| begun.elapsed());
-    AttemptReport { phases: Phases { head: answered, ..Phases::default() }, ..AttemptReport::unanswered(result) }
+    AttemptReport {
+        phases: Phases { head: answered, ..Phases::default() },
+        ..AttemptReport::unanswered(result)
+    }
 }
 
 fn transport(
@@ -52,8 +55,10 @@ fn transport(
         SmtpTls::StartTls => Tls::Required(tls),
         SmtpTls::IfOffered => Tls::Opportunistic(tls),
     };
-    let mut builder =
-        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&to.host).port(to.port).tls(tls).timeout(Some(ATTEMPT_WAIT));
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&to.host)
+        .port(to.port)
+        .tls(tls)
+        .timeout(Some(ATTEMPT_WAIT));
     if let Some((user, password)) = &to.login {
         builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
     }

@@ -35,6 +35,7 @@ mod killing;
 mod log;
 mod mistakes;
 mod night;
+mod notifications;
 mod openapi;
 mod outage;
 mod page;

@@ -113,7 +113,10 @@ fn cells(delivery: &Delivery, session: &Session) -> Vec<String> {
     vec![
         delivery.delivery_id.chars().take(ID_CHARS_SHOWN).collect(),
         times::local(delivery.created_at.0, &session.zone),
-        printable(called(delivery.cron_name.as_deref())),
+        delivery
+            .run_id
+            .as_ref()
+            .map_or_else(String::new, |_| printable(called(delivery.cron_name.as_deref()))),
         session.output.paint(webhooks::tone(status), status.as_str()),
         delivery.attempts_made.to_string(),
         next.unwrap_or_default(),

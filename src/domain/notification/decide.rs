@@ -57,7 +57,8 @@ pub fn decide(
     installation: InstallationId,
     now: Timestamp,
 ) -> Changes {
-    let rows: HashMap<Key<'_>, &Told> = told.iter().map(|row| ((row.kind, row.subject.as_str()), row)).collect();
+    let rows: HashMap<Key<'_>, &Told> =
+        told.iter().map(|row| ((row.kind, row.subject.as_str()), row)).collect();
     let mut seen: HashMap<Key<'_>, Told> = HashMap::new();
     let mut waiting: BTreeMap<(NotificationKind, bool), Vec<Change>> = BTreeMap::new();
     for condition in conditions {
@@ -71,8 +72,10 @@ pub fn decide(
             waiting.entry((condition.kind, ended)).or_default().push(Change::of(condition.clone(), row, now));
         }
     }
-    let known: HashMap<Key<'_>, &Condition> =
-        conditions.iter().map(|condition| ((condition.kind, condition.subject.as_str()), condition)).collect();
+    let known: HashMap<Key<'_>, &Condition> = conditions
+        .iter()
+        .map(|condition| ((condition.kind, condition.subject.as_str()), condition))
+        .collect();
     for row in told.iter().filter(|row| row.holds && !known.contains_key(&(row.kind, row.subject.as_str()))) {
         let condition = Condition {
             kind: row.kind,
@@ -91,7 +94,8 @@ pub fn decide(
             changes.into_iter().partition(|change| change.not_before <= now);
         let mut next = later.iter().map(|change| change.not_before).min();
         if let Some(first) = ready.iter().map(|change| change.gathered_from).min() {
-            let due = backoff::after(first.min(now), NOTIFIED_AFTER).max(next_of_kind(told, kind, ended, now));
+            let due =
+                backoff::after(first.min(now), NOTIFIED_AFTER).max(next_of_kind(told, kind, ended, now));
             if due <= now {
                 let group = Group::of(kind, ended, ready, installation, now);
                 seen.retain(|(of, subject), _| {
@@ -141,7 +145,8 @@ impl Change {
         let burst = row.filter(|_| !is_afresh).map_or(0, |row| row.burst);
         let wait = if burst < NOTIFIED_AT_ONCE { Duration::ZERO } else { NOTIFIED_AGAIN_AFTER };
         // The beginning that is told now is not one that nobody was told of.
-        let is_counted = row.is_some_and(|row| condition.until.is_none() && condition.since == row.seen_since);
+        let is_counted =
+            row.is_some_and(|row| condition.until.is_none() && condition.since == row.seen_since);
         Self {
             untold: row.map_or(0, |row| row.untold.saturating_sub(u32::from(is_counted))),
             incident: row.filter(|row| row.holds && condition.until.is_some()).map(|row| row.incident),

@@ -24,8 +24,11 @@ pub(super) fn now(
 ) -> Result<Vec<Condition>, StoreError> {
     let mut found = Vec::new();
     for kind in kinds {
-        let of_kind: HashMap<&str, &Told> =
-            told.iter().filter(|row| row.kind == *kind && row.holds).map(|row| (row.subject.as_str(), row)).collect();
+        let of_kind: HashMap<&str, &Told> = told
+            .iter()
+            .filter(|row| row.kind == *kind && row.holds)
+            .map(|row| (row.subject.as_str(), row))
+            .collect();
         found.extend(match kind {
             NotificationKind::Failing | NotificationKind::Recovered => failing(tx, &of_kind, now)?,
             NotificationKind::Missed => missed(tx, before(now, NEWS_OF))?,
@@ -39,12 +42,41 @@ pub(super) fn now(
     Ok(found)
 }
 
-const CRONS: &str = "SELECT cron_id, name, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, \
-     failing_since, recovered_at FROM crons";
+/// The columns of a cron that tell its state.
+macro_rules! crons {
+    ($which:literal) => {
+        concat!(
+            "SELECT cron_id, name, paused_at, pause_cause, pause_note, paused_until, pause_ended, skip_next, failures, \
+             failing_since, recovered_at FROM crons WHERE ",
+            $which
+        )
+    };
+}
+
+const FAILING: &str = crons!("failures > 0 AND removed_at IS NULL AND enabled = 1");
+const PAUSED: &str = crons!("paused_at IS NOT NULL AND removed_at IS NULL AND enabled = 1");
+const BY_ID: &str = crons!("cron_id = ?1");
 /// The last failure of a cron. One that fails has failed a short while ago.
 const WHY: &str = "SELECT coalesce(error ->> 'error', '') || ': ' || coalesce(error ->> 'message', reason, '') AS why FROM runs \
      WHERE cron_id = ?1 AND phase = 'ended' AND (status = 'error' OR status = 'timeout') \
      ORDER BY scheduled_for DESC, retry DESC LIMIT 1";
+
+const MISSED: &str = "SELECT cron_id, cron_name, CAST(sum(occurrences) AS BIGINT) AS number, \
+               max(coalesce(last_scheduled_for, scheduled_for)) AS last, max(ended_at) AS found_at, max(reason) AS why \
+               FROM runs LEFT JOIN told ON told.kind = 'missed' AND told.subject = runs.cron_id \
+               WHERE status = 'missed' AND status <> 'success' AND ended_at >= ?1 AND cron_id IS NOT NULL \
+               AND coalesce(last_scheduled_for, scheduled_for) > coalesce(told.since, 0) GROUP BY cron_id, cron_name";
+const LATE: &str = "SELECT cron_id, cron_name, count(*) AS number, min(due_at) AS since, max(reason) AS why FROM runs \
+               WHERE phase = 'pending' AND phase <> 'ended' AND due_at <= ?1 AND cron_id IS NOT NULL AND trigger <> 'backfill' \
+               GROUP BY cron_id, cron_name";
+const STILL_RUNNING: &str = "SELECT cron_id, cron_name, min(started_at) AS since, min(run_id) AS first_run FROM runs \
+               WHERE phase <> 'ended' AND phase = 'running' AND started_at <= ?1 AND cron_id IS NOT NULL \
+               GROUP BY cron_id, cron_name";
+const MISTAKES: &str = "SELECT host, min(at) AS since, max(count) AS number, max(detail) AS detail FROM notices WHERE kind = ?1 GROUP BY host";
+
+#[cfg(test)]
+pub(super) const LOOKED_AT: [&str; 8] =
+    [FAILING, PAUSED, BY_ID, WHY, MISSED, LATE, STILL_RUNNING, outages::LASTING_SINCE];
 
 struct CronNow {
     cron_id: String,
@@ -71,11 +103,17 @@ fn failing(
         };
         let why = why.map(|why| why.trim_matches([':', ' ']).to_owned()).filter(|why| !why.is_empty());
         let text = [times].into_iter().chain(why).collect::<Vec<_>>().join(": ");
-        Condition { kind: NotificationKind::Failing, subject: cron.cron_id, name: cron.name, since, until, text }
+        Condition {
+            kind: NotificationKind::Failing,
+            subject: cron.cron_id,
+            name: cron.name,
+            since,
+            until,
+            text,
+        }
     };
-    let sql = format!("{CRONS} WHERE failures > 0 AND removed_at IS NULL AND enabled = 1");
     let mut found: Vec<Condition> = Vec::new();
-    for cron in tx.query(&sql, (), |row| cron_now(row, now))? {
+    for cron in tx.query(FAILING, (), |row| cron_now(row, now))? {
         let Some(since) = cron.state.failing_since else { continue };
         let why = match told.contains_key(cron.cron_id.as_str()) {
             true => None,
@@ -84,9 +122,8 @@ fn failing(
         found.push(of(cron, since, None, why));
     }
     let known: BTreeSet<String> = found.iter().map(|condition| condition.subject.clone()).collect();
-    let sql = format!("{CRONS} WHERE cron_id = ?1");
     for (subject, row) in told.iter().filter(|(subject, _)| !known.contains(**subject)) {
-        let cron = tx.query_opt(&sql, [*subject], |row| cron_now(row, now))?;
+        let cron = tx.query_opt(BY_ID, [*subject], |row| cron_now(row, now))?;
         let recovered_at = cron.as_ref().and_then(|cron| cron.state.recovered_at);
         if let (Some(cron), Some(recovered_at)) = (cron, recovered_at.filter(|at| *at >= row.since)) {
             found.push(of(cron, row.since, Some(recovered_at), None));
@@ -107,8 +144,7 @@ fn paused(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Condition>, StoreE
         let (kind, subject, name) = (NotificationKind::Paused, subject.to_owned(), name.to_owned());
         Condition { kind, subject, name, since: pause.since, until: None, text }
     };
-    let sql = format!("{CRONS} WHERE paused_at IS NOT NULL AND removed_at IS NULL AND enabled = 1");
-    let crons = tx.query(&sql, (), |row| cron_now(row, now))?;
+    let crons = tx.query(PAUSED, (), |row| cron_now(row, now))?;
     let crons = crons.iter().filter_map(|cron| {
         let pause = cron.state.paused.as_ref()?;
         Some(of(&cron.cron_id, &cron.name, pause))
@@ -119,12 +155,7 @@ fn paused(tx: &Transaction<'_>, now: Timestamp) -> Result<Vec<Condition>, StoreE
 
 /// Returns the crons of which occurrences were found to be missed since then, and were not told.
 fn missed(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Condition>, StoreError> {
-    let sql = "SELECT cron_id, cron_name, CAST(sum(occurrences) AS BIGINT) AS number, \
-               max(coalesce(last_scheduled_for, scheduled_for)) AS last, max(ended_at) AS found_at, max(reason) AS why \
-               FROM runs LEFT JOIN told ON told.kind = 'missed' AND told.subject = runs.cron_id \
-               WHERE status = 'missed' AND status <> 'success' AND ended_at >= ?1 AND cron_id IS NOT NULL \
-               AND coalesce(last_scheduled_for, scheduled_for) > coalesce(told.since, 0) GROUP BY cron_id, cron_name";
-    tx.query(sql, [millis(since)], |row| {
+    tx.query(MISSED, [millis(since)], |row| {
         let (number, why) = (row.count("number")?, row.get::<Option<String>>("why")?.unwrap_or_default());
         let times = if number == 1 { "once".to_owned() } else { format!("{number} times") };
         Ok(Condition {
@@ -140,10 +171,7 @@ fn missed(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Condition>, Stor
 
 /// Returns the crons of which a run waits that was due by then. Backfilled ones wait for one another.
 fn late(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Vec<Condition>, StoreError> {
-    let sql = "SELECT cron_id, cron_name, count(*) AS number, min(due_at) AS since, max(reason) AS why FROM runs \
-               WHERE phase = 'pending' AND phase <> 'ended' AND due_at <= ?1 AND cron_id IS NOT NULL AND trigger <> 'backfill' \
-               GROUP BY cron_id, cron_name";
-    tx.query(sql, [millis(due_by)], |row| {
+    tx.query(LATE, [millis(due_by)], |row| {
         let (number, why) = (row.count("number")?, row.get::<Option<String>>("why")?.unwrap_or_default());
         let waiting = if number == 1 { "1 run waits".to_owned() } else { format!("{number} runs wait") };
         in_progress(NotificationKind::Late, row, format!("{waiting} to start; {why}"))
@@ -152,10 +180,7 @@ fn late(tx: &Transaction<'_>, due_by: Timestamp) -> Result<Vec<Condition>, Store
 
 /// Returns the crons of which a run has been in progress since then.
 fn still_running(tx: &Transaction<'_>, since: Timestamp) -> Result<Vec<Condition>, StoreError> {
-    let sql = "SELECT cron_id, cron_name, min(started_at) AS since, min(run_id) AS first_run FROM runs \
-               WHERE phase <> 'ended' AND phase = 'running' AND started_at <= ?1 AND cron_id IS NOT NULL \
-               GROUP BY cron_id, cron_name";
-    tx.query(sql, [millis(since)], |row| {
+    tx.query(STILL_RUNNING, [millis(since)], |row| {
         let run_id: String = row.get("first_run")?;
         in_progress(NotificationKind::StillRunning, row, format!("run {run_id}"))
     })
@@ -197,15 +222,18 @@ fn away(
 
 /// Returns whose files have mistakes. That a daemon finds them again at its start is no news.
 fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Told>) -> Result<Vec<Condition>, StoreError> {
-    let sql = "SELECT host, min(at) AS since, max(count) AS number, max(detail) AS detail FROM notices WHERE kind = ?1 GROUP BY host";
-    tx.query(sql, [NoticeKind::Configuration.as_str()], |row| {
+    tx.query(MISTAKES, [NoticeKind::Configuration.as_str()], |row| {
         let (host, detail): (String, String) = (row.get("host")?, row.get("detail")?);
         let (number, since) = (row.count("number")?, time(row, "since")?);
         let first = detail.lines().next().unwrap_or_default();
         Ok(Condition {
             kind: NotificationKind::Configuration,
             since: told.get(host.as_str()).map_or(since, |row| row.seen_since),
-            name: if host.is_empty() { "the configuration".to_owned() } else { format!("the configuration of {host}") },
+            name: if host.is_empty() {
+                "the configuration".to_owned()
+            } else {
+                format!("the configuration of {host}")
+            },
             subject: host,
             until: None,
             text: if number == 1 { first.to_owned() } else { format!("{number} mistakes, such as {first}") },

@@ -67,8 +67,7 @@ pub(super) fn forget(tx: &Transaction<'_>, before: Timestamp) -> Result<(), Stor
 
 /// Returns what was told, with these rows in the place of older ones.
 pub(super) fn after(told: &[Told], rows: &[Told]) -> Vec<Told> {
-    let is_replaced = |old: &&Told| {
-        !rows.iter().any(|row| row.kind == old.kind && row.subject == old.subject)
-    };
+    let is_replaced =
+        |old: &&Told| !rows.iter().any(|row| row.kind == old.kind && row.subject == old.subject);
     told.iter().filter(is_replaced).chain(rows).cloned().collect()
 }

@@ -7,11 +7,14 @@ use super::positions::{Columns, Conditions, Lookup, Order, positions, select, te
 use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::notification::target_of_url;
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, parsed_option};
 use crate::store::sql::{Row, Transaction, Value};
 
 const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE true";
+/// Of notifications, there are few beside so many webhooks.
+const BY_TARGET: &str = "deliveries INDEXED BY deliveries_of_notifications WHERE deliveries.run_id IS NULL";
 const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
 /// A cron does not have too many runs to sort.
 const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.run_id \
@@ -140,6 +143,9 @@ impl DeliveryFilter {
         }
         if let Some(run_id) = self.run_id {
             return Lookup::each(BY_RUN, &[run_id]);
+        }
+        if self.url.as_ref().is_some_and(|url| target_of_url(url).is_some()) {
+            return vec![Lookup::of(BY_TARGET)];
         }
         if self.statuses.is_empty() || self.statuses.contains(&DeliveryStatus::Delivered) {
             return vec![Lookup::of(BY_TIME)];

@@ -63,7 +63,10 @@ fn what_fails_together_is_told_together_and_what_works_again_is_told_once() {
             })
             .collect()
     };
-    check(1000, so, expect![[r#"
+    check(
+        1000,
+        so,
+        expect![[r#"
         110: a, b, c and 1 more are failing [error]
             a so
             b so
@@ -74,13 +77,19 @@ fn what_fails_together_is_told_together_and_what_works_again_is_told_once() {
             b so, of an incident
             c so, of an incident
             d so, of an incident
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn crons_that_fail_one_after_the_other_make_a_message_a_minute_at_most() {
-    let so = |second: i64| (0..20).map(|n| failing(&format!("c{n:02}"), n * 6)).filter(|c| c.since <= at(second)).collect();
-    check(400, so, expect![[r#"
+    let so = |second: i64| {
+        (0..20).map(|n| failing(&format!("c{n:02}"), n * 6)).filter(|c| c.since <= at(second)).collect()
+    };
+    check(
+        400,
+        so,
+        expect![[r#"
         10: c00 and c01 are failing [error]
             c00 so
             c01 so
@@ -104,7 +113,8 @@ fn crons_that_fail_one_after_the_other_make_a_message_a_minute_at_most() {
             c17 so
             c18 so
             c19 so
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -123,7 +133,10 @@ fn what_comes_and_goes_is_told_seldom_and_counted() {
             false => vec![condition(NotificationKind::Failing, "a", round, Some(round + 300))],
         }
     };
-    check(3 * 3600, so, expect![[r#"
+    check(
+        3 * 3600,
+        so,
+        expect![[r#"
         10: a is failing [error]
             a so
         310: a works again [info]
@@ -136,7 +149,8 @@ fn what_comes_and_goes_is_told_seldom_and_counted() {
             a so (it came and went 3 times since the last message)
         8710: a works again [info]
             a so (it came and went 3 times since the last message), of an incident
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,10 +160,14 @@ fn an_outage_that_nobody_was_told_of_is_told_if_it_was_long() {
         ..200 => Vec::new(),
         _ => vec![outage("daemon", 100, 199), outage("store", 190, 199)],
     };
-    check(400, so, expect![[r#"
+    check(
+        400,
+        so,
+        expect![[r#"
         209: daemon is back [info]
             daemon so
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -160,24 +178,32 @@ fn what_was_missed_is_told_once_for_each_time() {
         100..4000 => vec![missed(99)],
         _ => vec![missed(3999)],
     };
-    check(5000, so, expect![[r#"
+    check(
+        5000,
+        so,
+        expect![[r#"
         110: a missed its time [warning]
             a so
         4010: a missed its time [warning]
             a so
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_no_longer_known_has_ended() {
     let pause = |name: &str| condition(NotificationKind::Paused, name, 100, None);
     let so = |second: i64| if (100..200).contains(&second) { vec![pause("a")] } else { Vec::new() };
-    check(400, so, expect![[r#"
+    check(
+        400,
+        so,
+        expect![[r#"
         110: a is paused [warning]
             a so
         200: a is no longer paused [info]
             a , of an incident
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
