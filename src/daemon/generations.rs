@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::in_force::SettingsInForce;
 use crate::clock::Clock;
 use crate::config::{Environment, NeededValues};
-use crate::domain::bounds::GENERATIONS_LOOKED_AT_EVERY;
 use crate::domain::generation::{Adoption, Generation};
 use crate::domain::ids::CronId;
 use crate::domain::missing_values::{self, Names};
@@ -56,7 +55,7 @@ pub(super) async fn run(follower: Follower, pulse: Pulse, stop: CancellationToke
             biased;
             () = stop.cancelled() => return Ok(()),
             () = follower.in_force.files_read.notified() => {}
-            () = tokio::time::sleep(GENERATIONS_LOOKED_AT_EVERY) => {}
+            () = follower.wakes.files.notified() => {}
         }
     }
 }

@@ -41,7 +41,7 @@ async fn on_server(
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = &mut beat => break,
-                () = heartbeat.heard() => wakes.wake(DueNow::ALL),
+                () = heartbeat.heard() => wakes.wake(DueNow::WORK),
                 () = heartbeat.changed() => {
                     sleep(TOLD_TOGETHER).await;
                     heartbeat.tell().await;

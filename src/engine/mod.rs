@@ -46,12 +46,15 @@ pub struct Wakes {
     pub courier: Arc<Notify>,
     /// There are threads to be deleted.
     pub janitor: Arc<Notify>,
+    /// Another daemon that shares the store has adopted files, or has said something about itself.
+    pub files: Arc<Notify>,
 }
 
 impl Wakes {
     fn wake(&self, due: DueNow) {
-        let DueNow { runner, courier, janitor } = due;
-        for (wake, is_due) in [(&self.runner, runner), (&self.courier, courier), (&self.janitor, janitor)] {
+        let DueNow { runner, courier, janitor, files } = due;
+        let wakes = [&self.runner, &self.courier, &self.janitor, &self.files];
+        for (wake, is_due) in wakes.into_iter().zip([runner, courier, janitor, files]) {
             if is_due {
                 wake.notify_one();
             }

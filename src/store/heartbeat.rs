@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::sql::{ALIVE, Beat, CHANGED, Ear, Pulse, SharedServer};
+use super::sql::{Beat, Ear, Pulse, SharedServer};
 use super::{Place, Store, StoreError};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
@@ -25,6 +25,8 @@ pub struct Heartbeat {
     ear: Option<Ear>,
     clock: ServerClock,
     is_deaf: bool,
+    /// How often files were adopted, and how often daemons have said something about themselves, when it looked last.
+    files: [i64; 2],
 }
 
 /// For which loops there is something to do.
@@ -33,11 +35,15 @@ pub struct DueNow {
     pub runner: bool,
     pub courier: bool,
     pub janitor: bool,
+    /// Whether files were adopted, or another daemon has said something about itself.
+    pub files: bool,
 }
 
 impl DueNow {
     /// Whatever it may be.
-    pub const ALL: Self = Self { runner: true, courier: true, janitor: true };
+    pub const ALL: Self = Self { files: true, ..Self::WORK };
+    /// What another daemon has told of, which comes too often to look for files.
+    pub const WORK: Self = Self { runner: true, courier: true, janitor: true, files: false };
 }
 
 impl Store {
@@ -51,6 +57,7 @@ impl Store {
             ear: None,
             clock: ServerClock::default(),
             is_deaf: false,
+            files: [0; 2],
         })
     }
 }
@@ -81,7 +88,7 @@ impl Heartbeat {
         };
         let clock = self.store.writer.clock();
         let asked = clock.since_boot();
-        let Beat { clock: server, is_held, due: [runner, courier, janitor], members } =
+        let Beat { clock: server, is_held, due: [runner, courier, janitor], members, files } =
             pulse.beat(number, timeline).await?;
         let answered = clock.since_boot();
         clock.follow(self.clock.add(ClockSample::of(server, asked, answered)));
@@ -89,7 +96,6 @@ impl Heartbeat {
             return Err(StoreError::Ousted);
         }
         self.store.writer.lease().renew(asked);
-        pulse.tell(ALIVE, number).await?;
         if let Some(ear) = &self.ear {
             ear.unheard.fetch_add(1, Ordering::Relaxed);
         }
@@ -97,7 +103,9 @@ impl Heartbeat {
         let members = members.into_iter().map(DaemonNumber).collect();
         let has_changed = self.store.note_members(Members::of(self.store.number, members));
         // What was told while nobody listened is lost.
-        Ok(if is_new || has_changed { DueNow::ALL } else { DueNow { runner, courier, janitor } })
+        let has_files = std::mem::replace(&mut self.files, files) != files;
+        let due = DueNow { runner, courier, janitor, files: has_files };
+        Ok(if is_new || has_changed { DueNow::ALL } else { due })
     }
 
     /// Listens, and returns whether it has not before.
@@ -144,7 +152,7 @@ impl Heartbeat {
     /// Tells the others that something has changed. It may be lost without harm.
     pub async fn tell(&mut self) {
         if let Some(pulse) = &self.pulse
-            && pulse.tell(CHANGED, self.store.number.0).await.is_err()
+            && pulse.tell_of_change(self.store.number.0).await.is_err()
         {
             self.pulse = None;
         }

@@ -34,7 +34,8 @@ impl Store {
             let settings: Vec<String> =
                 settings.iter().map(|(name, mark)| format!("{name}={mark}")).collect();
             let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-            let sql = "UPDATE daemons SET files = ?2, settings = ?3, missing_env = ?4 WHERE number = ?1";
+            let sql = "UPDATE daemons SET files = ?2, settings = ?3, missing_env = ?4, published = published + 1 \
+                       WHERE number = ?1";
             tx.execute(sql, (daemon.0, *files, settings.join(" "), missing.join(" ")))?;
             Ok(())
         })

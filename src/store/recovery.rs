@@ -8,8 +8,9 @@ use super::lease::{Sharing, Survivor};
 use super::rows::{millis, time};
 use super::sql::Transaction;
 use super::{Store, StoreError, outages, suspended};
+use crate::domain::backoff;
 use crate::domain::ids::DaemonNumber;
-use crate::domain::lease;
+use crate::domain::lease::{self, INTERRUPTED_AFTER};
 use crate::domain::reason::ReasonCode;
 
 /// How many runs and webhooks were held by daemons that are gone.
@@ -83,10 +84,17 @@ fn recover(tx: &Tx<'_>, survivor: Survivor, now: Timestamp) -> Result<Recovered,
     Ok(recovered)
 }
 
-/// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none.
-pub(super) fn next_gone(tx: &Transaction<'_>, survivor: Survivor) -> Result<Option<Timestamp>, StoreError> {
-    let gone_at = |other: &Other| lease::gone_at(other.seen_at, survivor.able_since);
-    Ok(others(tx, survivor.number)?.iter().map(gone_at).min())
+/// Returns when a daemon that shares the store would be gone if it gave no further sign of life; `None` if there is none. On a
+/// server they see to it that one that is silent is looked at, so that nobody looks at those that are not.
+pub(super) fn next_gone(
+    tx: &Transaction<'_>,
+    survivor: Survivor,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let others = others(tx, survivor.number)?.into_iter();
+    let silent =
+        others.filter(|other| !tx.is_far() || backoff::after(other.seen_at, INTERRUPTED_AFTER) <= now);
+    Ok(silent.map(|other| lease::gone_at(other.seen_at, survivor.able_since)).min())
 }
 
 /// Looks whether the store has gone back to an earlier state since it was swept last, and if so sweeps it: every run that is due

@@ -109,7 +109,7 @@ impl Store {
             let next_gone = match survivor.sharing {
                 // Its predecessors were recovered at its start.
                 Sharing::Alone => None,
-                Sharing::Shared => next_gone(tx, survivor)?,
+                Sharing::Shared => next_gone(tx, survivor, now)?,
             };
             if next_gone.is_some_and(|at| at <= now) {
                 return Ok(None);

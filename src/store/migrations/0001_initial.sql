@@ -51,10 +51,11 @@ CREATE TABLE daemons (
     -- When what it held was recovered; NULL while it may hold something.
     recovered_at INTEGER,
     -- What it says about itself where several share the store; NULL until it has. The generation that its files are, if they
-    -- are one, the settings that should be the same everywhere, and the names of values that it lacks.
+    -- are one, the settings that should be the same everywhere, the names of values that it lacks, and how often it has said so.
     files        INTEGER,
     settings     TEXT,
-    missing_env  TEXT
+    missing_env  TEXT,
+    published    INTEGER NOT NULL DEFAULT 0
 ) /*: WITH (fillfactor = 20) */ STRICT;
 
 -- The generations of configuration files that daemons that share the store have adopted; the last ones only. The one in force

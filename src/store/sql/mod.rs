@@ -20,8 +20,7 @@ pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
 pub(super) use postgres::{
-    ALIVE, Beat, CHANGED, Ear, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable,
-    demand_usable, make,
+    Beat, Ear, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable, demand_usable, make,
 };
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;

@@ -15,7 +15,7 @@ mod transaction;
 mod usable;
 mod wait;
 
-pub(in crate::store) use pulse::{ALIVE, Beat, CHANGED, Ear, Pulse};
+pub(in crate::store) use pulse::{Beat, Ear, Pulse};
 pub(super) use row::{Row, Rows};
 pub(super) use schema::BYTES;
 pub(in crate::store) use schema::{demand_made, make};

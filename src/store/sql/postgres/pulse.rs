@@ -1,7 +1,7 @@
 //! The two connections of a daemon that carry no work: one says that it is alive and tells the others that something has changed,
 //! and one hears what they tell. Both go through a pooler as well, if statements can: nothing is prepared.
 //!
-//! Nothing is told within a transaction that matters: those that tell something commit one after the other (POSTGRES's
+//! Nothing is told within a transaction that does work: those that tell something commit one after the other (PostgreSQL's
 //! documentation of NOTIFY), and 32 writers were measured at a seventh of their commits.
 
 use std::future::poll_fn;
@@ -16,16 +16,16 @@ use super::server::{Server, SharedServer};
 use super::session::lost;
 use super::wait::CONNECTIONS;
 use crate::domain::bounds::STORE_CONNECTED_WITHIN;
-use crate::domain::lease::LEASE;
+use crate::domain::lease::{INTERRUPTED_AFTER, LEASE};
 use crate::store::StoreError;
 
 /// The channel on which daemons tell each other that something has changed.
 const CHANNEL: &str = "agentcron";
 
 /// Told when there may be something to do for the others.
-pub(in crate::store) const CHANGED: &str = "changed";
+const CHANGED: &str = "changed";
 /// Told by whoever lives and wants to hear itself. It is nothing to the others.
-pub(in crate::store) const ALIVE: &str = "alive";
+const ALIVE: &str = "alive";
 
 /// The connection that says that a daemon is alive.
 pub(in crate::store) struct Pulse {
@@ -44,6 +44,8 @@ pub(in crate::store) struct Beat {
     pub(in crate::store) due: [bool; 3],
     /// The numbers of the daemons that take work.
     pub(in crate::store) members: Vec<i64>,
+    /// How often files were adopted, and how often daemons have said something about themselves.
+    pub(in crate::store) files: [i64; 2],
 }
 
 /// The connection that hears what others tell.
@@ -61,11 +63,19 @@ impl Pulse {
         Ok(Self { client, beat: beat(&server.schema) })
     }
 
-    /// Says that the daemon with this number is alive, and asks what there is to do.
+    /// Says that the daemon with this number is alive, and asks what there is to do. It hears itself say so.
     pub(in crate::store) async fn beat(&self, number: i64, timeline: i64) -> Result<Beat, StoreError> {
         let row = self
             .client
-            .query_typed(&self.beat, &[(&number, Type::INT8), (&timeline, Type::INT8)])
+            .query_typed(
+                &self.beat,
+                &[
+                    (&number, Type::INT8),
+                    (&timeline, Type::INT8),
+                    (&CHANNEL, Type::TEXT),
+                    (&format!("{ALIVE} {number}"), Type::TEXT),
+                ],
+            )
             .await?
             .into_iter()
             .next()
@@ -76,12 +86,13 @@ impl Pulse {
             is_held: row.try_get(1)?,
             due: [due(2)?, due(3)?, due(4)?],
             members: row.try_get(5)?,
+            files: [row.try_get(6)?, row.try_get(7)?],
         })
     }
 
-    /// Tells all daemons [`CHANGED`] or [`ALIVE`].
-    pub(in crate::store) async fn tell(&self, word: &str, number: i64) -> Result<(), StoreError> {
-        let payload = format!("{word} {number}");
+    /// Tells all daemons that there may be something to do for them.
+    pub(in crate::store) async fn tell_of_change(&self, number: i64) -> Result<(), StoreError> {
+        let payload = format!("{CHANGED} {number}");
         let sql = "SELECT pg_notify($1, $2)";
         self.client.query_typed(sql, &[(&CHANNEL, Type::TEXT), (&payload, Type::TEXT)]).await?;
         Ok(())
@@ -132,19 +143,22 @@ async fn connected(
     Ok(client)
 }
 
-/// One statement says that the daemon is alive and asks what is due, because an idle daemon asks nothing else.
+/// One statement says that the daemon is alive and asks what is due, because an idle daemon asks nothing else. Others that are
+/// silent for longer than usual are looked after by the runner, which knows since when they could have spoken.
 fn beat(schema: &str) -> String {
     let now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
     let due = |table: &str, column: &str| {
         format!("(SELECT min({column}) FROM \"{schema}\".{table} WHERE {column} IS NOT NULL) <= {now} / 1000")
     };
-    let lease = LEASE.as_millis();
+    let (lease, silent) = (LEASE.as_millis(), INTERRUPTED_AFTER.as_millis());
     format!(
         "WITH alive AS (UPDATE \"{schema}\".daemons SET seen_at = greatest(seen_at, {now} / 1000) \
          WHERE number = $1 AND recovered_at IS NULL AND (SELECT timeline FROM \"{schema}\".installation) = $2 RETURNING 1) \
-         SELECT {now}, EXISTS (SELECT FROM alive), coalesce({}, false) OR coalesce({}, false), {}, {}, \
-         ARRAY(SELECT number FROM \"{schema}\".daemons WHERE recovered_at IS NULL AND stopped_at IS NULL \
-         AND seen_at > {now} / 1000 - {lease})",
+         SELECT {now}, EXISTS (SELECT FROM alive), coalesce({}, false) OR coalesce({}, false) OR EXISTS \
+         (SELECT FROM \"{schema}\".daemons WHERE recovered_at IS NULL AND number <> $1 AND seen_at < {now} / 1000 - {silent}), \
+         {}, {}, ARRAY(SELECT number FROM \"{schema}\".daemons WHERE recovered_at IS NULL AND stopped_at IS NULL \
+         AND seen_at > {now} / 1000 - {lease}), (SELECT coalesce(max(number), 0) FROM \"{schema}\".generations), \
+         (SELECT coalesce(sum(published), 0)::bigint FROM \"{schema}\".daemons), pg_notify($3, $4)",
         due("crons", "next_at"),
         due("runs", "act_at"),
         due("deliveries", "due_at"),
