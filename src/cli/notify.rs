@@ -158,7 +158,7 @@ fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
     let path = session.config_path.clone();
     let config = session.load_config(&path)?;
     let Some(target) = config.notify.get(&test.name) else {
-        let known = joined(config.notify.keys().map(String::as_str));
+        let known = config.notify.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };
         let name = &test.name;
         return Err(Failure::Usage(format!("there is no [notify.{name}]; there are: {known}")));

@@ -90,8 +90,12 @@ fn main(visit: &Visit, told: &WebhookPage) -> Markup {
     let delivery = &told.details.delivery;
     html! {
         h1 {
-            (delivery_status(delivery.status.0)) " webhook about "
-            @match &delivery.cron_name { Some(name) => (visit.cron_link(name)), None => "a client’s run" }
+            (delivery_status(delivery.status.0))
+            @match (&delivery.cron_name, &delivery.run_id) {
+                (Some(name), _) => { " webhook about " (visit.cron_link(name)) }
+                (None, Some(_)) => " webhook about a client’s run",
+                (None, None) => " notification",
+            }
         }
         p.sub {
             "to " (text(&delivery.url)) " · recorded " (visit.clock.time_and_relative(delivery.created_at, None))

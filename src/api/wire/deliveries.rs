@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use super::{Time, Word, delivery_reason_code_or_null, delivery_statuses};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::reason::DeliveryReasonCode;
+use crate::domain::run::called;
 use crate::present::webhooks;
 use crate::store::{AttemptRow, WebhookDetails, WebhookQueue, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
-/// A webhook about one ended run to one URL.
+/// A webhook about one ended run to one URL, or a notification.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(format = Uuid)]
@@ -86,6 +87,11 @@ pub struct Attempt {
 }
 
 impl Delivery {
+    /// Returns how tables call the cron; a notification is about none.
+    pub fn called(&self) -> &str {
+        self.run_id.as_ref().map_or("", |_| called(self.cron_name.as_deref()))
+    }
+
     /// `queue` is that of the same moment.
     pub fn of(row: &WebhookRow, queue: &WebhookQueue, now: Timestamp) -> Self {
         let delivery = &row.delivery;

@@ -154,7 +154,11 @@ fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -
 
 fn text_with(section: &SectionReference, key: &KeyReference, value: Option<&str>) -> String {
     let line = value.map(|value| format!("{} = {value}\n", key.name)).unwrap_or_default();
-    let others = other_keys(section.name, key.name);
+    let others = match (section.name, value) {
+        // Some keys are needed by the types that have them.
+        ("notify.NAME", None) if key.name != "type" => other_keys(section.name, "on"),
+        (name, _) => other_keys(name, key.name),
+    };
     let cron = other_keys("cron.NAME", if section.name == "defaults" { key.name } else { "" });
     let text = match section.name {
         "" => format!("{line}[cron.NAME]\n{cron}"),
@@ -191,7 +195,7 @@ fn other_keys(section: &str, key: &str) -> String {
 fn target_keys(key: &str) -> &'static [&'static str] {
     match key {
         "routing_key" => &["type = \"pagerduty\"\n", "routing_key = \"R1\"\n"],
-        "topic" | "token" => &["type = \"ntfy\"\n", "topic = \"other\"\n"],
+        "url" | "topic" | "token" => &["type = \"ntfy\"\n", "topic = \"other\"\n"],
         "user" | "password" | "from" | "to" => &[
             "type = \"email\"\n",
             "url = \"smtps://mail.example.com\"\n",
@@ -233,8 +237,9 @@ fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
 
 /// Shows every setting, but not where it is written.
 fn settings(config: &Config) -> String {
-    let Config { backend, store, logged_runs, http, webhooks, notify, shutdown_grace, crons, sources, .. } =
-        config;
+    let Config {
+        backend, store, logged_runs, http, webhooks, notify, shutdown_grace, crons, sources, ..
+    } = config;
     let crons: Vec<_> = crons.iter().map(|definition| definition.cron()).collect();
     format!(
         "{backend:?}\n{store:?}\n{logged_runs:?}\n{http:?}\n{webhooks:?}\n{notify:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}"

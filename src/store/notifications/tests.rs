@@ -79,7 +79,12 @@ async fn crons_that_fail_together_are_one_message_and_one_incident_that_ends_wit
     let store = store_with(folder.path(), &["a", "b1", "b2"]).await;
     told(&store, folder.path(), "09:00:00", "09:01:00", expect![[""]]).await;
     ["a", "b1", "b2"].iter().for_each(|cron| fail(folder.path(), cron, "09:01:00"));
-    told(&store, folder.path(), "09:01:00", "09:20:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:01:00",
+        "09:20:00",
+        expect![[r#"
         09:01:10 notify://all begin: a, b1 and b2 are failing
             a: since 2026-03-02 09:01:00 UTC: failed 3 times in a row
             b1: since 2026-03-02 09:01:00 UTC: failed 3 times in a row
@@ -91,21 +96,37 @@ async fn crons_that_fail_together_are_one_message_and_one_incident_that_ends_wit
         09:01:10 notify://some begin: b1 and b2 are failing
             b1: since 2026-03-02 09:01:00 UTC: failed 3 times in a row
             b2: since 2026-03-02 09:01:00 UTC: failed 3 times in a row
-    "#]]).await;
+    "#]],
+    )
+    .await;
     recover(folder.path(), "b1", "09:20:00");
     recover(folder.path(), "a", "09:20:01");
-    told(&store, folder.path(), "09:20:05", "09:29:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:20:05",
+        "09:29:00",
+        expect![[r#"
         09:20:10 notify://all end: a and b1 work again
             a: from 2026-03-02 09:01:00 UTC to 2026-03-02 09:20:01 UTC
             b1: from 2026-03-02 09:01:00 UTC to 2026-03-02 09:20:00 UTC
-    "#]]).await;
+    "#]],
+    )
+    .await;
     recover(folder.path(), "b2", "09:30:00");
-    told(&store, folder.path(), "09:30:05", "09:40:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:30:05",
+        "09:40:00",
+        expect![[r#"
         09:30:10 notify://all end: b2 works again
             b2: from 2026-03-02 09:01:00 UTC to 2026-03-02 09:30:00 UTC
         09:30:10 notify://page end: b2 works again
             b2: from 2026-03-02 09:01:00 UTC to 2026-03-02 09:30:00 UTC
-    "#]]).await;
+    "#]],
+    )
+    .await;
     let incidents = "SELECT count(DISTINCT incident) FROM told WHERE kind = 'failing'";
     assert_eq!(shell(folder.path()).count(incidents), 1);
 }
@@ -123,7 +144,12 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_end() {
     let pause =
         "UPDATE crons SET paused_at = ?1, pause_cause = 'failures', pause_note = '3 runs in a row failed'";
     shell(folder.path()).execute(pause, [millis(at("09:00:00"))]);
-    told(&store, folder.path(), "09:00:00", "09:04:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:00:00",
+        "09:04:00",
+        expect![[r#"
         09:00:10 notify://all begin: agent server is away
             agent server: since 2026-03-02 09:00:00 UTC: connection refused
         09:00:10 notify://all begin: the configuration has mistakes
@@ -136,19 +162,33 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_end() {
             a: since 2026-03-02 09:00:00 UTC: after failures: 3 runs in a row failed
         09:00:10 notify://page begin: the configuration has mistakes
             the configuration: since 2026-03-02 09:00:00 UTC: x.toml:1:2: hour 25 is out of range
-    "#]]).await;
+    "#]],
+    )
+    .await;
     store.save_outages(away(Some("09:05:00"))).await.unwrap();
     // The same mistakes are found at every start.
     store.notice(at("09:05:00"), NoticeKind::Configuration, Some(notice)).await.unwrap();
-    told(&store, folder.path(), "09:05:00", "09:06:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:05:00",
+        "09:06:00",
+        expect![[r#"
         09:05:10 notify://all end: agent server is back
             agent server: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:05:00 UTC: connection refused
         09:05:10 notify://page end: agent server is back
             agent server: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:05:00 UTC: connection refused
-    "#]]).await;
+    "#]],
+    )
+    .await;
     store.notice(at("09:07:00"), NoticeKind::Configuration, None).await.unwrap();
     shell(folder.path()).run("UPDATE crons SET paused_at = NULL, pause_cause = NULL");
-    told(&store, folder.path(), "09:07:00", "09:09:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:07:00",
+        "09:09:00",
+        expect![[r#"
         09:07:00 notify://all end: a is no longer paused
             a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:07:00 UTC
         09:07:00 notify://all end: the configuration is mended
@@ -157,7 +197,9 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_end() {
             a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:07:00 UTC
         09:07:00 notify://page end: the configuration is mended
             the configuration: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:07:00 UTC
-    "#]]).await;
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -216,7 +258,12 @@ async fn what_is_late_still_running_or_missed_is_found() {
         "status, ended_at, occurrences, last_scheduled_for, reason",
         &format!("'missed', {when}, 5, {when}, 'not running then'"),
     );
-    told(&store, folder.path(), "09:05:00", "09:05:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:05:00",
+        "09:05:00",
+        expect![[r#"
         09:05:00 notify://all begin: a is late
             a: since 2026-03-02 08:00:00 UTC: 1 run waits to start;
         09:05:00 notify://all begin: a is still running
@@ -229,9 +276,16 @@ async fn what_is_late_still_running_or_missed_is_found() {
             a: since 2026-03-02 08:00:00 UTC: 1 run waits to start;
         09:05:00 notify://page begin: a is still running
             a: since 2026-03-02 08:00:00 UTC: run 2
-    "#]]).await;
+    "#]],
+    )
+    .await;
     shell(folder.path()).run("DELETE FROM runs WHERE phase <> 'ended'");
-    told(&store, folder.path(), "09:07:00", "09:10:00", expect![[r#"
+    told(
+        &store,
+        folder.path(),
+        "09:07:00",
+        "09:10:00",
+        expect![[r#"
         09:07:00 notify://all end: a is no longer late
             a: from 2026-03-02 08:00:00 UTC to 2026-03-02 09:07:00 UTC
         09:07:00 notify://all end: a is no longer running
@@ -240,7 +294,9 @@ async fn what_is_late_still_running_or_missed_is_found() {
             a: from 2026-03-02 08:00:00 UTC to 2026-03-02 09:07:00 UTC
         09:07:00 notify://page end: a is no longer late
             a: from 2026-03-02 08:00:00 UTC to 2026-03-02 09:07:00 UTC
-    "#]]).await;
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]

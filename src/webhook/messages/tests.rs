@@ -134,10 +134,7 @@ fn generic_json_is_what_was_recorded() {
     assert_eq!(posted(&to, &one), serde_json::to_value(&one).unwrap());
     let Ok(Message::Webhook(webhook)) = message(&to, recorded(&one)) else { panic!("no webhook") };
     assert_eq!(webhook.webhook_id, "msg_1");
-    assert_eq!(
-        template::fill(&webhook.url, &|_| Err::<String, _>("a placeholder")).unwrap(),
-        "https://ops.example/?a=${{ env.X }}"
-    );
+    assert_eq!(template::placeholders(&webhook.url).unwrap(), [], "what was filled is not filled again");
 }
 
 #[test]

@@ -181,7 +181,11 @@ fn configuration(section: &str, key: &str, line: &str) -> String {
             format!("[{section}]\n{line}\n{url}\n[cron.a]\n{}", others(&cron))
         }
         "notify.NAME" => {
-            let email = [("url", "\"smtps://mail.example.com\""), ("from", "\"a@example.com\""), ("to", "\"b@example.com\"")];
+            let email = [
+                ("url", "\"smtps://mail.example.com\""),
+                ("from", "\"a@example.com\""),
+                ("to", "\"b@example.com\""),
+            ];
             let login = [("user", "\"user\""), ("password", "\"secret\"")];
             let is_alone = line.contains("\"agentcron\"") || line.contains("s3cret");
             let needed = match key {

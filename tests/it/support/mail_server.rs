@@ -62,7 +62,7 @@ impl MailServer {
 /// Speaks RFC 5321, as far as a client with one mail needs it.
 fn take_mails(stream: TcpStream, mails: &GrowingList<Mail>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let mut say = |text: &str| (&stream).write_all(format!("{text}\r\n").as_bytes());
+    let say = |text: &str| (&stream).write_all(format!("{text}\r\n").as_bytes());
     let (mut from, mut to) = (String::new(), Vec::new());
     say("220 mail.test ESMTP")?;
     while let Some(line) = lines.next() {
