@@ -16,7 +16,7 @@ use super::environment::Environment;
 use super::errors::ConfigError;
 use super::include;
 use super::loss::{KeptCrons, Loss};
-use super::notify::NotifyConfig;
+use super::notify_targets::NotifyConfig;
 use super::secret::Secret;
 use super::store_location::StoreLocation;
 use super::unit_places::default_socket;

@@ -94,7 +94,7 @@ pub struct Condition {
 
 /// What was told last of one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Announced {
     pub kind: NotificationKind,
     pub subject: String,
     pub name: String,

@@ -21,7 +21,7 @@ use crate::domain::bounds::{NOTIFICATIONS_KEPT, TOLD_REMEMBERED};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::DeliveryId;
 use crate::domain::notification::{
-    Change, Changes, Group, Notification, NotificationKind, Told, decide, notification, url_of_target,
+    Announced, Change, Changes, Group, Notification, NotificationKind, decide, notification, url_of_target,
 };
 use crate::domain::reason::DeliveryReasonCode;
 
@@ -101,7 +101,7 @@ fn look(
     tx: &Transaction<'_>,
     notifying: &Notifying,
     now: Timestamp,
-) -> Result<(Vec<Told>, Changes), StoreError> {
+) -> Result<(Vec<Announced>, Changes), StoreError> {
     let kinds = notifying.kinds();
     let told = told::of_kinds(tx, &kinds)?;
     let is_starting = now < backoff::after(notifying.started_at, crate::domain::bounds::NOTIFIED_AFTER);
@@ -116,7 +116,7 @@ fn tell(
     notifying: &Notifying,
     (name, target): (&str, &NotifyTarget),
     group: &Group,
-    after: &[Told],
+    after: &[Announced],
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let (kind, url) = (group.kind, url_of_target(name));

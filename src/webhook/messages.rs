@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lettre::message::{Mailbox, MessageBuilder};
 use serde_json::{Value, json};
 
-use super::request::OutboundWebhook;
+use super::request::{MessageRequest, OutboundWebhook};
 use super::smtp::Mail;
 use crate::config::{Destination, EmailDestination, Secret};
 use crate::domain::delivery::{AttemptResult, Ending};
@@ -26,15 +26,6 @@ pub(super) enum Message {
     Webhook(OutboundWebhook),
     Request(MessageRequest),
     Mail(Box<Mail>),
-}
-
-/// A request that posts JSON.
-pub(super) struct MessageRequest {
-    pub(super) url: Secret,
-    pub(super) body: Vec<u8>,
-    pub(super) token: Option<Secret>,
-    /// What of it must not be shown.
-    pub(super) secrets: Vec<Secret>,
 }
 
 /// Returns what is sent there of a notification that was recorded.

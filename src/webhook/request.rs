@@ -7,8 +7,7 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
-use super::messages::MessageRequest;
-use crate::config::{Environment, WebhooksConfig};
+use crate::config::{Environment, Secret, WebhooksConfig};
 use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
@@ -27,6 +26,15 @@ pub struct OutboundWebhook {
     pub body: Vec<u8>,
     /// The trace that it belongs to, which a configured header may replace; `None` for none.
     pub trace: Option<TraceParent>,
+}
+
+/// A request that posts JSON.
+pub(super) struct MessageRequest {
+    pub(super) url: Secret,
+    pub(super) body: Vec<u8>,
+    pub(super) token: Option<Secret>,
+    /// What of it must not be shown.
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// A request that lacks only its signature.

@@ -9,7 +9,7 @@ use http::Request;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::answer;
+use super::answer::{self, refused};
 use super::messages::{self, Message};
 use super::request::{self, OutboundWebhook, PreparedRequest};
 use super::smtp;
@@ -218,10 +218,6 @@ fn failed(error: &TransportError) -> AttemptResult {
         TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Fault::Trouble),
         TransportError::TooLarge(_) => refused(error.to_string(), Fault::Trouble),
     }
-}
-
-pub(super) fn refused(detail: String, fault: Fault) -> AttemptResult {
-    AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, fault }
 }
 
 /// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be

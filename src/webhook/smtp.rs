@@ -6,7 +6,7 @@ use lettre::transport::smtp::{AsyncSmtpTransport, Error};
 use lettre::{AsyncTransport, Message, Tokio1Executor};
 use tokio::time::{Instant, timeout};
 
-use super::send::refused;
+use super::answer::refused;
 use crate::config::{EmailDestination, SmtpTls, WebhooksConfig, read_certificates};
 use crate::domain::bounds::ATTEMPT_WAIT;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Fault, Phases};

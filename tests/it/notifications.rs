@@ -11,6 +11,7 @@ use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::mail_server::MailServer;
+use super::support::real_server::RealServer;
 use super::support::receiver::{Received, Receiver, Reply};
 
 /// A message is told ten seconds after what it is about; its sending may have to wait for a look or two.
@@ -175,6 +176,30 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_when_they_end(
         wait_for_message(&daemon, &receiver, message).await;
     }
     assert_eq!(told(&receiver.received(), "/json").len(), 6, "{:?}", told(&receiver.received(), "/json"));
+}
+
+#[tokio::test]
+async fn what_happens_at_the_real_agent_server_is_told() {
+    let (mut server, receiver) = (RealServer::start(), Receiver::start());
+    let configuration = |text: &str| {
+        with(&Configuration::new(&server.url()).cron(yearly("a").says(text)), &to_json(&receiver))
+    };
+    let good = configuration("hi");
+    let daemon = Daemon::start(&configuration("boom"));
+    daemon.wait_for_stderr("ready").await;
+    trigger(&daemon, "a");
+    wait_for_message(&daemon, &receiver, "failing begin: a is failing").await;
+    daemon.write_config(&good);
+    daemon.wait_for_stderr("configuration reloaded").await;
+    trigger(&daemon, "a");
+    wait_for_message(&daemon, &receiver, "recovered end: a works again").await;
+    server.stop();
+    trigger(&daemon, "a");
+    wait_for_message(&daemon, &receiver, "outage begin: agent server is away").await;
+    server.start_again();
+    wait_for_message(&daemon, &receiver, "outage end: agent server is back").await;
+    let all = told(&receiver.received(), "/json");
+    assert_eq!(all.len(), 4, "{all:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::config::limits::{
     BACKUPS_KEPT_MAX, CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_BYTES_MIN,
     WEBHOOK_CHARS_MAX,
 };
-use crate::config::notify::TargetType;
+use crate::config::notify_targets::TargetType;
 use crate::config::value_type::ValueType::*;
 use crate::domain::access::{Access, ClientCrons, PageAccess};
 use crate::domain::log::LoggedRuns;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Condition, NotificationKind, Told};
+use super::{Announced, Condition, NotificationKind};
 use crate::domain::backoff;
 use crate::domain::bounds::{
     NOTIFIED_AFRESH_AFTER, NOTIFIED_AFTER, NOTIFIED_AGAIN_AFTER, NOTIFIED_AT_ONCE, NOTIFIED_EVERY,
@@ -20,7 +20,7 @@ pub struct Changes {
     /// What is told now.
     pub groups: Vec<Group>,
     /// What is remembered anew.
-    pub rows: Vec<Told>,
+    pub rows: Vec<Announced>,
     /// When something is to be told that is not told yet.
     pub next_at: Option<Timestamp>,
 }
@@ -52,21 +52,21 @@ type Key<'k> = (NotificationKind, &'k str);
 
 /// Returns what is told now, given what was told and what is so.
 pub fn decide(
-    told: &[Told],
+    told: &[Announced],
     conditions: &[Condition],
     installation: InstallationId,
     now: Timestamp,
 ) -> Changes {
-    let rows: HashMap<Key<'_>, &Told> =
+    let rows: HashMap<Key<'_>, &Announced> =
         told.iter().map(|row| ((row.kind, row.subject.as_str()), row)).collect();
-    let mut seen: HashMap<Key<'_>, Told> = HashMap::new();
+    let mut seen: HashMap<Key<'_>, Announced> = HashMap::new();
     let mut waiting: BTreeMap<(NotificationKind, bool), Vec<Change>> = BTreeMap::new();
     for condition in conditions {
         let key = (condition.kind, condition.subject.as_str());
         let row = rows.get(&key).copied();
         if let Some(row) = row.filter(|row| condition.until.is_none() && condition.since != row.seen_since) {
             let untold = row.untold.saturating_add(1);
-            seen.insert(key, Told { seen_since: condition.since, untold, ..row.clone() });
+            seen.insert(key, Announced { seen_since: condition.since, untold, ..row.clone() });
         }
         if let Some(ended) = what_is_new(condition, row) {
             waiting.entry((condition.kind, ended)).or_default().push(Change::of(condition.clone(), row, now));
@@ -109,14 +109,14 @@ pub fn decide(
         }
         result.next_at = result.next_at.into_iter().chain(next).min();
     }
-    let mut seen: Vec<Told> = seen.into_values().collect();
+    let mut seen: Vec<Announced> = seen.into_values().collect();
     seen.sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));
     result.rows.append(&mut seen);
     result
 }
 
 /// Returns whether something has ended or begun that was not told; `None` if neither.
-fn what_is_new(condition: &Condition, row: Option<&Told>) -> Option<bool> {
+fn what_is_new(condition: &Condition, row: Option<&Announced>) -> Option<bool> {
     match (condition.until, row) {
         (None, Some(row)) if row.holds => None,
         (None, _) => Some(false),
@@ -132,14 +132,14 @@ fn what_is_new(condition: &Condition, row: Option<&Told>) -> Option<bool> {
 }
 
 /// Returns when the next notification of a kind may be made.
-fn next_of_kind(told: &[Told], kind: NotificationKind, ended: bool, now: Timestamp) -> Timestamp {
-    let is_such = |row: &&Told| row.kind == kind && (kind.is_momentary() || row.holds != ended);
+fn next_of_kind(told: &[Announced], kind: NotificationKind, ended: bool, now: Timestamp) -> Timestamp {
+    let is_such = |row: &&Announced| row.kind == kind && (kind.is_momentary() || row.holds != ended);
     let last = told.iter().filter(is_such).map(|row| row.told_at.min(now)).max();
     last.map_or(Timestamp::MIN, |last| backoff::after(last, NOTIFIED_EVERY))
 }
 
 impl Change {
-    fn of(condition: Condition, row: Option<&Told>, now: Timestamp) -> Self {
+    fn of(condition: Condition, row: Option<&Announced>, now: Timestamp) -> Self {
         let told_at = row.map_or(Timestamp::MIN, |row| row.told_at.min(now));
         let is_afresh = row.is_none() || backoff::between(told_at, now) >= NOTIFIED_AFRESH_AFTER;
         let burst = row.filter(|_| !is_afresh).map_or(0, |row| row.burst);
@@ -158,9 +158,9 @@ impl Change {
     }
 
     /// Returns what is remembered once it was told.
-    fn told(&self, group: &Group, now: Timestamp) -> Told {
+    fn told(&self, group: &Group, now: Timestamp) -> Announced {
         let condition = &self.condition;
-        Told {
+        Announced {
             kind: condition.kind,
             subject: condition.subject.clone(),
             name: condition.name.clone(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::before;
 use crate::domain::bounds::{LATE_AFTER, NEWS_OF, STILL_RUNNING_AFTER};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};
-use crate::domain::notification::{Condition, NotificationKind, Told};
+use crate::domain::notification::{Announced, Condition, NotificationKind};
 use crate::domain::outage::Away;
 use crate::store::cron_entries::state_from_row;
 use crate::store::rows::{millis, time};
@@ -18,13 +18,13 @@ use crate::store::{NoticeKind, StoreError, outages, pauses_of_all};
 pub(super) fn now(
     tx: &Transaction<'_>,
     kinds: &BTreeSet<NotificationKind>,
-    told: &[Told],
+    told: &[Announced],
     is_starting: bool,
     now: Timestamp,
 ) -> Result<Vec<Condition>, StoreError> {
     let mut found = Vec::new();
     for kind in kinds {
-        let of_kind: HashMap<&str, &Told> = told
+        let of_kind: HashMap<&str, &Announced> = told
             .iter()
             .filter(|row| row.kind == *kind && row.holds)
             .map(|row| (row.subject.as_str(), row))
@@ -92,7 +92,7 @@ fn cron_now(row: &Row<'_>, now: Timestamp) -> Result<CronNow, StoreError> {
 /// Returns the crons that fail, and of those of which that was told, the ones that work again.
 fn failing(
     tx: &Transaction<'_>,
-    told: &HashMap<&str, &Told>,
+    told: &HashMap<&str, &Announced>,
     now: Timestamp,
 ) -> Result<Vec<Condition>, StoreError> {
     let of = |cron: CronNow, since: Timestamp, until: Option<Timestamp>, why: Option<String>| {
@@ -194,7 +194,7 @@ fn in_progress(kind: NotificationKind, row: &Row<'_>, text: String) -> Result<Co
 /// Returns the last outage of each thing since then.
 fn away(
     tx: &Transaction<'_>,
-    told: &HashMap<&str, &Told>,
+    told: &HashMap<&str, &Announced>,
     is_starting: bool,
     since: Timestamp,
 ) -> Result<Vec<Condition>, StoreError> {
@@ -221,7 +221,7 @@ fn away(
 }
 
 /// Returns whose files have mistakes. That a daemon finds them again at its start is no news.
-fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Told>) -> Result<Vec<Condition>, StoreError> {
+fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Vec<Condition>, StoreError> {
     tx.query(MISTAKES, [NoticeKind::Configuration.as_str()], |row| {
         let (host, detail): (String, String) = (row.get("host")?, row.get("detail")?);
         let (number, since) = (row.count("number")?, time(row, "since")?);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::domain::notification::{NotificationKind, Told};
+use crate::domain::notification::{Announced, NotificationKind};
 use crate::store::StoreError;
 use crate::store::rows::{millis, parsed, time};
 use crate::store::sql::{Transaction, named_params};
@@ -13,10 +13,10 @@ use crate::store::sql::{Transaction, named_params};
 pub(super) fn of_kinds(
     tx: &Transaction<'_>,
     kinds: &BTreeSet<NotificationKind>,
-) -> Result<Vec<Told>, StoreError> {
+) -> Result<Vec<Announced>, StoreError> {
     let sql = "SELECT kind, subject, name, holds, since, told_at, burst, seen_since, untold, incident FROM told ORDER BY kind, subject";
     let mut told = tx.query(sql, (), |row| {
-        Ok(Told {
+        Ok(Announced {
             kind: parsed(row, "kind")?,
             subject: row.get("subject")?,
             name: row.get("name")?,
@@ -33,7 +33,7 @@ pub(super) fn of_kinds(
     Ok(told)
 }
 
-pub(super) fn save(tx: &Transaction<'_>, rows: &[Told]) -> Result<(), StoreError> {
+pub(super) fn save(tx: &Transaction<'_>, rows: &[Announced]) -> Result<(), StoreError> {
     let sql = "INSERT INTO told (kind, subject, name, holds, since, told_at, burst, seen_since, untold, incident) \
                VALUES (:kind, :subject, :name, :holds, :since, :told_at, :burst, :seen_since, :untold, :incident) \
                ON CONFLICT (kind, subject) DO UPDATE SET name = excluded.name, holds = excluded.holds, since = excluded.since, \
@@ -66,8 +66,8 @@ pub(super) fn forget(tx: &Transaction<'_>, before: Timestamp) -> Result<(), Stor
 }
 
 /// Returns what was told, with these rows in the place of older ones.
-pub(super) fn after(told: &[Told], rows: &[Told]) -> Vec<Told> {
+pub(super) fn after(told: &[Announced], rows: &[Announced]) -> Vec<Announced> {
     let is_replaced =
-        |old: &&Told| !rows.iter().any(|row| row.kind == old.kind && row.subject == old.subject);
+        |old: &&Announced| !rows.iter().any(|row| row.kind == old.kind && row.subject == old.subject);
     told.iter().filter(is_replaced).chain(rows).cloned().collect()
 }

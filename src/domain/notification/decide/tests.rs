@@ -26,7 +26,7 @@ fn failing(name: &str, since: i64) -> Condition {
 
 /// Looks every second at what is so, and shows what is told.
 fn check(seconds: i64, so: impl Fn(i64) -> Vec<Condition>, expected: Expect) {
-    let (mut told, mut story): (Vec<Told>, String) = (Vec::new(), String::new());
+    let (mut told, mut story): (Vec<Announced>, String) = (Vec::new(), String::new());
     for second in 0..seconds {
         let conditions = so(second);
         let changes = decide(&told, &conditions, InstallationId::default(), at(second));
@@ -208,7 +208,7 @@ fn what_is_no_longer_known_has_ended() {
 
 #[test]
 fn a_clock_that_is_set_back_delays_nothing() {
-    let row = Told {
+    let row = Announced {
         kind: NotificationKind::Failing,
         subject: "a".to_owned(),
         name: "a".to_owned(),
