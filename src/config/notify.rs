@@ -12,6 +12,7 @@ use super::validate_cron::{check_url, is_cron_name};
 use crate::domain::bounds::NOTIFY_TARGETS_MAX;
 use crate::domain::notification::NotificationKind;
 use crate::domain::url_policy::UrlPolicy;
+use crate::domain::words::UnknownWord;
 
 /// Where PagerDuty takes events, by its Events API v2.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -72,18 +73,33 @@ fn target(
         let message = format!("refused by the policy: {refusal}");
         section.report("url", Complaint::with_hint(message, "see [webhooks.url]"));
     }
-    let on = section.value::<Option<OneOrMany>>("on");
-    let on = on.as_ref().map(OneOrMany::as_slice).unwrap_or_default().iter();
-    let on: Vec<NotificationKind> = on.filter_map(|word| word.parse().ok()).collect();
-    if on.is_empty() {
-        section.report("on", Complaint::new("an empty list would tell nothing"));
-    }
+    let on = kinds(section);
     let crons = section.value::<Option<OneOrMany>>("crons").map(|crons| crons.as_slice().to_vec());
     if crons.as_ref().is_some_and(Vec::is_empty) {
         let complaint = Complaint::with_hint("an empty list would match no cron", "leave it out for all");
         section.report("crons", complaint);
     }
     Ok(NotifyTarget { to: to?, on, crons })
+}
+
+/// Returns what a target is told of.
+fn kinds(section: &mut SectionReader<'_, '_>) -> Vec<NotificationKind> {
+    let written = section.value::<Option<OneOrMany>>("on");
+    let written = written.as_ref().map(OneOrMany::as_slice).unwrap_or_default();
+    if written.is_empty() {
+        section.report("on", Complaint::new("an empty list would tell nothing"));
+    }
+    let mut kinds = Vec::new();
+    for word in written {
+        match word.parse() {
+            Ok(kind) => kinds.push(kind),
+            Err(error) => {
+                let error: UnknownWord = error;
+                section.report("on", Complaint::new(error.to_string()));
+            }
+        }
+    }
+    kinds
 }
 
 /// The keys that belong to some types only.

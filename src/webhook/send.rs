@@ -51,7 +51,7 @@ impl Origin {
 /// What is sent, ready but for the signature.
 enum Prepared<'s> {
     /// With the keys that sign it.
-    Request(PreparedRequest, &'s [SigningKey]),
+    Request(Box<PreparedRequest>, &'s [SigningKey]),
     Mail(Box<smtp::Mail>),
 }
 
@@ -112,7 +112,7 @@ impl Sender {
         cancel: &CancellationToken,
     ) -> AttemptReport {
         match self.prepare_any(webhook) {
-            Ok(Prepared::Request(prepared, keys)) => self.exchange(prepared, keys, cancel).await,
+            Ok(Prepared::Request(prepared, keys)) => self.exchange(*prepared, keys, cancel).await,
             Ok(Prepared::Mail(mail)) if !cancel.is_cancelled() => smtp::send(*mail, &self.settings).await,
             Ok(Prepared::Mail(_)) => AttemptReport::unanswered(AttemptResult::Withdrawn),
             Err(result) => AttemptReport::unanswered(result),
@@ -121,7 +121,8 @@ impl Sender {
 
     /// Prepares a webhook, or a notification in the form that its target reads.
     fn prepare_any(&self, webhook: OutboundWebhook) -> Result<Prepared<'_>, AttemptResult> {
-        let signed = |prepared| Prepared::Request(prepared, self.settings.signing_secrets.as_slice());
+        let signed =
+            |prepared| Prepared::Request(Box::new(prepared), self.settings.signing_secrets.as_slice());
         let Some(name) = target_of_url(&webhook.url) else { return self.prepare(webhook).map(signed) };
         let target = self.targets.get(name).ok_or_else(|| AttemptResult::Final {
             ending: Ending::Blocked,
@@ -134,7 +135,8 @@ impl Sender {
             Message::Request(request) => {
                 let url = self.judge(request.url.expose())?;
                 let prepared = request::prepare_message(request, &url);
-                Ok(Prepared::Request(prepared.map_err(|detail| refused(detail, Fault::Ours))?, &[]))
+                let prepared = prepared.map_err(|detail| refused(detail, Fault::Ours))?;
+                Ok(Prepared::Request(Box::new(prepared), &[]))
             }
         }
     }
