@@ -32,6 +32,7 @@ mod nearest;
 mod needed_values;
 mod notify;
 mod notify_targets;
+#[cfg(feature = "postgres")]
 mod password_file;
 mod pasted;
 mod placeholders;
@@ -44,6 +45,8 @@ mod secret;
 mod section;
 mod section_reader;
 mod sections;
+#[cfg_attr(not(feature = "postgres"), path = "no_server_url.rs")]
+mod server_url;
 mod settings;
 mod source_file;
 mod starter;
@@ -79,6 +82,7 @@ pub use redacted_file::{LEFT_OUT, host_of, redacted_file};
 pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, is_name, reference};
 pub use regular_file::{Links, demand_regular, open_regular, read_regular};
 pub use secret::Secret;
+pub use server_url::ServerConfig;
 pub use settings::{
     ApiKey, BackendConfig, BackupConfig, Config, HttpConfig, SavedSection, Sources, StoreConfig,
     WebhooksConfig,

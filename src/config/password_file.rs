@@ -12,6 +12,7 @@ use super::environment::Environment;
 use super::limits::FILE_BYTES_MAX;
 use super::regular_file::{Links, open_regular};
 use super::secret::Secret;
+use super::server_url::ServerConfig;
 
 const DEFAULT: &str = ".pgpass";
 /// As which host a socket is looked for.
@@ -19,7 +20,7 @@ const SOCKET: &str = "localhost";
 const PORT: u16 = 5432;
 
 /// Returns the password for the first of the hosts that has one in the file.
-pub(super) fn password_for(config: &tokio_postgres::Config, environment: &Environment) -> Option<Secret> {
+pub(super) fn password_for(config: &ServerConfig, environment: &Environment) -> Option<Secret> {
     let text = read(&path(environment)?)?;
     let (hosts, ports) = (config.get_hosts(), config.get_ports());
     let wanted = hosts.iter().enumerate().map(|(index, host)| {

@@ -7,7 +7,8 @@ use super::environment::Environment;
 use super::limits::FILE_BYTES_MAX;
 use super::reference::{STORE, TOP_LEVEL};
 use super::regular_file::read_regular;
-use super::store_location::{ServerLocation, StoreLocation, session};
+use super::server_url::session;
+use super::store_location::{ServerLocation, StoreLocation};
 use super::unit_places::default_store;
 
 /// Returns where the store is that the file names or has by default, or `None` if that cannot be told without the rest.

@@ -12,8 +12,9 @@ use super::placeholders::is_of_daemon;
 use super::redact::pointers;
 use super::reference;
 use super::section_reader::{Reported, SectionReader};
+use super::server_url;
 use super::settings::{BackendConfig, BackupConfig, StoreConfig};
-use super::store_location::{self, ServerLocation, StoreLocation};
+use super::store_location::{ServerLocation, StoreLocation};
 use super::unit_places::default_store;
 use crate::domain::calendar::Calendar;
 use crate::domain::log::LoggedRuns;
@@ -122,7 +123,7 @@ fn server(section: &mut SectionReader<'_, '_>) -> Result<ServerLocation, Reporte
         if !has_password || is_of_daemon(&written, section.environment) {
             return Ok(None);
         }
-        let session = store_location::session(&filled, password.as_ref(), section.environment);
+        let session = server_url::session(&filled, password.as_ref(), section.environment);
         session.map(Some).map_err(|complaint| section.report(key, complaint))
     };
     let (url, listen) = (session("url")?, session("listen_url")?);

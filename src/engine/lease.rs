@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
@@ -10,8 +10,8 @@ use crate::clock::Clock;
 use crate::domain::lease::{BEAT_EVERY, LOOKS_EVERY};
 use crate::store::{DueNow, Heartbeat, Sharing, Store, StoreError};
 
-/// What changes within this time is told at once.
-const TOLD_TOGETHER: Duration = Duration::from_millis(5);
+/// How often the others are told at most: what changes within this time is told together.
+const TOLD_EVERY: Duration = Duration::from_millis(5);
 
 /// Gives signs of life until it is stopped. What the daemon commits anyway is one, so there are more than are needed.
 pub async fn run(
@@ -32,7 +32,7 @@ async fn on_server(
     wakes: Wakes,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
-    let mut wait = Duration::ZERO;
+    let (mut wait, mut next_told) = (Duration::ZERO, Instant::now());
     loop {
         let beat = sleep(wait);
         tokio::pin!(beat);
@@ -43,8 +43,9 @@ async fn on_server(
                 () = &mut beat => break,
                 () = heartbeat.heard() => wakes.wake(DueNow::WORK),
                 () = heartbeat.changed() => {
-                    sleep(TOLD_TOGETHER).await;
+                    sleep_until(next_told).await;
                     heartbeat.tell().await;
+                    next_told = Instant::now() + TOLD_EVERY;
                 }
             }
         }

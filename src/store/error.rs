@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use tokio_postgres::error::SqlState;
-
-use super::server_errors::{in_words, is_of_connection};
+use super::sql::{ServerError, in_words, is_contention, is_of_connection};
 use crate::domain::run::IllegalTransition;
 
 /// A failure of the store.
@@ -94,7 +92,7 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     /// An error of PostgreSQL.
     #[error("PostgreSQL: {}", in_words(.0))]
-    Postgres(#[from] tokio_postgres::Error),
+    Postgres(#[from] ServerError),
 }
 
 impl StoreError {
@@ -157,8 +155,7 @@ impl StoreError {
 
     /// Returns whether others on a server were in the way of the whole transaction, which is undone: it may be run again.
     pub(super) fn is_contention(&self) -> bool {
-        matches!(self, StoreError::Postgres(error) if matches!(error.code(),
-            Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)))
+        matches!(self, StoreError::Postgres(error) if is_contention(error))
     }
 
     /// Returns whether the file itself can no longer be trusted or reached.

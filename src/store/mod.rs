@@ -65,7 +65,6 @@ mod rollups;
 mod room;
 mod rows;
 mod scheduled_crons;
-mod server_errors;
 mod sessions;
 mod set_back;
 mod skipped_ranges;

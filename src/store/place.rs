@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::StoreLocation;
 use crate::domain::ids::InstallationId;
 use crate::domain::server_clock::ClockSample;
+#[cfg(feature = "postgres")]
 use crate::transport::tls_client;
 
 /// Where a store is.
@@ -38,6 +39,7 @@ impl Place {
     ///
     /// # Errors
     /// [`StoreError::Postgres`] if it is no URL of PostgreSQL.
+    #[cfg(feature = "postgres")]
     pub fn on_server(url: &str, schema: &str) -> Result<Self, StoreError> {
         let config: tokio_postgres::Config = url.parse()?;
         let tls = tls_client(None).map_err(|error| StoreError::Lost(error.to_string()))?;

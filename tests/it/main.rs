@@ -10,6 +10,7 @@ mod acting;
 mod api_crons;
 mod backups;
 mod bad_receivers;
+mod beside;
 mod browsers;
 mod bypasses;
 mod calendar_croniter;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(in crate::store) enum Changed {
     Known(usize),
     /// It is known once the transaction is settled.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only a server is waited for"))]
     Awaited(Arc<AtomicUsize>),
 }
 

@@ -7,6 +7,7 @@
 mod changed;
 mod column;
 mod params;
+#[cfg_attr(not(feature = "postgres"), path = "no_postgres.rs")]
 mod postgres;
 mod row;
 
@@ -20,7 +21,8 @@ pub(super) use column::{Column, bad};
 pub(super) use params::Params;
 pub use postgres::Server;
 pub(super) use postgres::{
-    Beat, Ear, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable, demand_usable, make,
+    Beat, Ear, Error as ServerError, Fate, Mark, Pulse, Session, SharedServer, demand_made, demand_makeable,
+    demand_usable, in_words, is_contention, is_of_connection, make,
 };
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;

@@ -1,7 +1,5 @@
 //! A standby of a PostgreSQL server, which follows it and can take its place.
 
-use std::process::Command;
-
 use super::postgres::{Postgres, free_port, program, serve};
 
 impl Postgres {
@@ -33,19 +31,6 @@ impl Postgres {
 
     /// Makes a standby a server of its own, with what has reached it.
     pub(crate) fn promote(&self) {
-        let mut ask = Command::new(self.programs.join("psql"));
-        ask.args([
-            "-q",
-            "-U",
-            "agentcron",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &self.port.to_string(),
-            "-d",
-            "postgres",
-        ]);
-        let promoted = ask.args(["-c", "SELECT pg_promote()"]).output().unwrap();
-        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+        self.psql("SELECT pg_promote()");
     }
 }

@@ -4,6 +4,7 @@
 //! A session keeps nothing between its transactions but its prepared statements: each says for itself where its tables are.
 
 mod dialect;
+mod errors;
 mod params;
 mod pulse;
 mod row;
@@ -15,6 +16,8 @@ mod transaction;
 mod usable;
 mod wait;
 
+pub(in crate::store) use errors::Error;
+pub(in crate::store) use errors::{in_words, is_contention, is_of_connection};
 pub(in crate::store) use pulse::{Beat, Ear, Pulse};
 pub(super) use row::{Row, Rows};
 pub(super) use schema::BYTES;

@@ -61,7 +61,7 @@ pub(in crate::store) fn make(
     tx.commit().map(drop)
 }
 
-/// Fails unless the tables are there, and those of this version.
+/// Fails unless the tables are there, and all that this version knows.
 pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Result<(), StoreError> {
     let schema = session.schema();
     let server = session.server().name();
@@ -72,16 +72,17 @@ pub(in crate::store) fn demand_made(session: &Session, migrations: usize) -> Res
     }
     let rows = session.ask(&format!("SELECT coalesce(max(number), 0) FROM \"{schema}\".migrations"))?;
     let has = rows.as_slice().first().and_then(|row| row.value(0).ok()?.as_i64().ok()).unwrap_or_default();
+    // What a newer build adds does not change what is there: daemons go on while others are upgraded.
     match usize::try_from(has) {
-        Ok(has) if has == migrations => Ok(()),
-        _ => Err(not(newer(has, migrations))),
+        Ok(has) if has >= migrations => Ok(()),
+        _ => Err(not(format!(
+            "was last used by an older agentcron (schema {has}, this one knows {migrations}); `agentcron run` upgrades it"
+        ))),
     }
 }
 
 fn newer(has: i64, knows: usize) -> String {
-    format!(
-        "was written by another version of agentcron (schema {has}, this one knows {knows}); install that version"
-    )
+    format!("was upgraded by a newer agentcron (schema {has}, this one knows {knows}); install that version")
 }
 
 /// Says each statement of a migration in the words of PostgreSQL.

@@ -11,10 +11,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Error};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
+use super::errors::in_words;
 use crate::config::{ServerLocation, read_certificates};
 use crate::domain::bounds::STORE_ANSWERS_WITHIN;
 use crate::store::StoreError;
-use crate::store::server_errors::in_words;
 use crate::transport::tls_client;
 
 /// The schema with the tables of a store.

@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 
-use tokio_postgres::Error;
+pub(in crate::store) use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 /// Says an error of PostgreSQL without the values that it concerns.
-pub(super) fn in_words(error: &Error) -> String {
+pub(in crate::store) fn in_words(error: &Error) -> String {
     match error.as_db_error() {
         Some(error) => format!("{} ({})", error.message(), error.code().code()),
         None => error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
@@ -15,7 +15,7 @@ pub(super) fn in_words(error: &Error) -> String {
 
 /// Returns whether the connection is of no use any more: it has ended, the server is going or coming, or it has become one that
 /// only reads.
-pub(super) fn is_of_connection(error: &Error) -> bool {
+pub(in crate::store) fn is_of_connection(error: &Error) -> bool {
     const GONE: [SqlState; 8] = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
@@ -30,4 +30,9 @@ pub(super) fn is_of_connection(error: &Error) -> bool {
         Some(code) => GONE.contains(code) || code.code().starts_with("08"),
         None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
     }
+}
+
+/// Returns whether others were in the way of the whole transaction, which is undone: it may be run again.
+pub(in crate::store) fn is_contention(error: &Error) -> bool {
+    matches!(error.code(), Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE))
 }
