@@ -529,21 +529,21 @@ CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS 
 CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by IS NOT NULL;
 
 -- What people were notified of last, of each thing of which they were told. What is so now is compared with it.
-CREATE TABLE told (
+CREATE TABLE announced (
     kind       TEXT NOT NULL,
     -- The id of a cron, or what else tells it from others of its kind.
     subject    TEXT NOT NULL,
     name       TEXT NOT NULL,
-    -- 1 if it was told that it is so, 0 that it is over.
+    -- 1 if the last message was that it is so, 0 if that it is over.
     holds      INTEGER NOT NULL CHECK (holds IN (0, 1)),
     since      INTEGER NOT NULL,
-    told_at    INTEGER NOT NULL,
-    -- How many times in a row it was told of with little time in between.
+    announced_at INTEGER NOT NULL,
+    -- How many messages about it followed one another closely.
     burst      INTEGER NOT NULL,
-    -- The last of its beginnings that was seen, and how many nobody was told of.
+    -- The last of its beginnings that was seen, and how many no message was about.
     seen_since INTEGER NOT NULL,
-    untold     INTEGER NOT NULL,
-    -- The notification that told of its beginning.
+    unsaid     INTEGER NOT NULL,
+    -- The notification of its beginning.
     incident   TEXT NOT NULL,
     PRIMARY KEY (kind, subject)
 ) STRICT, WITHOUT ROWID;

@@ -63,9 +63,9 @@ const WHY: &str = "SELECT coalesce(error ->> 'error', '') || ': ' || coalesce(er
 
 const MISSED: &str = "SELECT cron_id, cron_name, CAST(sum(occurrences) AS BIGINT) AS number, \
                max(coalesce(last_scheduled_for, scheduled_for)) AS last, max(ended_at) AS found_at, max(reason) AS why \
-               FROM runs LEFT JOIN told ON told.kind = 'missed' AND told.subject = runs.cron_id \
+               FROM runs LEFT JOIN announced ON announced.kind = 'missed' AND announced.subject = runs.cron_id \
                WHERE status = 'missed' AND status <> 'success' AND ended_at >= ?1 AND cron_id IS NOT NULL \
-               AND coalesce(last_scheduled_for, scheduled_for) > coalesce(told.since, 0) GROUP BY cron_id, cron_name";
+               AND coalesce(last_scheduled_for, scheduled_for) > coalesce(announced.since, 0) GROUP BY cron_id, cron_name";
 const LATE: &str = "SELECT cron_id, cron_name, count(*) AS number, min(due_at) AS since, max(reason) AS why FROM runs \
                WHERE phase = 'pending' AND phase <> 'ended' AND due_at <= ?1 AND cron_id IS NOT NULL AND trigger <> 'backfill' \
                GROUP BY cron_id, cron_name";

@@ -127,7 +127,7 @@ async fn crons_that_fail_together_are_one_message_and_one_incident_that_ends_wit
     "#]],
     )
     .await;
-    let incidents = "SELECT count(DISTINCT incident) FROM told WHERE kind = 'failing'";
+    let incidents = "SELECT count(DISTINCT incident) FROM announced WHERE kind = 'failing'";
     assert_eq!(shell(folder.path()).count(incidents), 1);
 }
 
@@ -321,7 +321,7 @@ fn what_is_looked_at_every_few_seconds_is_found_by_indexes() {
     drop(open_store(folder.path(), Execution::Inline));
     for sql in conditions::LOOKED_AT {
         for step in shell(folder.path()).plan(sql) {
-            let is_small = ["told", "notices", "pauses"].iter().any(|table| step.contains(table));
+            let is_small = ["announced", "notices", "pauses"].iter().any(|table| step.contains(table));
             assert!(!step.contains("SCAN") || step.contains("INDEX") || is_small, "{sql}\n{step}");
         }
     }

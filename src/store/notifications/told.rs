@@ -14,7 +14,7 @@ pub(super) fn of_kinds(
     tx: &Transaction<'_>,
     kinds: &BTreeSet<NotificationKind>,
 ) -> Result<Vec<Announced>, StoreError> {
-    let sql = "SELECT kind, subject, name, holds, since, told_at, burst, seen_since, untold, incident FROM told ORDER BY kind, subject";
+    let sql = "SELECT kind, subject, name, holds, since, announced_at, burst, seen_since, unsaid, incident FROM announced ORDER BY kind, subject";
     let mut told = tx.query(sql, (), |row| {
         Ok(Announced {
             kind: parsed(row, "kind")?,
@@ -22,10 +22,10 @@ pub(super) fn of_kinds(
             name: row.get("name")?,
             holds: row.get("holds")?,
             since: time(row, "since")?,
-            told_at: time(row, "told_at")?,
+            told_at: time(row, "announced_at")?,
             burst: row.get("burst")?,
             seen_since: time(row, "seen_since")?,
-            untold: row.get("untold")?,
+            untold: row.get("unsaid")?,
             incident: parsed(row, "incident")?,
         })
     })?;
@@ -34,11 +34,11 @@ pub(super) fn of_kinds(
 }
 
 pub(super) fn save(tx: &Transaction<'_>, rows: &[Announced]) -> Result<(), StoreError> {
-    let sql = "INSERT INTO told (kind, subject, name, holds, since, told_at, burst, seen_since, untold, incident) \
-               VALUES (:kind, :subject, :name, :holds, :since, :told_at, :burst, :seen_since, :untold, :incident) \
+    let sql = "INSERT INTO announced (kind, subject, name, holds, since, announced_at, burst, seen_since, unsaid, incident) \
+               VALUES (:kind, :subject, :name, :holds, :since, :announced_at, :burst, :seen_since, :unsaid, :incident) \
                ON CONFLICT (kind, subject) DO UPDATE SET name = excluded.name, holds = excluded.holds, since = excluded.since, \
-               told_at = excluded.told_at, burst = excluded.burst, seen_since = excluded.seen_since, \
-               untold = excluded.untold, incident = excluded.incident";
+               announced_at = excluded.announced_at, burst = excluded.burst, seen_since = excluded.seen_since, \
+               unsaid = excluded.unsaid, incident = excluded.incident";
     for row in rows {
         tx.execute(
             sql,
@@ -48,10 +48,10 @@ pub(super) fn save(tx: &Transaction<'_>, rows: &[Announced]) -> Result<(), Store
                 ":name": row.name,
                 ":holds": row.holds,
                 ":since": millis(row.since),
-                ":told_at": millis(row.told_at),
+                ":announced_at": millis(row.told_at),
                 ":burst": row.burst,
                 ":seen_since": millis(row.seen_since),
-                ":untold": row.untold,
+                ":unsaid": row.untold,
                 ":incident": row.incident.to_string(),
             },
         )?;
@@ -61,7 +61,7 @@ pub(super) fn save(tx: &Transaction<'_>, rows: &[Announced]) -> Result<(), Store
 
 /// Forgets what has been over since then.
 pub(super) fn forget(tx: &Transaction<'_>, before: Timestamp) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM told WHERE holds = 0 AND told_at < ?1", [millis(before)])?;
+    tx.execute("DELETE FROM announced WHERE holds = 0 AND announced_at < ?1", [millis(before)])?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::store::StoreError;
 /// The tables that grow.
 const TABLES: [&str; 20] = [
     "acts",
+    "announced",
     "attempts",
     "client_runs",
     "cron_days",
@@ -25,7 +26,6 @@ const TABLES: [&str; 20] = [
     "runs",
     "suspended_urls",
     "thread_deletions",
-    "told",
 ];
 
 impl Reader {
