@@ -242,7 +242,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
         store.save_sections(config.saved.clone()).await?;
     }
     let notice = mistakes::describe(config, config, &report.kept);
-    let reloads = Reloads::default();
+    let reloads = Reloads::new(world.reload.clone());
     reloads.note(notice.is_none(), world.clock.now());
     mistakes::report(store, world.clock.now(), mistakes::message(adoption), notice).await?;
     let common = match world.sharing {

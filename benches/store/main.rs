@@ -4,7 +4,8 @@
 //!
 //! `cargo bench --bench store` prints everything; `-- --crons 20000 --repeat 5` changes how much is measured, and `--postgres` does
 //! the same on a PostgreSQL server of its own, which does not wait for the disk, or `--server postgres://…` on another one. There it
-//! also lets several daemons plan and claim the same burst together.
+//! also lets several daemons plan and claim the same burst together, measures how soon one hears of what another has committed, and
+//! how long a claim takes while somebody holds an old snapshot open.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
@@ -34,21 +35,23 @@ use agentcron::domain::delivery::{
 use agentcron::domain::delivery_mode::RateLimit;
 use agentcron::domain::ids::{BackendRunId, DeliveryId, InstallationId, ThreadId};
 use agentcron::domain::run::{Outcome, RunChange, Status};
+use agentcron::engine::{Wakes, lease};
 use agentcron::store::{
-    Admission, ClaimLimits, Claimable, ClaimedRun, DaemonLock, Execution, FinishedAttempt, Place, RunEnding,
-    Step, Store, StoreError,
+    Admission, ClaimLimits, Claimable, ClaimedRun, DaemonLock, Execution, FinishedAttempt, Place, Published,
+    RunEnding, Step, Store, StoreError,
 };
 use anyhow::Result;
 use clap::Parser;
-use futures_util::future::try_join_all;
+use futures_util::future::{FutureExt, try_join_all};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use machine::now;
 use process::CpuTime;
-use spread::median;
+use spread::{Spread, median};
 
 #[derive(Parser)]
 #[command(name = "store", about = "Measures what a life costs the store")]
@@ -91,7 +94,7 @@ fn main() -> Result<()> {
     print(&arguments, "SQLite", None)?;
     if let Some(url) = &arguments.server {
         print(&arguments, "PostgreSQL", Some(url))?;
-        print_bursts(&arguments, url)?;
+        print_together(&arguments, url)?;
     }
     if !arguments.postgres {
         return Ok(());
@@ -100,7 +103,7 @@ fn main() -> Result<()> {
         None => println!("PostgreSQL's server is not installed."),
         Some(server) => {
             print(&arguments, "PostgreSQL", Some(&server.url()))?;
-            print_bursts(&arguments, &server.url())?;
+            print_together(&arguments, &server.url())?;
         }
     }
     Ok(())
@@ -140,7 +143,7 @@ fn measure(arguments: &Arguments, server: Option<&str>, number: usize) -> Result
     let folder = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let store = open(folder.path(), server, number)?;
-    let at = Timestamp::from_second(now().as_second())?;
+    let at = a_minute_ago()?;
     let mut meter = Meter { count, parts: Vec::new() };
     runtime.block_on(async {
         store.sync_file_crons(at, crons(folder.path(), count, at)?).await?;
@@ -150,7 +153,7 @@ fn measure(arguments: &Arguments, server: Option<&str>, number: usize) -> Result
         while claimed.len() < count {
             let limits = ClaimLimits {
                 starts: at_once,
-                in_flight: 0,
+                in_flight: 1,
                 running_max: 10 * count,
                 own_places: usize::MAX,
             };
@@ -199,37 +202,141 @@ fn measure(arguments: &Arguments, server: Option<&str>, number: usize) -> Result
     Ok(std::array::from_fn(|part| meter.parts[part].2))
 }
 
-/// Prints how long it takes until everything of a burst is claimed and committed, by one daemon and by three.
-fn print_bursts(arguments: &Arguments, server: &str) -> Result<()> {
-    for daemons in [1, 2, 3] {
-        let mut took: Vec<f64> = Vec::new();
-        for number in 0..arguments.repeat.max(1) {
-            took.push(
-                burst(arguments, server, daemons, &format!("burst-{daemons}-{number}"))?.as_secs_f64() * 1e3,
-            );
-        }
-        let took = median(took).unwrap_or(f64::NAN);
+/// Prints what several daemons on a server do together.
+fn print_together(arguments: &Arguments, server: &str) -> Result<()> {
+    print_bursts(arguments, server)?;
+    let wakes = wakes(server)?;
+    println!(
+        "{:>8.2} ms until another daemon hears of a commit, p99 of {WAKES}",
+        1e3 * Spread::of(wakes).p99.as_secs_f64()
+    );
+    for (name, held) in [("", false), (", while a snapshot is held open", true)] {
+        let claims = claims(server, &format!("claims-{held}"), held)?;
         println!(
-            "{took:>8.0} ms until {} that are due at once are claimed by {daemons} daemons",
-            arguments.crons
+            "{:>8.2} ms for a claim at 100 in a second, p99 of {CLAIMS}{name}",
+            1e3 * Spread::of(claims).p99.as_secs_f64()
         );
     }
     Ok(())
 }
 
+/// Prints how long it takes until everything of a burst is claimed and committed, in a file, and by one daemon and by three on a
+/// server.
+fn print_bursts(arguments: &Arguments, server: &str) -> Result<()> {
+    let all = [("in a file, by 1 daemon", None, 1)];
+    let on_server = [("by 1 daemon", 1), ("by 2 daemons", 2), ("by 3 daemons", 3)];
+    let all = all.into_iter().chain(on_server.map(|(name, daemons)| (name, Some(server), daemons)));
+    for (name, server, daemons) in all {
+        let mut took: Vec<f64> = Vec::new();
+        for number in 0..arguments.repeat.max(1) {
+            let schema = format!("burst-{daemons}-{number}");
+            took.push(burst(arguments, server, daemons, &schema)?.as_secs_f64() * 1e3);
+        }
+        let took = median(took).unwrap_or(f64::NAN);
+        println!("{took:>8.0} ms until {} that are due at once are claimed {name}", arguments.crons);
+    }
+    Ok(())
+}
+
+/// How many commits are heard.
+const WAKES: usize = 500;
+/// How many claims are made.
+const CLAIMS: usize = 3_000;
+
+/// Returns how long it takes from before a commit until another daemon knows that there is one, for each.
+fn wakes(server: &str) -> Result<Vec<Duration>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let place = Place::on_server(server, "wakes")?;
+    let (speaks, hears) = (shared(&place)?, shared(&place)?);
+    runtime.block_on(async {
+        let (stop, wakes) = (CancellationToken::new(), [Wakes::default(), Wakes::default()]);
+        let living = [&speaks, &hears].into_iter().zip(&wakes).map(|(store, wakes)| {
+            tokio::spawn(lease::run(store.clone(), Clock::system(), wakes.clone(), stop.clone()))
+        });
+        let living: Vec<_> = living.collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut took = Vec::new();
+        for _ in 0..WAKES {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            // What it was woken for before.
+            let _ = wakes[1].courier.notified().now_or_never();
+            let heard = wakes[1].courier.notified();
+            let began = Instant::now();
+            speaks.publish(Published::default()).await?;
+            heard.await;
+            took.push(began.elapsed());
+        }
+        stop.cancel();
+        for living in living {
+            living.await??;
+        }
+        Ok(took)
+    })
+}
+
+/// Makes claims at a steady rate, one run for each, and returns how long each took.
+fn claims(server: &str, schema: &str, is_held: bool) -> Result<Vec<Duration>> {
+    let folder = tempfile::Builder::new().prefix("claims-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let store = shared(&Place::on_server(server, schema)?)?;
+    let at = a_minute_ago()?;
+    runtime.block_on(async {
+        store.sync_file_crons(at, crons(folder.path(), CLAIMS, at)?).await?;
+        let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await?;
+        let carried = tokio::spawn(connection);
+        if is_held {
+            client
+                .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+                .await?;
+        }
+        let (due, mut took) = (at + Duration::from_secs(60), Vec::new());
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for _ in 0..CLAIMS {
+            tick.tick().await;
+            let began = Instant::now();
+            let limits =
+                ClaimLimits { starts: 1, in_flight: 0, running_max: 10 * CLAIMS, own_places: usize::MAX };
+            let claimed = store.claim_starts(due, limits).await?;
+            took.push(began.elapsed());
+            for claimed in &claimed.starts {
+                store.end_run(ending(claimed, due)).await?;
+            }
+        }
+        drop(client);
+        carried.await??;
+        Ok(took)
+    })
+}
+
+/// Returns the beginning of the minute before this one: what is due a minute later is due, and has not been for long.
+fn a_minute_ago() -> Result<Timestamp> {
+    let now = now().as_second();
+    Ok(Timestamp::from_second(now - now % 60 - 60)?)
+}
+
+/// Opens a store for one of several daemons.
+fn shared(place: &Place) -> Result<Store, StoreError> {
+    let lock = Arc::new(DaemonLock::waived());
+    Store::open_locked(
+        &lock,
+        place,
+        Execution::WriterThread,
+        InstallationId::default(),
+        Clock::system(),
+        None,
+    )
+}
+
 /// Lets so many daemons plan and claim a burst together, and returns how long that takes.
-fn burst(arguments: &Arguments, server: &str, daemons: usize, schema: &str) -> Result<Duration> {
+fn burst(arguments: &Arguments, server: Option<&str>, daemons: usize, schema: &str) -> Result<Duration> {
     let folder = tempfile::Builder::new().prefix("burst-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let place = Place::on_server(server, schema)?;
-    let open = || {
-        let lock = Arc::new(DaemonLock::waived());
-        let new = InstallationId::default();
-        Store::open_locked(&lock, &place, Execution::WriterThread, new, Clock::system(), None)
-    };
-    let stores = (0..daemons).map(|_| open()).collect::<Result<Vec<Store>, StoreError>>()?;
+    let file = folder.path().join("agentcron.db");
+    let place =
+        server.map_or_else(|| Ok(file.as_path().into()), |server| Place::on_server(server, schema))?;
+    let stores = (0..daemons).map(|_| shared(&place)).collect::<Result<Vec<Store>, StoreError>>()?;
     // They are due by now: nobody has been silent for longer than that.
-    let at = Timestamp::from_second(now().as_second())? - Duration::from_secs(60);
+    let at = a_minute_ago()?;
     runtime.block_on(async {
         stores[0].sync_file_crons(at, crons(folder.path(), arguments.crons, at)?).await?;
         // As after a start: each has planned before.
@@ -243,7 +350,7 @@ fn burst(arguments: &Arguments, server: &str, daemons: usize, schema: &str) -> R
         let (due, claimed) = (at + Duration::from_secs(60), AtomicUsize::new(0));
         let limits = ClaimLimits {
             starts: arguments.at_once,
-            in_flight: 0,
+            in_flight: 1,
             running_max: 100 * arguments.crons,
             own_places: usize::MAX,
         };

@@ -2,6 +2,7 @@
 //! may be concluded from them, since a wrong conclusion starts a run twice or loses it.
 
 mod answer;
+mod assistants;
 mod breakpoints;
 mod call_error;
 mod client;
@@ -18,6 +19,7 @@ mod tests;
 mod twins;
 
 pub use answer::{located_run, located_thread};
+pub use assistants::Assistant;
 pub use call_error::{CallError, Denial};
 pub use client::AgentClient;
 pub use contact::{Contact, Dependent, Silence};

@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::terminal::GlobalOptions;
 use super::{
-    acts, backfill, backup, cancel, check, complete, completions, daemons, demo, explain, forget, health,
-    history, import, init, list, migrate, next, notify, open, outages, pause, prune, report, restore, resume,
-    retry, run, show, skip_next, stats, status, support, trigger, webhook,
+    acts, backfill, backup, cancel, check, complete, completions, daemons, demo, edit, explain, forget,
+    health, history, import, init, list, migrate, next, notify, open, outages, pause, prune, report, restore,
+    resume, retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -14,6 +14,7 @@ Examples:
   agentcron demo                see it work in ten seconds
   agentcron init                write a configuration to start from
   agentcron check               show every mistake, or what will fire and when
+  agentcron edit                edit the configuration, check it, and put it into force
   agentcron run                 run the daemon in the foreground
   agentcron history --follow    watch runs start and end
   agentcron next --schedule '0 9 * * mon-fri' --timezone Europe/Berlin
@@ -82,6 +83,8 @@ pub(super) enum Verb {
     Support(support::Support),
     Import(import::Import),
     Init(init::Init),
+    Edit(edit::Edit),
+    Schema(schema::Schema),
     Demo(demo::Demo),
     Completions(completions::Completions),
     #[command(hide = true)]

@@ -67,7 +67,7 @@ fn wanted(words: &[&str]) -> Vec<Wanted> {
         // It may take a value of any kind.
         (option, ..) if option.starts_with('-') => Vec::new(),
         (_, "next" | "list" | "acts" | "history" | "explain" | "trigger", _)
-        | (_, "pause" | "resume" | "skip-next" | "backfill", _) => vec![Wanted::Cron],
+        | (_, "edit" | "pause" | "resume" | "skip-next" | "backfill", _) => vec![Wanted::Cron],
         (_, "show", _) => vec![Wanted::Cron, Wanted::Run],
         (_, "cancel" | "retry", _) => vec![Wanted::Run],
         (_, "webhook", Some("show" | "replay")) => vec![Wanted::Webhook],

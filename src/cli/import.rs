@@ -4,7 +4,6 @@ mod mapping;
 #[cfg(test)]
 mod tests;
 mod text;
-mod toml_value;
 mod webhook;
 
 use std::fs::{self, OpenOptions};

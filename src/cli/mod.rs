@@ -12,6 +12,7 @@ mod complete;
 mod completions;
 mod daemons;
 mod demo;
+mod edit;
 mod explain;
 mod forget;
 mod health;
@@ -25,6 +26,7 @@ mod notify;
 mod open;
 mod outages;
 mod pause;
+mod private_folder;
 mod prune;
 mod report;
 mod restore;
@@ -32,12 +34,14 @@ mod resume;
 mod retry;
 mod run;
 mod run_input;
+mod schema;
 mod show;
 mod skip_next;
 mod stats;
 mod status;
 mod support;
 mod terminal;
+mod toml_value;
 mod trigger;
 mod waiting;
 mod webhook;
@@ -135,6 +139,8 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Import(import) => import::import(&import, session),
         Verb::Support(support) => support::support(&support, session),
         Verb::Init(init) => init::init(&init, session),
+        Verb::Edit(edit) => edit::edit(&edit, session),
+        Verb::Schema(_) => schema::schema(session),
         Verb::Demo(demo) => demo::demo(&demo, session),
         Verb::Complete(complete) => complete::complete(&complete, session),
         Verb::Completions(completions) => {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::clean_files::{CleanFiles, TextDigest, digest};
 use super::cron_definition::{CronDefinition, SourceLocation};
 use super::document::TomlDocument;
+use super::draft::Draft;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, Report, escaped, quoted};
 use super::fields::CronFields;
@@ -37,6 +38,7 @@ pub(super) struct CronParser<'d> {
     environment: &'d Environment,
     /// What an earlier reading knew.
     known: Option<&'d CleanFiles>,
+    draft: Option<&'d Draft>,
 }
 
 /// What one file has.
@@ -77,6 +79,7 @@ impl<'d> CronParser<'d> {
         policy: Option<&'d UrlPolicy>,
         environment: &'d Environment,
         known: &'d CleanFiles,
+        draft: Option<&'d Draft>,
         report: &mut Report,
     ) -> Self {
         report.about([Loss::Crons]);
@@ -84,7 +87,7 @@ impl<'d> CronParser<'d> {
         let defaults = CronTable::read(defaults, environment, report);
         defaults.check_alone(environment, report);
         let known = Some(known).filter(|known| known.is_like(&CleanFiles::new(0, &defaults.fields, policy)));
-        Self { defaults, policy, environment, known }
+        Self { defaults, policy, environment, known, draft }
     }
 
     /// Returns the crons of an included file, which is not parsed if it is known already.
@@ -95,7 +98,9 @@ impl<'d> CronParser<'d> {
     fn parse_unless(&self, path: &Path, known: Option<&CleanFiles>) -> FileCrons {
         let mut found = FileCrons::default();
         found.report.about([Loss::File(path.into())]);
-        let Some(source) = SourceFile::read_or_report(path, &mut found.report) else { return found };
+        let Some(source) = SourceFile::read_or_report(path, self.draft, &mut found.report) else {
+            return found;
+        };
         let digest = digest(&source);
         if let Some(crons) = known.and_then(|known| known.crons(path, digest)) {
             (found.definitions, found.is_known) = (crons.to_vec(), true);

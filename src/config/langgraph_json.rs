@@ -62,7 +62,7 @@ struct LanggraphWebhooks {
 pub(super) fn read(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> ServerSettings {
     let Ok(Some(path)) = root.path("langgraph_json") else { return ServerSettings::default() };
     sources.files.push(path.clone());
-    let source = match SourceFile::read(&path) {
+    let source = match SourceFile::read(&path, None) {
         Ok(source) => source,
         Err(message) => {
             let message = format!("{}: {message}", path.display());

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clean_files::CleanFiles;
-use super::cron_definition::CronDefinition;
+use super::cron_definition::{CronDefinition, SourceLocation};
 use super::crons::{CronParser, CronReader};
 use super::document::TomlDocument;
+use super::draft::Draft;
 use super::environment::Environment;
 use super::errors::{Complaint, ConfigError, ConfigErrors, Lost, Report};
 use super::fields::OneOrMany;
@@ -68,12 +69,23 @@ pub fn load_partly(path: &Path, environment: &Environment) -> Loaded {
 
 /// Does the same, but parses no file that is known to be clean and has not changed.
 pub fn load_again(path: &Path, environment: &Environment, known: &CleanFiles) -> Loaded {
+    load_with(path, environment, known, None)
+}
+
+/// Returns what is understood once this draft is written.
+pub fn load_draft(path: &Path, environment: &Environment, draft: &Draft) -> Loaded {
+    load_with(path, environment, &CleanFiles::default(), Some(draft))
+}
+
+fn load_with(path: &Path, environment: &Environment, known: &CleanFiles, draft: Option<&Draft>) -> Loaded {
     let sources = Sources { files: vec![path.to_owned()], patterns: Vec::new() };
     let mut loaded = Loaded { path: path.to_owned(), sources, ..Loaded::default() };
     let report = std::thread::scope(|scope| {
         let read = || {
             let mut report = Report::default();
-            if read_all(&mut loaded, environment, known, &mut report).is_none() || report.has_mistakes() {
+            if read_all(&mut loaded, environment, known, draft, &mut report).is_none()
+                || report.has_mistakes()
+            {
                 loaded.named_store = named_store(path, environment);
                 loaded.named_socket = named(path, "http", "socket", environment);
             }
@@ -99,10 +111,11 @@ fn read_all(
     loaded: &mut Loaded,
     environment: &Environment,
     known: &CleanFiles,
+    draft: Option<&Draft>,
     report: &mut Report,
 ) -> Option<()> {
     report.about(Loss::of_main_file());
-    let main = SourceFile::read_or_report(&loaded.path, report)?;
+    let main = SourceFile::read_or_report(&loaded.path, draft, report)?;
     let main = TomlDocument::parse(&main, report)?;
     let section = Section::root(&main);
     let values = top_level(&section, report);
@@ -110,7 +123,7 @@ fn read_all(
     let sources = &mut loaded.sources;
     let mut root = SectionReader { section, values, base, environment, report };
 
-    let included = included(sources, &mut root);
+    let included = included(sources, draft, &mut root);
     root.report.about([Loss::Webhooks]);
     let server = langgraph_json::read(sources, &mut root);
     let read = Settings::read(&server, &mut root);
@@ -119,7 +132,7 @@ fn read_all(
     // The default policy must not judge in place of one that is not understood.
     let webhooks = read.webhooks.as_ref().filter(|_| !report.has_lost(&Loss::Webhooks));
     let policy = webhooks.map(|webhooks| &webhooks.url);
-    let parser = CronParser::new(&main, policy, environment, known, report);
+    let parser = CronParser::new(&main, policy, environment, known, draft, report);
     let mut crons = CronReader::begin(&parser, &main, included.len(), report);
     in_order(&included, |path| parser.parse(path), |file| crons.add(file, report));
     let (crons, clean_files) = crons.finish(main.source, report);
@@ -152,7 +165,7 @@ fn warn_about_clients(main: &TomlDocument<'_>, settings: &Settings, report: &mut
 }
 
 /// Returns the files that `include` names.
-fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<PathBuf> {
+fn included(sources: &mut Sources, draft: Option<&Draft>, root: &mut SectionReader<'_, '_>) -> Vec<PathBuf> {
     let patterns: Option<OneOrMany> = root.value("include");
     let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
     let main = sources.files.first().cloned().unwrap_or_default();
@@ -175,6 +188,12 @@ fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<Path
             }
         }
     }
+    // A file that does not exist yet is found by no pattern.
+    paths.extend(
+        draft
+            .into_iter()
+            .flat_map(|draft| sources.patterns.iter().filter_map(|pattern| draft.found_by(pattern))),
+    );
     // A pattern may match the main file itself.
     paths.remove(&main);
     if paths.len() > FILES_MAX {
@@ -184,6 +203,24 @@ fn included(sources: &mut Sources, root: &mut SectionReader<'_, '_>) -> Vec<Path
     }
     sources.files.extend(paths.iter().cloned());
     paths.into_iter().collect()
+}
+
+impl Loaded {
+    /// Returns every cron that the files define without a mistake.
+    pub fn definitions(&self) -> impl Iterator<Item = &CronDefinition> {
+        self.crons.iter().chain(&self.without_values).map(|definition| &**definition)
+    }
+
+    /// Returns where a cron is, also if there are mistakes in it.
+    pub fn place_of(&self, cron: &str) -> Option<SourceLocation> {
+        let of_definition = self.definitions().find(|definition| definition.name == cron);
+        let of_mistake = || {
+            let is_about = |mistake: &&ConfigError| mistake.losses.contains(&Loss::Cron(cron.to_owned()));
+            let mistake = self.mistakes.iter().find(is_about)?;
+            Some(SourceLocation { file: mistake.file.clone(), position: mistake.position? })
+        };
+        of_definition.map(|definition| definition.location.clone()).or_else(of_mistake)
+    }
 }
 
 #[cfg(test)]

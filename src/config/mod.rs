@@ -11,6 +11,7 @@ mod credentials;
 mod cron_definition;
 mod crons;
 mod document;
+mod draft;
 mod duration;
 mod effective;
 mod environment;
@@ -22,6 +23,7 @@ mod in_force;
 mod in_order;
 mod include;
 mod json;
+mod json_schema;
 mod langgraph_json;
 mod last_good;
 mod limits;
@@ -64,14 +66,16 @@ pub use clean_files::CleanFiles;
 pub use common_settings::{CommonSettings, agreed_settings};
 pub use credentials::Credentials;
 pub use cron_definition::{CronDefinition, SourceLocation};
+pub use draft::{Draft, without_links};
 pub use effective::effective_settings;
 pub use environment::{Environment, LookupError};
 pub use errors::{ConfigError, ConfigErrors, Position};
 pub use fields::{CronFields, OneOrMany};
+pub use json_schema::json_schema;
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{Loaded, load, load_again, load_partly};
+pub use load::{Loaded, load, load_again, load_draft, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use needed_values::{NeededValues, names_in};
@@ -79,8 +83,10 @@ pub use notify_targets::{Destination, EmailDestination, NotifyConfig, NotifyTarg
 pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};
-pub use reference::{DefaultValue, KeyNames, KeyReference, Secrecy, SectionReference, is_name, reference};
-pub use regular_file::{Links, demand_regular, open_regular, read_regular};
+pub use reference::{
+    DefaultValue, KeyNames, KeyReference, RETRY, Secrecy, SectionReference, is_name, is_public, reference,
+};
+pub use regular_file::{Links, demand_regular, open_regular, read_regular, sync_folder};
 pub use secret::Secret;
 pub use server_url::ServerConfig;
 pub use settings::{

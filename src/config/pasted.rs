@@ -65,7 +65,7 @@ fn crons(
     let document = TomlDocument::parse(source, report)?;
     Section::root(&document).read::<Map<String, Value>>(&TOP, advice, report);
     let known = CleanFiles::default();
-    let parser = CronParser::new(&document, None, environment, &known, report);
+    let parser = CronParser::new(&document, None, environment, &known, None, report);
     let (crons, _) = CronReader::begin(&parser, &document, 0, report).finish(source, report);
     Some(crons)
 }

@@ -1,5 +1,5 @@
 //! Every section and key of a configuration file: the one list of them. The check for unknown keys and wrong types
-//! reads it, and so do the documentation and its tests.
+//! reads it, and so do the JSON Schema, the documentation and its tests.
 
 /// Lists keys as a table: of each its name, type, default, secrecy and example, and then its meaning.
 macro_rules! keys {
@@ -24,6 +24,7 @@ use super::value_type::ValueType;
 
 pub(super) use crons::CRON;
 use crons::DEFAULTS;
+pub use crons::RETRY;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
 pub(super) use sections::{
     BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, NOTIFY, STORE, STORE_BACKUP, TOP_LEVEL, WEBHOOKS,
@@ -131,10 +132,10 @@ pub fn is_name(word: &str) -> bool {
 }
 
 /// Returns whether values of keys with that name can be shown. An unknown key may hold anything, so its value cannot.
-pub(super) fn is_public(key_name: &str) -> bool {
+pub fn is_public(key_name: &str) -> bool {
     let mut keys = reference().iter().filter_map(|section| section.key(key_name)).peekable();
     keys.peek().is_some() && keys.all(|key| key.secrecy == Secrecy::Public)
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::draft::Draft;
 use super::errors::{ConfigError, Position, Report};
 use super::limits::FILE_BYTES_MAX;
 use super::regular_file::read_regular;
@@ -23,13 +24,22 @@ pub(super) struct SourceFile {
 }
 
 impl SourceFile {
-    /// Reads a file. The error says what is wrong with the file as a whole.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    /// Reads a file, or what is to be written to it. The error says what is wrong with the file as a whole.
+    pub(super) fn read(path: &Path, draft: Option<&Draft>) -> Result<Self, String> {
+        match draft.filter(|draft| draft.is_of(path)) {
+            Some(draft) => Self::of_bytes(path, &draft.bytes),
+            None => {
+                let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+                Self::of_bytes(path, &bytes)
+            }
+        }
+    }
+
+    fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, String> {
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err("the file is UTF-16, and must be UTF-8 text: iconv -f utf-16 -t utf-8".to_owned());
         }
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
             let at = error.valid_up_to();
             format!(
                 "byte {at} is not UTF-8: the file must be UTF-8 text (from Latin-1: iconv -f latin1 -t utf-8)"
@@ -43,8 +53,8 @@ impl SourceFile {
     }
 
     /// Reads a file, or reports why it cannot be read.
-    pub(super) fn read_or_report(path: &Path, report: &mut Report) -> Option<Self> {
-        Self::read(path).map_err(|message| report.file_error(&path.into(), message)).ok()
+    pub(super) fn read_or_report(path: &Path, draft: Option<&Draft>, report: &mut Report) -> Option<Self> {
+        Self::read(path, draft).map_err(|message| report.file_error(&path.into(), message)).ok()
     }
 
     /// Returns a source with the given text, without reading a file.

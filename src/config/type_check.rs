@@ -51,6 +51,8 @@ fn check(value_type: ValueType, value: &DeValue<'_>) -> Result<(), Mismatch> {
         ValueType::Boolean if matches!(value, DeValue::Boolean(_)) => Ok(()),
         ValueType::Boolean => wrong_type(value, "true or false"),
         ValueType::Integer { min, max } => number(value, min, max),
+        ValueType::Number { .. } if matches!(value, DeValue::Integer(_) | DeValue::Float(_)) => Ok(()),
+        ValueType::Number { .. } => wrong_type(value, "a number"),
         ValueType::TextList | ValueType::DayList => list(value, "a list", text),
         ValueType::TextOrList | ValueType::WordOrList(_) => {
             text(value).or_else(|_| list(value, "text or a list of texts", text))
@@ -103,7 +105,7 @@ fn type_hint(value_type: ValueType) -> Option<&'static str> {
         ValueType::DayList => Some("days are written [\"2026-12-25\", \"2026-12-24..2027-01-02\"]"),
         ValueType::TextList | ValueType::IntegerList { .. } => Some("write a list: […]"),
         ValueType::Text | ValueType::Url | ValueType::Path | ValueType::Time | ValueType::Word(_) => None,
-        ValueType::Boolean | ValueType::Integer { .. } | ValueType::TextOrList => None,
-        ValueType::WordOrList(_) | ValueType::Table | ValueType::Any => None,
+        ValueType::Boolean | ValueType::Integer { .. } | ValueType::Number { .. } => None,
+        ValueType::TextOrList | ValueType::WordOrList(_) | ValueType::Table | ValueType::Any => None,
     }
 }

@@ -24,6 +24,11 @@ pub enum ValueType {
         min: u64,
         max: u64,
     },
+    /// A number, both bounds included.
+    Number {
+        min: u32,
+        max: u32,
+    },
     TextList,
     /// One text, or a list of texts.
     TextOrList,
@@ -54,6 +59,7 @@ impl fmt::Display for ValueType {
             Self::Word(words) => f.write_str(&quoted_words(words)),
             Self::Boolean => f.write_str("true or false"),
             Self::Integer { min, max } => write!(f, "integer from {min} to {max}"),
+            Self::Number { min, max } => write!(f, "number from {min} to {max}"),
             Self::TextList => f.write_str("list of texts"),
             Self::TextOrList => f.write_str("text or list of texts"),
             Self::WordOrList(words) => write!(f, "one or a list of {}", quoted_words(words)),

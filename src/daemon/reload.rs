@@ -22,7 +22,7 @@ use crate::domain::bounds::FILES_LOOKED_AT_EVERY;
 use crate::domain::calendar::Calendar;
 use crate::domain::generation::Adoption;
 use crate::engine::Wakes;
-use crate::engine::reloads::Reloads;
+use crate::engine::reloads::{Outcome, Reloads};
 use crate::pulse::Pulse;
 use crate::store::{NewNotice, Reading, Sharing, Store, StoreError, SyncReport};
 
@@ -87,11 +87,18 @@ struct KnownFiles {
     kept: Vec<KeptCron>,
     /// What was wrong with the files when they were last read.
     mistakes: Option<NewNotice>,
+    /// The settings of these files that a restart puts in force.
+    needs_restart: Vec<&'static str>,
 }
 
 impl KnownFiles {
     fn fires_any(&self) -> bool {
         !(self.crons.is_empty() && self.kept.is_empty())
+    }
+
+    fn outcome(&self) -> Outcome {
+        let problem = self.mistakes.as_ref().map(|mistakes| mistakes.detail.clone());
+        Outcome { problem, needs_restart: self.needs_restart.clone() }
     }
 }
 
@@ -108,7 +115,8 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
     let crons = std::mem::take(&mut reload.config.crons);
     let mistakes = mistakes::describe(&reload.config, &reload.config, &kept);
     let in_force = reload.config.clone();
-    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, mistakes };
+    let needs_restart = Vec::new();
+    let mut known = KnownFiles { sources, fingerprint, in_force, crons, kept, mistakes, needs_restart };
     loop {
         let cause = tokio::select! {
             biased;
@@ -118,11 +126,17 @@ pub(super) async fn run(mut reload: Reload, stop: CancellationToken) -> Result<(
             () = watch.touched() => Cause::Touched,
             () = tokio::time::sleep(FILES_LOOKED_AT_EVERY) => Cause::Interval,
         };
+        if cause == Cause::Requested {
+            reload.reloads.begin();
+        }
         let found = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             found = pass(&reload, &mut known, cause) => found?,
         };
+        if cause == Cause::Requested {
+            reload.reloads.end(known.outcome());
+        }
         watch.follow(&known.sources, found);
     }
 }
@@ -274,6 +288,7 @@ async fn apply(
         let settings = differ.join(", ");
         tracing::warn!(settings, hourly = settings, "settings not reloaded; they need a restart");
     }
+    known.needs_restart = differ;
     if !config.holds_webhooks() && known.in_force.holds_webhooks() {
         reload.store.hold_for_mistakes(None).await?;
         reload.wakes.courier.notify_one();

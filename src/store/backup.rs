@@ -10,9 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::time::Instant;
 
 use super::read::{DaemonState, lock_state};
-use super::swap::{beside, sync_folder};
+use super::swap::beside;
 use super::{StoreError, open};
-use crate::config::{Links, open_regular};
+use crate::config::{Links, open_regular, sync_folder};
 use crate::domain::bounds::{BACKUP_PAGES_PER_STEP, BACKUP_RESTS};
 
 /// As nice(2) has it.

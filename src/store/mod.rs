@@ -138,7 +138,7 @@ pub use read::{
     News, Notice, Overview, PageCursor, QueuedWebhooks, Reader, ReceiverNow, ReceiverTally, Receivers,
     Recent, ReportSnapshot, RunBeside, RunDetails, RunFilter, RunInput, RunMark, RunRow, RunWatch,
     STATUS_PERIOD, StatusSnapshot, StoreFacts, Topic, Unstarted, UpcomingRow, Version, WaitingWebhooks,
-    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state, lock_state,
+    WatchUntil, WebhookDetails, WebhookQueue, WebhookRow, daemon_state, differences, lock_state,
 };
 pub use receivers_away::ReceiverAway;
 pub use recovery::Recovered;

@@ -65,7 +65,7 @@ pub use overview::{DaemonState, Denied, Notice, Overview, daemon_state, lock_sta
 pub(super) use positions::Order;
 pub use positions::PageCursor;
 pub use receivers::{LastAnswer, ReceiverNow, Receivers};
-pub use recent::{Failures, KeyChange, Recent, Version};
+pub use recent::{Failures, KeyChange, Recent, Version, differences};
 pub use records::CronRecord;
 pub use report::{ReceiverTally, ReportSnapshot};
 pub(super) use status::fires_from;

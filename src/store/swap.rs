@@ -6,10 +6,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags};
 
 use super::StoreError;
 use super::lock::belong_like;
+use crate::config::sync_folder;
 
 /// What the prepared database is called while it takes the place of the other.
 const COMMITTED: &str = ".restored";
@@ -72,13 +72,6 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
         Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
         Err(_) => path.to_path_buf(),
     })
-}
-
-/// Makes the names in the folder of a file durable.
-pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
-    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-    Ok(rustix::fs::fsync(folder)?)
 }
 
 /// Returns the path with another ending.

@@ -10,6 +10,7 @@ mod generated;
 mod keys;
 mod links;
 mod markdown;
+mod schema;
 mod shell;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ mod calendar_oracle;
 mod cli;
 mod clock_steps;
 mod documents;
+mod editing;
 mod edits;
 mod endings;
 mod explain;

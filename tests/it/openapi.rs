@@ -86,7 +86,7 @@ async fn the_daemon_keeps_to_its_openapi_document() {
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(report.contains("34 selected / 35 total"), "{report}");
+    assert!(report.contains("35 selected / 36 total"), "{report}");
     daemon.assert_alive();
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }

@@ -239,3 +239,26 @@ async fn a_thread_can_be_asked_for_without_its_values() {
         assert_eq!((whole.interrupted, part.interrupted), (interrupted, interrupted), "{whole:?} {part:?}");
     }
 }
+
+#[tokio::test]
+async fn the_cron_that_init_writes_runs_an_assistant_of_the_real_server() {
+    let server = RealServer::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_agentcron"));
+    let output = command.args(["init", &path, "--url", &server.url(), "--json"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(found, json!({ "agent_server": server.url(), "assistant_id": "agent", "problem": null }));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let cron = read("crons.d/hello.toml").replace("*/5 * * * *", "* * * * * *");
+    assert!(cron.contains("\nassistant_id = \"agent\"   # this server also has asker, "), "{cron}");
+    let main = read("agentcron.toml").replace("# listen = \"127.0.0.1:2025\"", "listen = \"off\"");
+    let mut daemon = Daemon::prepare(&main);
+    std::fs::create_dir(daemon.folder().join("crons.d")).unwrap();
+    std::fs::write(daemon.folder().join("crons.d/hello.toml"), cron).unwrap();
+    daemon.start_again();
+    daemon.wait_for_stderr("ready").await;
+    let is_good = || daemon.history().iter().any(|run| run.cron_name == "hello" && run.status == "success");
+    daemon.wait_until("a run of the new cron", is_good).await;
+}

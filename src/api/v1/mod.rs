@@ -13,6 +13,7 @@ pub(super) mod outages;
 mod page_links;
 pub(super) mod parse;
 pub(super) mod pauses;
+mod reload;
 pub(super) mod report;
 pub(super) mod runs;
 pub(super) mod status;
@@ -36,6 +37,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(events::events))
         .routes(routes!(log::log))
         .routes(routes!(page_links::make))
+        .routes(routes!(reload::reload))
         .routes(routes!(crons::crons))
         .routes(routes!(crons::cron))
         .routes(routes!(crons::explain))

@@ -10,6 +10,7 @@ mod explain;
 mod history;
 mod page;
 mod pauses;
+mod reload;
 mod report;
 mod requests;
 mod runs;
@@ -49,6 +50,7 @@ pub use explain::Explanation;
 pub use history::{ForgetRequest, Forgotten, Pruning};
 pub use page::{PageLink, PageLinkRequest};
 pub use pauses::Pause;
+pub use reload::Reloaded;
 pub use report::{Counted, CronReport, CronStats, DayStats, ReasonCount, ReceiverReport, Report};
 pub use requests::{
     AllPausedChanged, BackfillInstant, BackfillRequest, Backfilled, Cancelled, CronState, CronStateChanged,

@@ -1,8 +1,7 @@
 //! Sets up the demo: a folder of its own, and an agent server and a receiver inside this process.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +10,7 @@ use axum::body::Bytes;
 use uuid::Uuid;
 
 use crate::backend::embedded::EmbeddedServer;
+use crate::cli::private_folder;
 use crate::cli::terminal::Failure;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment};
@@ -35,14 +35,7 @@ pub(super) struct DemoSetup {
 impl DemoSetup {
     /// Creates the folder and its configuration.
     pub(super) fn create(environment: &Environment) -> Result<Self, Failure> {
-        let temporary = environment.lookup("env.TMPDIR");
-        let temporary = temporary.map_or_else(|_| PathBuf::from("/tmp"), |path| PathBuf::from(path.expose()));
-        let folder = create_folder(&temporary).map_err(|error| {
-            let temporary = temporary.display();
-            Failure::Failed(format!(
-                "cannot create a folder in {temporary}: {error}; set TMPDIR to a folder that you may write to"
-            ))
-        })?;
+        let folder = private_folder::create("demo", environment)?;
         let path = folder.join("agentcron.toml");
         std::fs::write(&path, include_str!("agentcron.toml"))
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
@@ -84,17 +77,4 @@ impl DemoSetup {
 /// The demo is the same on every machine, so it reads no variables.
 fn empty_environment() -> Environment {
     Environment::of_map([])
-}
-
-/// Creates a folder that did not exist before, so that no other user can have prepared it.
-fn create_folder(temporary: &Path) -> std::io::Result<PathBuf> {
-    let mut number = 1_u32;
-    loop {
-        let folder = temporary.join(format!("agentcron-demo-{}-{number}", std::process::id()));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 100 => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::toml_value::is_expressible;
 use super::webhook::{Variables, without_secrets};
+use crate::cli::toml_value::is_expressible;
 use crate::config::{CronFields, is_cron_name, validate_cron};
 use crate::domain::template::is_template;
 use crate::domain::url_policy::UrlPolicy;

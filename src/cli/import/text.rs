@@ -1,8 +1,8 @@
 //! The text of the file: TOML with comments. Nothing that the server sent can leave its line.
 
 use super::mapping::ImportedCron;
-use super::toml_value::{toml_value, written};
 use super::webhook::Variables;
+use crate::cli::toml_value::{toml_value, written};
 use crate::domain::printable::blanked;
 
 /// Returns the whole file.

@@ -4,7 +4,8 @@ use super::DefaultValue::{Absent, Required, Toml};
 use super::Secrecy::{MayHoldSecret, Public};
 use super::{KeyNames, KeyReference, SectionReference};
 use crate::config::value_type::ValueType::*;
-use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap};
+use crate::domain::bounds::{RETRIES_MAX, RETRY_FACTOR_MAX};
+use crate::domain::cron::{Catchup, Mode, MultitaskStrategy, OnRunCompleted, Overlap, RetryOn};
 
 /// The agent server's words for when it writes checkpoints.
 pub(in crate::config) const DURABILITIES: &[&str] = &["sync", "async", "exit"];
@@ -117,4 +118,26 @@ const CRON_KEYS: &[KeyReference] = keys! {
         "Parts of this cron's values that are never written, besides those of `store.redact`."
     was: Text, Absent("the cron has had no other name"), Public, "\"morning-digest\"";
         "The first name of a cron that was renamed: its history, pause, `H` and jitter go on. Keep it as long as the cron."
+};
+
+/// The keys of `retry`, which is a value and no table of its own: what is wrong with it is wrong with the cron.
+pub const RETRY: SectionReference = SectionReference {
+    name: "retry",
+    meaning: "Gives an occurrence that failed further runs.",
+    key_names: KeyNames::Fixed,
+    keys: keys! {
+        max: Integer { min: 0, max: RETRIES_MAX as u64 }, Required, Public, "2";
+            "How many further runs an occurrence gets at most. 0 turns off the retries of `[defaults]`."
+        backoff: Duration, Toml("\"1m\""), Public, "\"5m\"";
+            "The wait between the end of the first run and the second run, at most 1 h."
+        factor: Number { min: 1, max: RETRY_FACTOR_MAX }, Toml("2"), Public, "1.5";
+            "Each further wait is so many times as long."
+        on: WordOrList(RetryOn::WORDS), Toml("[\"error\", \"timeout\"]"), Public, "\"error\"";
+            "The statuses that are retried."
+        timeout_each: Duration, Absent("only `timeout` counts"), Public, "\"10m\"";
+            "How long each run may take; one that takes longer ends as `timeout`."
+        webhook_each: Boolean, Toml("false"), Public, "true";
+            "Whether each run sends a webhook, and not only the last one."
+    },
+    tables: &[],
 };

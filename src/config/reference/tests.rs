@@ -32,6 +32,23 @@ fn the_reference_has_exactly_the_keys_of_the_structs() {
 }
 
 #[test]
+fn retry_has_exactly_the_keys_and_the_defaults_of_the_reference() {
+    let of = |retry: &str| loaded(&CRON, CRON.key("retry").unwrap(), Some(retry));
+    let least = settings(&of("{ max = 2 }"));
+    for key in RETRY.keys.iter().filter(|key| key.default != DefaultValue::Required) {
+        let with = |value: &str| settings(&of(&format!("{{ max = 2, {} = {value} }}", key.name)));
+        assert_ne!(with(key.example), least, "{}", key.name);
+        if let DefaultValue::Toml(default) = key.default {
+            assert_eq!(with(default), least, "{}", key.name);
+        }
+    }
+    let text = text_with(&CRON, CRON.key("retry").unwrap(), Some("{ max = 2, tries = 3 }"));
+    let error = load_text(&text).unwrap_err().to_string();
+    let names: Vec<String> = RETRY.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+    assert!(error.contains(&format!("expected one of {}", names.join(", "))), "{error}");
+}
+
+#[test]
 fn the_parser_accepts_exactly_the_keys_of_the_reference() {
     for section in reference().iter().filter(|section| section.key_names == KeyNames::Fixed) {
         let known = section.keys.iter().map(|key| key.name);
@@ -74,7 +91,7 @@ fn the_code_takes_every_value_that_has_the_type_of_the_reference() {
 }
 
 /// One value of each shape. The number is within the bounds of every key; the struct knows no bounds.
-const VALUES: [&str; 12] =
+pub(in crate::config) const VALUES: [&str; 12] =
     ["\"*\"", "true", "-1", "1024", "1.5", "2026-01-01", "[]", "[\"a\"]", "[1024]", "[true]", "[[]]", "{}"];
 
 #[test]
@@ -152,7 +169,11 @@ fn loaded(section: &SectionReference, key: &KeyReference, value: Option<&str>) -
     load_text(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
 }
 
-fn text_with(section: &SectionReference, key: &KeyReference, value: Option<&str>) -> String {
+pub(in crate::config) fn text_with(
+    section: &SectionReference,
+    key: &KeyReference,
+    value: Option<&str>,
+) -> String {
     let line = value.map(|value| format!("{} = {value}\n", key.name)).unwrap_or_default();
     let others = match (section.name, value) {
         // Some keys are needed by the types that have them.
@@ -209,7 +230,7 @@ fn target_keys(key: &str) -> &'static [&'static str] {
 }
 
 /// Loads the text as a main file.
-fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
+pub(in crate::config) fn load_text(text: &str) -> Result<Config, crate::config::ConfigErrors> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("langgraph.json"), "{}").unwrap();
     let path = directory.path().join("agentcron.toml");
@@ -247,7 +268,10 @@ fn settings(config: &Config) -> String {
 }
 
 /// Reads one line as a section, and returns the messages.
-fn messages<T: DeserializeOwned + Default>(section: &SectionReference, line: &str) -> String {
+pub(in crate::config) fn messages<T: DeserializeOwned + Default>(
+    section: &SectionReference,
+    line: &str,
+) -> String {
     let source = SourceFile::of_text(Path::new("x"), line);
     let mut report = Report::default();
     let document = TomlDocument::parse(&source, &mut report).unwrap();

@@ -137,7 +137,7 @@ pub(super) fn versions(tx: &Transaction<'_>, cron_id: CronId) -> Result<Vec<Vers
 }
 
 /// Returns the keys that two definitions do not have alike.
-pub(super) fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<KeyChange> {
+pub fn differences(newer: &Map<String, Value>, older: &Map<String, Value>) -> Vec<KeyChange> {
     let gone = older.keys().filter(|key| !newer.contains_key(*key));
     let other = newer.iter().filter(|(key, value)| older.get(*key) != Some(*value)).map(|(key, _)| key);
     let change = |key: &String| KeyChange {

@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 26] = [
     "support",
     "report",
     "stats",
@@ -35,6 +35,8 @@ const VERBS: [&str; 24] = [
     "prune",
     "forget",
     "init",
+    "edit",
+    "schema",
     "demo",
     "completions",
 ];
@@ -108,6 +110,41 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     let again = agentcron(folder.path(), &["init", "mine"]);
     demand(&again, 1);
     assert!(stderr(&again).contains("exists already; nothing was written"), "{}", stderr(&again));
+    let in_folder = |name: &str| std::fs::read_to_string(folder.path().join("mine").join(name)).unwrap();
+    let schema = agentcron(folder.path(), &["schema"]);
+    demand(&schema, 0);
+    assert_eq!(in_folder("agentcron.schema.json"), stdout(&schema));
+    for (name, names) in
+        [("agentcron.toml", "./agentcron.schema.json"), ("crons.d/hello.toml", "../agentcron.schema.json")]
+    {
+        assert!(in_folder(name).starts_with(&format!("#:schema {names}\n")), "{name}");
+    }
+}
+
+#[test]
+fn init_waits_for_no_server_that_does_not_answer_and_says_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    // It accepts connections and never answers, or does not listen.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let first = agentcron(folder.path(), &["init", "a", "--url", &url]);
+    demand(&first, 0);
+    let said = stdout(&first);
+    assert!(said.contains("did not answer within 2 s") || said.contains("no answer within 2s"), "{said}");
+    drop(silent);
+    let second = agentcron(folder.path(), &["init", "b", "--url", &url]);
+    demand(&second, 0);
+    let said = stdout(&second);
+    assert!(said.starts_with(&format!("no assistants were found at {url} (")), "{said}");
+    assert!(
+        said.contains("set backend.url in b/agentcron.toml and assistant_id in b/crons.d/hello.toml"),
+        "{said}"
+    );
+    let written = std::fs::read_to_string(folder.path().join("b/agentcron.toml")).unwrap();
+    assert!(written.contains(&format!("url = \"{url}\"")), "{written}");
+    demand(&agentcron(folder.path(), &["check", "b/agentcron.toml"]), 0);
+    demand(&agentcron(folder.path(), &["init", "c", "--url", "http://user:password@127.0.0.1:1"]), 2);
+    assert!(!folder.path().join("c").exists());
 }
 
 #[test]

@@ -31,8 +31,8 @@ case "$1 ${2:-} $*" in
         wait_for has_socket || { cat "$ROOM/daemon.log" >&2; exit 1; }
         ;;
     init\ *)
-        "$AGENTCRON" "$@"
-        sed -i -e "s|127.0.0.1:2024|$SERVER|" -e "s|^# listen = .*|listen = \"$LISTEN\"|" "${2:-.}/agentcron.toml"
+        "$AGENTCRON" "$@" --url "http://$SERVER"
+        sed -i -e "s|^# listen = .*|listen = \"$LISTEN\"|" "${2:-.}/agentcron.toml"
         ;;
     webhook\ listen\ *)
         [[ $* == *--port* ]] || set -- "$@" --port "${HOOK##*:}"

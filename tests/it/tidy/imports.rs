@@ -149,6 +149,9 @@ fn test_module(tokens: &[Token], at: usize) -> Option<String> {
     while tokens.get(at)?.text == "#" {
         at = behind_brackets(tokens, at + 1);
     }
+    if tokens[at].text == "pub" {
+        at = if tokens.get(at + 1)?.text == "(" { behind_brackets(tokens, at + 1) } else { at + 1 };
+    }
     (tokens[at].text == "mod").then(|| tokens[at + 1].text.clone())
 }
 
@@ -386,7 +389,7 @@ fn grouped_nested_and_multi_line_paths_are_all_seen() {
              #[cfg(test)]\n#[expect(unused)]\nmod tests { use crate::cli; }\nuse r#type as _;\nfn g() { crate::signals::h() }",
         ),
         source("src/store/tests.rs", "use crate::cli;"),
-        source("src/store/extra.rs", "#[cfg(test)]\nmod tests;"),
+        source("src/store/extra.rs", "#[cfg(test)]\npub(super) mod tests;"),
         source("src/store/extra/tests.rs", "use crate::cli;"),
     ];
     let found = references(&sources);
