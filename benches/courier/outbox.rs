@@ -163,7 +163,12 @@ impl Outbox {
         let transport = Transport::to_receivers(None, Dialer::of_system(), config.webhooks.url.clone())?;
         let clock = Clock::system();
         // The settings do not change during the measurement.
-        let settings = WebhookSettings { disabled: false, sends: true, webhooks: config.webhooks.clone() };
+        let settings = WebhookSettings {
+            disabled: false,
+            sends: true,
+            webhooks: config.webhooks.clone(),
+            notify: config.notify.clone(),
+        };
         let (_, webhooks) = config::live(settings);
         Ok(Courier {
             lacking: Default::default(),

@@ -46,6 +46,7 @@ use futures_util::future::{FutureExt, try_join_all};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -250,10 +251,10 @@ fn wakes(server: &str) -> Result<Vec<Duration>> {
     let (speaks, hears) = (shared(&place)?, shared(&place)?);
     runtime.block_on(async {
         let (stop, wakes) = (CancellationToken::new(), [Wakes::default(), Wakes::default()]);
-        let living = [&speaks, &hears].into_iter().zip(&wakes).map(|(store, wakes)| {
-            tokio::spawn(lease::run(store.clone(), Clock::system(), wakes.clone(), stop.clone()))
-        });
-        let living: Vec<_> = living.collect();
+        let mut living = JoinSet::new();
+        for (store, wakes) in [&speaks, &hears].into_iter().zip(&wakes) {
+            living.spawn(lease::run(store.clone(), Clock::system(), wakes.clone(), stop.clone()));
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
         let mut took = Vec::new();
         for _ in 0..WAKES {
@@ -267,8 +268,8 @@ fn wakes(server: &str) -> Result<Vec<Duration>> {
             took.push(began.elapsed());
         }
         stop.cancel();
-        for living in living {
-            living.await??;
+        while let Some(ended) = living.join_next().await {
+            ended??;
         }
         Ok(took)
     })
@@ -283,7 +284,8 @@ fn claims(server: &str, schema: &str, is_held: bool) -> Result<Vec<Duration>> {
     runtime.block_on(async {
         store.sync_file_crons(at, crons(folder.path(), CLAIMS, at)?).await?;
         let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await?;
-        let carried = tokio::spawn(connection);
+        let mut carried = JoinSet::new();
+        carried.spawn(connection);
         if is_held {
             client
                 .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
@@ -303,7 +305,9 @@ fn claims(server: &str, schema: &str, is_held: bool) -> Result<Vec<Duration>> {
             }
         }
         drop(client);
-        carried.await??;
+        while let Some(ended) = carried.join_next().await {
+            ended??;
+        }
         Ok(took)
     })
 }

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::terminal::GlobalOptions;
 use super::{
     acts, backfill, backup, cancel, check, complete, completions, daemons, demo, edit, explain, forget,
-    health, history, import, init, list, man, migrate, next, open, outages, pause, prune, report, restore,
-    resume, retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
+    health, history, import, init, list, man, migrate, next, notify, open, outages, pause, prune, report,
+    restore, resume, retry, run, schema, show, skip_next, stats, status, support, trigger, webhook,
 };
 
 const AFTER_HELP: &str = "\
@@ -76,6 +76,7 @@ pub(super) enum Verb {
     Prune(prune::Prune),
     Forget(forget::Forget),
     Webhook(webhook::Webhook),
+    Notify(notify::Notify),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Migrate(migrate::Migrate),

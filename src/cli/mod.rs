@@ -23,6 +23,7 @@ mod list;
 mod man;
 mod migrate;
 mod next;
+mod notify;
 mod open;
 mod outages;
 mod pause;
@@ -131,6 +132,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Retry(retry) => retry::retry(&retry, session),
         Verb::Prune(prune) => prune::prune(&prune, session),
         Verb::Forget(forget) => forget::forget(&forget, session),
+        Verb::Notify(notify) => notify::notify(&notify, session),
         Verb::Webhook(webhook) => webhook::webhook(&webhook, session),
         Verb::Backup(backup) => backup::backup(&backup, session),
         Verb::Restore(restore) => restore::restore(&restore, session),

@@ -10,7 +10,7 @@ mod replay;
 mod resume;
 mod show;
 mod test;
-mod test_delivery;
+pub(super) mod test_delivery;
 
 use clap::{Args, Subcommand};
 

@@ -74,13 +74,16 @@ fn keep(millis: Option<u64>) -> Keep {
 /// Returns the settings that should be the same everywhere, each with a mark of its value: a URL may hold a token.
 pub fn agreed_settings(config: &Config) -> Vec<(&'static str, String)> {
     let backend = &config.backend;
-    let webhooks = config.saved.iter().find(|(section, _)| *section == "webhooks");
-    let webhooks = webhooks.and_then(|(_, text)| text.as_deref()).map(without_ca_file);
+    let saved = |name: &str| {
+        let section = config.saved.iter().find(|(section, _)| *section == name);
+        section.and_then(|(_, text)| text.as_deref())
+    };
     let settings = [
         ("backend.max_concurrent_runs", Some(backend.max_concurrent_runs.to_string())),
         ("backend.url", Some(mark(backend.url.as_str()))),
         // Its secrets are not in the text. One with a mistake is reported as such.
-        ("webhooks", webhooks.map(|text| mark(&text))),
+        ("webhooks", saved("webhooks").map(|text| mark(&without_ca_file(text)))),
+        ("notify", saved("notify").map(mark)),
     ];
     settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
@@ -129,12 +132,15 @@ mod tests {
     #[test]
     fn settings_that_should_agree_are_compared_without_being_known() {
         let of = |text: &str| {
-            agreed_settings(&config(text, &[("env.KEY", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]))
+            agreed_settings(&config(
+                text,
+                &[("env.KEY", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), ("env.HOOK", "https://a.example/b")],
+            ))
         };
         let plain = of("");
         assert_eq!(
             plain.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            ["backend.max_concurrent_runs", "backend.url", "webhooks"]
+            ["backend.max_concurrent_runs", "backend.url", "webhooks", "notify"]
         );
         for (text, differs) in [
             ("[backend]\nurl = \"https://agents.example/s3cret\"", vec!["backend.url"]),
@@ -143,6 +149,7 @@ mod tests {
             ("[webhooks.url]\nrequire_https = true", vec!["webhooks"]),
             ("[webhooks]\nca_file = \"ca.pem\"", vec![]),
             ("[webhooks]\nsigning_secrets = [\"${{ env.KEY }}\"]", vec![]),
+            ("[notify.a]\ntype = \"slack\"\nurl = \"${{ env.HOOK }}\"", vec!["notify"]),
             ("[store]\nkeep = \"1d\"", vec![]),
         ] {
             let other = of(text);

@@ -57,7 +57,7 @@ pub(super) fn is_match(pattern: &Path, name: &OsStr) -> bool {
 
 /// Returns whether the pattern, in which `*` matches any text, matches the whole name. Backtracks to the last `*`
 /// only, so that its time stays bounded by the product of the lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at_pattern, mut at_name) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
     while at_name < name.len() {

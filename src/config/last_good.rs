@@ -12,6 +12,8 @@ use super::errors::Report;
 use super::http;
 use super::langgraph_json::ServerSettings;
 use super::loss::Loss;
+use super::notify;
+use super::notify_targets::NotifyConfig;
 use super::section::Section;
 use super::section_reader::SectionReader;
 use super::sections;
@@ -24,13 +26,14 @@ use crate::domain::template;
 
 /// Every section that is saved, in the order of a file, and what stands for one of which no good version is known: no
 /// port, nothing is deleted, and otherwise the defaults.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("shutdown_grace", ""),
     ("backend", ""),
     ("store", "[store]\nkeep = \"forever\"\nkeep_values = \"forever\"\n"),
     ("log", ""),
     ("http", "[http]\nlisten = \"off\"\n"),
     ("webhooks", ""),
+    ("notify", ""),
 ];
 
 /// Lists the sections: the field of each in [`Config`], with its type, and what is lost with it.
@@ -69,6 +72,7 @@ sections! {
     store: StoreConfig = Store;
     http: HttpConfig = Http;
     webhooks: WebhooksConfig = Webhooks;
+    notify: NotifyConfig = Notify;
     logged_runs: LoggedRuns = Log;
     shutdown_grace: Duration = ShutdownGrace;
 }
@@ -86,9 +90,11 @@ impl Settings {
         let http = http::http(server, root).ok();
         root.report.about([Loss::Webhooks]);
         let webhooks = webhooks::webhooks(server.webhooks.clone(), root).ok();
+        root.report.about([Loss::Notify]);
+        let notify = notify::notify(webhooks.as_ref().map(|webhooks| &webhooks.url), root).ok();
         root.report.about([Loss::ShutdownGrace]);
         let shutdown_grace = root.duration("shutdown_grace").ok();
-        Self { backend, store, http, webhooks, logged_runs, shutdown_grace }
+        Self { backend, store, http, webhooks, notify, logged_runs, shutdown_grace }
     }
 
     fn of_text(text: &str, base: &Path, environment: &Environment) -> Self {
@@ -205,6 +211,15 @@ fn holds_secret(name: &str, section: &Value) -> bool {
         }
         "backend" => section.get("api_key").into_iter().chain(table("headers")).any(is_secret),
         "http" => list("api_keys").chain(table("keys").filter_map(|key| key.get("key"))).any(is_secret),
+        "notify" => {
+            let targets = section.as_object().into_iter().flat_map(Map::values);
+            let secrets = |target: &Value| {
+                let is_email = target.get("type").and_then(Value::as_str) == Some("email");
+                let keys = ["url", "routing_key", "topic", "token", "password"].into_iter();
+                keys.filter(|key| *key != "url" || !is_email).filter_map(|key| target.get(key)).any(is_secret)
+            };
+            targets.into_iter().any(secrets)
+        }
         _ => false,
     }
 }

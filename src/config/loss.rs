@@ -10,6 +10,7 @@ pub enum Loss {
     Http,
     /// `[webhooks]`, or any other place that may forbid to send a webhook.
     Webhooks,
+    Notify,
     Backend,
     Store,
     Log,
@@ -34,6 +35,7 @@ impl Loss {
         Some(match name {
             "http" => Self::Http,
             "webhooks" | "langgraph_json" => Self::Webhooks,
+            "notify" => Self::Notify,
             "backend" => Self::Backend,
             "store" => Self::Store,
             "log" => Self::Log,
@@ -55,7 +57,7 @@ impl Loss {
 
     /// Returns what is lost with the main file as a whole.
     pub(super) fn of_main_file() -> Vec<Self> {
-        let sections = [Self::Http, Self::Webhooks, Self::Backend, Self::Store];
+        let sections = [Self::Http, Self::Webhooks, Self::Notify, Self::Backend, Self::Store];
         sections.into_iter().chain([Self::Log, Self::ShutdownGrace, Self::Crons]).collect()
     }
 }
@@ -119,7 +121,7 @@ impl Loss {
             Self::Crons | Self::Includes => true,
             Self::File(file) => cron.was_in(file),
             Self::Cron(name) => *name == cron.name,
-            Self::Http | Self::Webhooks | Self::Backend | Self::Store => false,
+            Self::Http | Self::Webhooks | Self::Notify | Self::Backend | Self::Store => false,
             Self::Log | Self::ShutdownGrace | Self::WebhookOf(_) | Self::ValueOf(_) => false,
         }
     }

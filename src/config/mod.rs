@@ -33,6 +33,8 @@ mod load;
 mod loss;
 mod nearest;
 mod needed_values;
+mod notify;
+mod notify_targets;
 #[cfg(feature = "postgres")]
 mod password_file;
 mod pasted;
@@ -79,6 +81,7 @@ pub use load::{Loaded, load, load_again, load_draft, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use needed_values::{NeededValues, names_in};
+pub use notify_targets::{Destination, EmailDestination, NotifyConfig, NotifyTarget, SmtpTls, TargetType};
 pub use pasted::{Pasted, read_pasted};
 pub use places::{socket_in_file, store_in_file, stores_perhaps};
 pub use redacted_file::{LEFT_OUT, host_of, redacted_file};

@@ -27,7 +27,8 @@ use crons::DEFAULTS;
 pub use crons::RETRY;
 pub(super) use crons::{DURABILITIES, STREAM_MODES};
 pub(super) use sections::{
-    BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, STORE, STORE_BACKUP, TOP_LEVEL, WEBHOOKS, WEBHOOKS_URL,
+    BACKEND, HTTP, HTTP_KEY, INCLUDED_FILE, LOG, NOTIFY, STORE, STORE_BACKUP, TOP_LEVEL, WEBHOOKS,
+    WEBHOOKS_URL,
 };
 use sections::{BACKEND_HEADERS, WEBHOOKS_HEADERS};
 
@@ -119,6 +120,7 @@ pub fn reference() -> &'static [&'static SectionReference] {
         &WEBHOOKS,
         &WEBHOOKS_URL,
         &WEBHOOKS_HEADERS,
+        &NOTIFY,
         &DEFAULTS,
         &CRON,
     ]

@@ -120,6 +120,12 @@ impl<'d> SectionReader<'_, 'd> {
         Ok(Environment::substitute(text))
     }
 
+    /// Whether something else was used for this text, because only the daemon has its value.
+    pub(super) fn is_substituted(&self, key: &str) -> bool {
+        let written = self.values.get(key).and_then(Value::as_str);
+        written.is_some_and(|text| is_of_daemon(text, self.environment))
+    }
+
     /// Returns a text with its placeholders filled, which must not be empty.
     pub(super) fn text(&mut self, key: &str) -> Result<String, Reported> {
         let written: String = self.value(key);

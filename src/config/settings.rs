@@ -16,6 +16,7 @@ use super::environment::Environment;
 use super::errors::ConfigError;
 use super::include;
 use super::loss::{KeptCrons, Loss};
+use super::notify_targets::NotifyConfig;
 use super::secret::Secret;
 use super::store_location::StoreLocation;
 use super::unit_places::default_socket;
@@ -42,6 +43,8 @@ pub struct Config {
     pub logged_runs: LoggedRuns,
     pub http: HttpConfig,
     pub webhooks: WebhooksConfig,
+    /// Who is notified of what.
+    pub notify: NotifyConfig,
     /// How long a stop waits for work that has begun.
     pub shutdown_grace: Duration,
     /// Every cron of every file, sorted by name.

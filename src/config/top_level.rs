@@ -26,20 +26,21 @@ pub(super) fn top_level(root: &Section<'_>, report: &mut Report) -> Map<String, 
 /// that are absent, the one that it is called nearly like, or a part of one; and it had perhaps a cron in it. Any may have
 /// had the switch of all webhooks. Anything else may be a key of any table, or one of those that belong here.
 fn losses_of_unknown(root: &Section<'_>, name: &str, value: &DeValue<'_>) -> Vec<Loss> {
-    use reference::{BACKEND, CRON, HTTP, LOG, STORE, WEBHOOKS};
+    use reference::{BACKEND, CRON, HTTP, LOG, NOTIFY, STORE, WEBHOOKS};
     let tables = [
         ("http", &HTTP),
         ("webhooks", &WEBHOOKS),
         ("backend", &BACKEND),
         ("store", &STORE),
         ("log", &LOG),
+        ("notify", &NOTIFY),
         ("defaults", &CRON),
     ];
     let is_table = value.as_table().is_some();
     let is_near = |table: &str| nearest(name, [table]).is_some();
     let may_be = tables.iter().filter(|(table, reference)| match (is_table, *table) {
         (true, "http" | "webhooks") => true,
-        (true, "defaults" | "log") => is_near(table),
+        (true, "defaults" | "log" | "notify") => is_near(table),
         (true, table) => !root.has(table) || is_near(table),
         (false, _) => nearest(name, reference.names()).is_some(),
     });

@@ -22,6 +22,7 @@ use times::optional_duration;
 
 pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
+pub(super) use webhook::check_url;
 pub use webhook::check_webhook_policy;
 
 /// Validates a cron from a file, without knowing which store it will be in. Its ids belong to no installation; those with

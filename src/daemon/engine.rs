@@ -11,6 +11,7 @@ use crate::engine::janitor::{self, Janitor};
 use crate::engine::lacking::Lacking;
 use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
+use crate::engine::notifier::{self, Notifier};
 use crate::engine::outages::{self, Outages};
 use crate::engine::retention::{self, Pruning, Retention};
 use crate::engine::runner::{self, Runner, RunnerSettings};
@@ -28,6 +29,7 @@ pub(super) struct Engine {
     courier: Courier,
     janitor: Janitor,
     maintenance: Maintenance,
+    notifier: Notifier,
     backups: Option<Backups>,
     retention: Retention,
     backend_watch: BackendWatch,
@@ -66,7 +68,7 @@ impl Engine {
             sender,
             clock: clock(),
             wakes: wakes(),
-            webhooks: settings.webhooks,
+            webhooks: settings.webhooks.clone(),
             origins: OriginLimiter::default(),
             outages: outages.clone(),
             lacking: runner.lacking(),
@@ -90,6 +92,13 @@ impl Engine {
                 denials,
             },
             maintenance: Maintenance { store: store(), clock: clock() },
+            notifier: Notifier {
+                store: store(),
+                clock: clock(),
+                wakes: wakes(),
+                settings: settings.webhooks,
+                host: world.host.clone(),
+            },
             backups: world.config.store.backup.clone().map(|config| Backups {
                 store: store(),
                 clock: clock(),
@@ -126,8 +135,18 @@ impl Engine {
     }
 
     pub(super) fn spawn(self, loops: &mut Loops, pulses: &Pulses, stop: &CancellationToken) {
-        let Self { runner, courier, janitor, maintenance, backups, retention, backend_watch, outages, store } =
-            self;
+        let Self {
+            runner,
+            courier,
+            janitor,
+            maintenance,
+            notifier,
+            backups,
+            retention,
+            backend_watch,
+            outages,
+            store,
+        } = self;
         let (clock, lease_clock) = (maintenance.clock.clone(), maintenance.clock.clone());
         let stop = || stop.clone();
         spawn_loop(loops, pulses, "watch of the agent server", |pulse| {
@@ -139,6 +158,7 @@ impl Engine {
         });
         spawn_loop(loops, pulses, RUNNER, |pulse| runner::run(runner, pulse));
         spawn_loop(loops, pulses, "courier", |pulse| courier::run(courier, pulse, stop()));
+        spawn_loop(loops, pulses, "notifier", |pulse| notifier::run(notifier, pulse, stop()));
         let wakes = janitor.wakes.clone();
         spawn_loop(loops, pulses, "janitor", |pulse| janitor::run(janitor, pulse, stop()));
         if store.sharing() == Sharing::Shared {

@@ -13,6 +13,7 @@ pub(super) fn settings_that_differ(running: &Config, written: &Config) -> Vec<&'
         logged_runs,
         http,
         webhooks,
+        notify: _,
         shutdown_grace,
         crons: _,
         without_values: _,

@@ -149,6 +149,11 @@ impl ThreadId {
 }
 
 impl DeliveryId {
+    /// Returns the id of the one delivery by which a target is told of a group of changes.
+    pub fn of_notification(group: Uuid, incident: Uuid, target: &str) -> Self {
+        Self(Uuid::new_v5(&group, format!("notification\0{incident}\0{target}").as_bytes()))
+    }
+
     /// Returns the id of the one delivery that a run has for a URL.
     pub fn of_run(run_id: RunId, url: &str) -> Self {
         Self(Uuid::new_v5(&run_id.0, format!("delivery\0{url}").as_bytes()))

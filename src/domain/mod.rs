@@ -22,6 +22,7 @@ pub mod log;
 pub mod members;
 pub mod missing_values;
 pub mod needle;
+pub mod notification;
 pub mod origin;
 pub mod outage;
 pub mod overload;

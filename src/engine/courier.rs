@@ -19,7 +19,9 @@ use super::outages::{Outages, ReceiverFailure};
 use crate::clock::{Clock, StepWatch};
 use crate::crash::crash_point;
 use crate::domain::backoff;
-use crate::domain::bounds::{ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY, LEFT_TO_OWNER};
+use crate::domain::bounds::{
+    ATTEMPTS_IN_FLIGHT, IDLE_RECEIVERS_CHECKED_EVERY, LEFT_TO_OWNER, NOTIFICATION_WITHOUT_TARGET,
+};
 use crate::domain::breaker::Scope;
 use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
@@ -136,7 +138,8 @@ impl Courier {
     /// Applies the settings in force to everything that is sent from now on.
     async fn follow_settings(&mut self) -> Result<(), StoreError> {
         let settings = self.webhooks.now();
-        self.sender = self.sender.with_settings(settings.webhooks.clone());
+        let targets = Arc::new(settings.notify.clone());
+        self.sender = self.sender.with_settings(settings.webhooks.clone()).with_targets(targets);
         if !settings.sends {
             tracing::warn!(
                 "webhooks left to other daemons; the files or the environment of this one turn them off, or may do so"
@@ -266,8 +269,9 @@ fn admission(
     let (sender, origins, mut known) = (courier.sender.clone(), origins.clone(), HashMap::new());
     let lacking = courier.lacking.clone();
     move |Claimable { url, source, due_at, sender: sender_of }| {
-        // Whoever has the value of its URL sends it.
-        if lacking.leaves(url) {
+        // Whoever has the value of its URL, or its target in the files, sends it.
+        let is_unknown = !sender.knows(url) && now < backoff::after(due_at, NOTIFICATION_WITHOUT_TARGET);
+        if lacking.leaves(url) || is_unknown {
             return Admission::UrlWaits;
         }
         let (origin, is_ours): &(Origin, bool) = known.entry(url.to_owned()).or_insert_with(|| {
@@ -293,10 +297,10 @@ async fn attempt(
     let (delivery_id, run_id, turn) = (delivery.delivery_id, delivery.run_id, delivery.turn());
     crash_point("attempt_committed").await;
     let send = OutboundWebhook {
-        webhook_id: webhook_id(run_id),
+        webhook_id: webhook_id(run_id, delivery_id),
         url: delivery.url.clone(),
         body: std::mem::take(&mut delivery.body),
-        trace: Some(TraceParent::of_webhook(run_id, delivery_id)),
+        trace: run_id.map(|run_id| TraceParent::of_webhook(run_id, delivery_id)),
     };
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
@@ -335,7 +339,8 @@ fn log_failure(
 ) {
     let Some(detail) = result.detail() else { return };
     let ClaimedDelivery { run_id, attempt, .. } = delivery;
-    let (url, cron) = (redacted(&delivery.url), called(delivery.cron_name.as_deref()));
+    let cron = run_id.map(|_| called(delivery.cron_name.as_deref()));
+    let (url, run_id) = (redacted(&delivery.url), run_id.map(tracing::field::display));
     // One receiver that fails in one way fails for all webhooks.
     let hourly = format!("{url} {:?}", result.code());
     match verdict {
@@ -343,17 +348,26 @@ fn log_failure(
         _ if matches!(result, AttemptResult::NoValue { .. }) => {}
         // The outage of the receiver is the warning.
         Verdict::Again(next_attempt) if matches!(result.shown(), Shown::UrlIll | Shown::OriginIll) => {
-            tracing::info!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
+            tracing::info!(cron, run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }
         Verdict::Again(next_attempt) => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
+            tracing::warn!(cron, run_id, url, attempt, detail, %next_attempt, hourly, "webhook delivery failed");
         }
         Verdict::Ended(Ending::Gone, _) => {
             let hint = "its URL is suspended; `agentcron webhook resume` ends that";
-            tracing::warn!(cron, %run_id, url, attempt, detail, hint, hourly, "webhook delivery failed for good");
+            tracing::warn!(
+                cron,
+                run_id,
+                url,
+                attempt,
+                detail,
+                hint,
+                hourly,
+                "webhook delivery failed for good"
+            );
         }
         Verdict::Ended(Ending::Failed | Ending::Aborted | Ending::Blocked, _) | Verdict::Delivered => {
-            tracing::warn!(cron, %run_id, url, attempt, detail, hourly, "webhook delivery failed for good");
+            tracing::warn!(cron, run_id, url, attempt, detail, hourly, "webhook delivery failed for good");
         }
     }
 }

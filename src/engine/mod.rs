@@ -10,6 +10,7 @@ pub mod janitor;
 pub mod lacking;
 pub mod lease;
 pub mod maintenance;
+pub mod notifier;
 pub mod outages;
 pub mod reloads;
 pub mod retention;

@@ -27,6 +27,7 @@ impl Store {
         .await?;
         self.forget_hours(now).await?;
         self.forget_deleted_lately(now).await?;
+        self.delete_notifications(now).await?;
         let deleted = self.delete_definitions(old).await?;
         // A daemon that was killed meanwhile leaves them.
         self.write(|tx| erase::clear(tx)).await?;

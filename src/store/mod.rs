@@ -40,6 +40,7 @@ mod lock;
 mod migrate;
 mod new_deliveries;
 mod notices;
+mod notifications;
 mod occurrences;
 mod open;
 mod outages;
@@ -126,6 +127,7 @@ pub use migrate::{MovedTable, migrate};
 #[cfg(test)]
 pub(crate) use new_deliveries::RECEIVER;
 pub use notices::{NewNotice, NoticeKind};
+pub use notifications::{Notified, Notifying};
 pub use panic_trace::{PanicTrace, keep_panics_beside, panic_count, trace_panics};
 pub use pause_all::{ChangedPauseOfAll, PauseOfAllChange, change_pause_of_all_alone};
 pub use place::Place;

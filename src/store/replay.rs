@@ -80,7 +80,10 @@ fn act(tx: &Transaction<'_>, order: &ReplayOrder, by: &Actor, now: Timestamp) ->
 }
 
 fn of_webhook(tx: &Transaction<'_>, webhook: &WebhookRow) -> Result<Subject, StoreError> {
-    let of_run = Subject::run(&run(tx, webhook.run_id)?);
+    let of_run = match webhook.run_id {
+        Some(run_id) => Subject::run(&run(tx, run_id)?),
+        None => Subject::default(),
+    };
     Ok(Subject { delivery_id: Some(webhook.delivery.delivery_id), ..of_run })
 }
 

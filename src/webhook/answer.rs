@@ -89,6 +89,11 @@ pub(super) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
     (!excerpt.is_empty()).then_some(excerpt)
 }
 
+/// Returns the result of an attempt that had no answer.
+pub(super) fn refused(detail: String, fault: Fault) -> AttemptResult {
+    AttemptResult::Refused { code: None, detail: single_line(&detail), retry_after: None, fault }
+}
+
 /// Makes foreign text, such as an error about a certificate, fit for a log line.
 pub(super) fn single_line(text: &str) -> String {
     blanked(text).chars().take(DETAIL_CHARS_MAX).collect()

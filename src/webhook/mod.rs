@@ -4,11 +4,13 @@ mod answer;
 mod body;
 mod examine;
 mod live_settings;
+mod messages;
 mod request;
 mod sample;
 mod send;
+mod smtp;
 
-use crate::domain::ids::RunId;
+use crate::domain::ids::{DeliveryId, RunId};
 
 pub use body::{EndedRun, body};
 pub use examine::{DestinationVerdict, Examination, examine};
@@ -17,9 +19,10 @@ pub use request::OutboundWebhook;
 pub use sample::SampleWebhook;
 pub use send::{Origin, Sender};
 
-/// Returns the id by which a receiver recognises duplicates: the same at every attempt to report this run.
-pub fn webhook_id(run_id: RunId) -> String {
-    format!("msg_{run_id}")
+/// Returns the id by which a receiver recognises duplicates: the same at every attempt to report this run, or to deliver this
+/// notification.
+pub fn webhook_id(run_id: Option<RunId>, delivery_id: DeliveryId) -> String {
+    format!("msg_{}", run_id.map_or(delivery_id.0, |run_id| run_id.0))
 }
 
 /// Returns a URL in a form that may be shown: scheme, host and path. The query and the fragment may hold a

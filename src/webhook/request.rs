@@ -7,12 +7,13 @@ use http::{Method, Request};
 use jiff::Timestamp;
 use url::Url;
 
-use crate::config::{Environment, WebhooksConfig};
+use crate::config::{Environment, Secret, WebhooksConfig};
 use crate::domain::secrets::Secrets;
 use crate::domain::signing::{self, SigningKey};
 use crate::domain::template;
 use crate::domain::trace::{TRACEPARENT, TraceParent};
 
+const UNFIT_URL: &str = "the URL has characters that are not allowed in a request line";
 const USER_AGENT: &str = concat!("agentcron/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Clone, Debug)]
@@ -25,6 +26,15 @@ pub struct OutboundWebhook {
     pub body: Vec<u8>,
     /// The trace that it belongs to, which a configured header may replace; `None` for none.
     pub trace: Option<TraceParent>,
+}
+
+/// A request that posts JSON.
+pub(super) struct MessageRequest {
+    pub(super) url: Secret,
+    pub(super) body: Vec<u8>,
+    pub(super) token: Option<Secret>,
+    /// What of it must not be shown.
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// A request that lacks only its signature.
@@ -45,10 +55,7 @@ pub(super) fn prepare(
     let mut secrets = secrets_of_url(&webhook.url, url, environment);
     let mut request = Request::new(Bytes::from(webhook.body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = url
-        .as_str()
-        .parse()
-        .map_err(|_| "the URL has characters that are not allowed in a request line".to_owned())?;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| UNFIT_URL.to_owned())?;
     let headers = request.headers_mut();
     // With room for those that come later.
     headers.reserve(8 + settings.headers.len());
@@ -67,6 +74,26 @@ pub(super) fn prepare(
     // Inserted after the configured headers, so that none of them can replace it.
     insert(&mut request, "webhook-id", &webhook.webhook_id)?;
     Ok(PreparedRequest { request, secrets, webhook_id: webhook.webhook_id })
+}
+
+/// Builds the request of a message in the form of its receiver. What it sends is secret, and nothing of the configuration for
+/// webhooks is added.
+pub(super) fn prepare_message(message: MessageRequest, url: &Url) -> Result<PreparedRequest, String> {
+    let mut secrets = Secrets::default();
+    // The path of a hook is its secret.
+    message.secrets.iter().for_each(|secret| secrets.add(secret.expose()));
+    [url.as_str(), url.path()].into_iter().filter(|text| text.len() > 1).for_each(|text| secrets.add(text));
+    let mut request = Request::new(Bytes::from(message.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| UNFIT_URL.to_owned())?;
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if let Some(token) = message.token {
+        insert(&mut request, header::AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose()))?;
+    }
+    Ok(PreparedRequest { request, secrets, webhook_id: String::new() })
 }
 
 /// Signs the request with all keys and this time, and returns the signatures. Without keys the request stays

@@ -9,13 +9,17 @@ use http::Request;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::answer;
+use super::answer::{self, refused};
+use super::messages::{self, Message};
 use super::request::{self, OutboundWebhook, PreparedRequest};
+use super::smtp;
 use crate::clock::Clock;
-use crate::config::{Environment, WebhooksConfig};
+use crate::config::{Environment, NotifyConfig, WebhooksConfig};
 use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Phases};
 use crate::domain::members::Members;
+use crate::domain::notification::target_of_url;
+use crate::domain::signing::SigningKey;
 use crate::transport::{BodyStream, ConnectionInfo, Transport, TransportError};
 
 /// Sends webhooks. It is cheap to clone.
@@ -25,6 +29,7 @@ pub struct Sender {
     environment: Environment,
     clock: Clock,
     settings: Arc<WebhooksConfig>,
+    targets: Arc<NotifyConfig>,
 }
 
 /// Scheme, host and port of a URL, which identify the receiver behind it. It has no `Debug` or `Display`,
@@ -43,6 +48,13 @@ impl Origin {
     }
 }
 
+/// What is sent, ready but for the signature.
+enum Prepared<'s> {
+    /// With the keys that sign it.
+    Request(Box<PreparedRequest>, &'s [SigningKey]),
+    Mail(Box<smtp::Mail>),
+}
+
 impl Sender {
     /// Returns a sender that uses this transport under the URL policy of `settings`. `environment`
     /// fills the placeholders of URLs and headers anew at each attempt.
@@ -53,17 +65,35 @@ impl Sender {
         settings: WebhooksConfig,
     ) -> Self {
         let transport = transport.with_policy(settings.url.clone());
-        Self { transport, environment, clock, settings: Arc::new(settings) }
+        Self { transport, environment, clock, settings: Arc::new(settings), targets: Arc::default() }
     }
 
     /// Returns a sender with other settings, without the connections that were made under these.
     pub fn with_settings(&self, settings: WebhooksConfig) -> Self {
-        Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings)
+        let sender =
+            Self::new(self.transport.clone(), self.environment.clone(), self.clock.clone(), settings);
+        sender.with_targets(Arc::clone(&self.targets))
+    }
+
+    /// Returns whether it is known where that is, if it stands for a target of notifications.
+    pub fn knows(&self, url: &str) -> bool {
+        target_of_url(url).is_none_or(|name| self.targets.contains_key(name))
+    }
+
+    /// Returns a sender that knows where these targets of notifications are.
+    #[must_use]
+    pub fn with_targets(self, targets: Arc<NotifyConfig>) -> Self {
+        Self { targets, ..self }
     }
 
     /// Returns the origin of a URL after filling its placeholders. A text that is not a URL is an origin of
     /// its own.
     pub fn origin(&self, url: &str) -> Origin {
+        if let Some(name) = target_of_url(url) {
+            return Origin(
+                self.targets.get(name).map_or_else(|| url.into(), |target| target.to.origin().into()),
+            );
+        }
         let filled = self.environment.fill(url).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
         Origin(parsed.map_or_else(|| url.into(), |url| url.origin().ascii_serialization().into()))
@@ -81,29 +111,61 @@ impl Sender {
         webhook: OutboundWebhook,
         cancel: &CancellationToken,
     ) -> AttemptReport {
-        match self.prepare(webhook) {
-            Ok(prepared) => self.exchange(prepared, cancel).await,
+        match self.prepare_any(webhook) {
+            Ok(Prepared::Request(prepared, keys)) => self.exchange(*prepared, keys, cancel).await,
+            Ok(Prepared::Mail(mail)) if !cancel.is_cancelled() => smtp::send(*mail, &self.settings).await,
+            Ok(Prepared::Mail(_)) => AttemptReport::unanswered(AttemptResult::Withdrawn),
             Err(result) => AttemptReport::unanswered(result),
         }
+    }
+
+    /// Prepares a webhook, or a notification in the form that its target reads.
+    fn prepare_any(&self, webhook: OutboundWebhook) -> Result<Prepared<'_>, AttemptResult> {
+        let signed =
+            |prepared| Prepared::Request(Box::new(prepared), self.settings.signing_secrets.as_slice());
+        let Some(name) = target_of_url(&webhook.url) else { return self.prepare(webhook).map(signed) };
+        let target = self.targets.get(name).ok_or_else(|| AttemptResult::Final {
+            ending: Ending::Blocked,
+            code: None,
+            detail: format!("there is no [notify.{name}] in the configuration"),
+        })?;
+        match messages::message(&target.to, webhook)? {
+            Message::Webhook(webhook) => self.prepare(webhook).map(signed),
+            Message::Mail(mail) => Ok(Prepared::Mail(mail)),
+            Message::Request(request) => {
+                let url = self.judge(request.url.expose())?;
+                let prepared = request::prepare_message(request, &url);
+                let prepared = prepared.map_err(|detail| refused(detail, Fault::Ours))?;
+                Ok(Prepared::Request(Box::new(prepared), &[]))
+            }
+        }
+    }
+
+    fn judge(&self, url: &str) -> Result<url::Url, AttemptResult> {
+        self.settings.url.judge_url(url).map_err(|violation| AttemptResult::Final {
+            ending: Ending::Blocked,
+            code: None,
+            detail: format!("the policy refuses the URL: {violation}"),
+        })
     }
 
     fn prepare(&self, webhook: OutboundWebhook) -> Result<PreparedRequest, AttemptResult> {
         let retryable = |detail| refused(detail, Fault::Ours);
         let url = self.environment.fill(&webhook.url);
         let url = url.map_err(|error| AttemptResult::NoValue { detail: format!("URL: {error}") })?;
-        let url = self.settings.url.judge_url(url.expose()).map_err(|violation| AttemptResult::Final {
-            ending: Ending::Blocked,
-            code: None,
-            detail: format!("the policy refuses the URL: {violation}"),
-        })?;
+        let url = self.judge(url.expose())?;
         request::prepare(webhook, &url, &self.settings, &self.environment).map_err(retryable)
     }
 
-    async fn exchange(&self, prepared: PreparedRequest, cancel: &CancellationToken) -> AttemptReport {
+    async fn exchange(
+        &self,
+        prepared: PreparedRequest,
+        keys: &[SigningKey],
+        cancel: &CancellationToken,
+    ) -> AttemptReport {
         let PreparedRequest { request, mut secrets, webhook_id } = prepared;
         let start = Instant::now();
         let deadline = start + ATTEMPT_WAIT;
-        let keys = &self.settings.signing_secrets;
         let mut cancelled = false;
         // Signed only now, because lookup and connection take time, and receivers compare the timestamp with
         // their clock.
@@ -158,10 +220,6 @@ fn failed(error: &TransportError) -> AttemptResult {
         TransportError::Broken(detail) => refused(format!("no answer: {detail}"), Fault::Trouble),
         TransportError::TooLarge(_) => refused(error.to_string(), Fault::Trouble),
     }
-}
-
-fn refused(detail: String, fault: Fault) -> AttemptResult {
-    AttemptResult::Refused { code: None, detail: answer::single_line(&detail), retry_after: None, fault }
 }
 
 /// Reads a body up to [`RECEIVER_ANSWER_BYTES_MAX`]. That is usually all of it, so that the connection can be

@@ -37,6 +37,7 @@ mod killing;
 mod log;
 mod mistakes;
 mod night;
+mod notifications;
 mod openapi;
 mod outage;
 mod page;

@@ -90,12 +90,16 @@ fn main(visit: &Visit, told: &WebhookPage) -> Markup {
     let delivery = &told.details.delivery;
     html! {
         h1 {
-            (delivery_status(delivery.status.0)) " webhook about "
-            @match &delivery.cron_name { Some(name) => (visit.cron_link(name)), None => "a client’s run" }
+            (delivery_status(delivery.status.0))
+            @match (&delivery.cron_name, &delivery.run_id) {
+                (Some(name), _) => { " webhook about " (visit.cron_link(name)) }
+                (None, Some(_)) => " webhook about a client’s run",
+                (None, None) => " notification",
+            }
         }
         p.sub {
             "to " (text(&delivery.url)) " · recorded " (visit.clock.time_and_relative(delivery.created_at, None))
-            " · about run " (visit.run_link(&delivery.run_id))
+            @if let Some(run_id) = &delivery.run_id { " · about run " (visit.run_link(run_id)) }
         }
         (why(visit, told))
         (acts(visit, told))
@@ -172,7 +176,7 @@ fn ids(delivery: &Delivery) -> Markup {
             dl.facts {
                 dt { "Webhook" } dd { (copyable(&delivery.delivery_id)) }
                 dt { "webhook-id" } dd { (copyable(&delivery.webhook_id)) }
-                dt { "Run" } dd { (copyable(&delivery.run_id)) }
+                @if let Some(run_id) = &delivery.run_id { dt { "Run" } dd { (copyable(run_id)) } }
             }
         }
     }

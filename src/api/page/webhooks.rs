@@ -152,7 +152,7 @@ fn row(visit: &Visit, webhook: &Delivery) -> Markup {
     html! {
         tr id={ "webhook-" (webhook.delivery_id) } {
             td data-label="Status" { a href={ (visit.up) "webhooks/" (webhook.delivery_id) } { (delivery_status(webhook.status.0)) } }
-            td data-label="Cron" { @match &webhook.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { "client" } } }
+            td data-label="Cron" { @match &webhook.cron_name { Some(name) => (visit.cron_link(name)), None => span.dim { (if webhook.run_id.is_some() { "client" } else { "notification" }) } } }
             td data-label="Recorded" { (visit.clock.time(webhook.created_at, None)) }
             td.n data-label="Attempts" { (webhook.attempts_made) }
             td.url data-label="To" { (text(&webhook.url)) }

@@ -9,23 +9,24 @@ use utoipa::ToSchema;
 use super::{Time, Word, delivery_reason_code_or_null, delivery_statuses};
 use crate::domain::delivery::{DeliveryStatus, Phases};
 use crate::domain::reason::DeliveryReasonCode;
+use crate::domain::run::called;
 use crate::present::webhooks;
 use crate::store::{AttemptRow, WebhookDetails, WebhookQueue, WebhookRow};
 use crate::webhook::{redacted, webhook_id};
 
-/// A webhook about one ended run to one URL.
+/// A webhook about one ended run to one URL, or a notification.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(format = Uuid)]
     pub delivery_id: String,
     /// The `webhook-id` header that the receiver sees.
     pub webhook_id: String,
-    /// The run that it is about.
+    /// The run that it is about; null for a notification.
     #[schema(format = Uuid)]
-    pub run_id: String,
-    /// The cron of that run; null if a client of the agent server started it.
+    pub run_id: Option<String>,
+    /// The cron of that run; null if a client of the agent server started it, and for a notification.
     pub cron_name: Option<String>,
-    /// Where it is sent; without the query.
+    /// Where it is sent; without the query. `notify://NAME` is the target `NAME` of notifications.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
     pub status: Word<DeliveryStatus>,
@@ -86,13 +87,18 @@ pub struct Attempt {
 }
 
 impl Delivery {
+    /// Returns how tables call the cron; a notification is about none.
+    pub fn called(&self) -> &str {
+        self.run_id.as_ref().map_or("", |_| called(self.cron_name.as_deref()))
+    }
+
     /// `queue` is that of the same moment.
     pub fn of(row: &WebhookRow, queue: &WebhookQueue, now: Timestamp) -> Self {
         let delivery = &row.delivery;
         Self {
             delivery_id: delivery.delivery_id.to_string(),
-            webhook_id: webhook_id(row.run_id),
-            run_id: row.run_id.to_string(),
+            webhook_id: webhook_id(row.run_id, delivery.delivery_id),
+            run_id: row.run_id.map(|run_id| run_id.to_string()),
             cron_name: row.cron_name.clone(),
             url: redacted(&delivery.url),
             status: Word(delivery.status),

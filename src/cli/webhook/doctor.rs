@@ -97,7 +97,7 @@ async fn diagnose(
     let examination = examine(url, policy, &probe).await;
     let ping = match examination.verdict {
         DestinationVerdict::Allowed if doctor.send => {
-            Some(test_delivery::send(receiver, dialer, session).await?)
+            Some(test_delivery::send_sample(receiver, dialer, session).await?)
         }
         DestinationVerdict::Allowed | DestinationVerdict::Refused(_) | DestinationVerdict::NoAddress(_) => {
             None

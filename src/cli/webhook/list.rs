@@ -8,7 +8,6 @@ use crate::cli::terminal::{
     Failure, Rows, Session, Shape, Shrink, Source, TableOptions, find_run, joined, print_attention, printable,
 };
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::run::called;
 use crate::present::{ID_CHARS_SHOWN, attention, times, webhooks};
 use crate::store::DeliveryFilter;
 
@@ -113,7 +112,7 @@ fn cells(delivery: &Delivery, session: &Session) -> Vec<String> {
     vec![
         delivery.delivery_id.chars().take(ID_CHARS_SHOWN).collect(),
         times::local(delivery.created_at.0, &session.zone),
-        printable(called(delivery.cron_name.as_deref())),
+        printable(delivery.called()),
         session.output.paint(webhooks::tone(status), status.as_str()),
         delivery.attempts_made.to_string(),
         next.unwrap_or_default(),

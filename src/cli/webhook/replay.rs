@@ -103,7 +103,7 @@ fn print_rows(answer: &Value, session: &mut Session) -> Result<(), Failure> {
         rows.push(vec![
             text("delivery_id").chars().take(8).collect(),
             at.map_or_else(|_| text("created_at").to_owned(), |at| times::local(at, &session.zone)),
-            printable(called(webhook["cron_name"].as_str())),
+            printable(webhook["run_id"].as_str().map_or("", |_| called(webhook["cron_name"].as_str()))),
             text("status").to_owned(),
             printable(text("url")),
             printable(text("reason")),

@@ -5,7 +5,6 @@ use clap::Args;
 use super::list::why;
 use crate::api::wire::{Delivery, DeliveryDetails, Time, Word};
 use crate::cli::terminal::{Failure, Session, Source, TextStyle, find_webhook, printable};
-use crate::domain::run::called;
 use crate::present::{times, webhooks};
 
 /// Show everything about one webhook, attempt by attempt
@@ -47,7 +46,7 @@ fn print_fields(delivery: &Delivery, session: &mut Session) -> Result<(), Failur
     let mut fields = vec![
         ("webhook", delivery.delivery_id.clone()),
         ("webhook-id", delivery.webhook_id.clone()),
-        ("cron", printable(called(delivery.cron_name.as_deref()))),
+        ("cron", printable(delivery.called())),
         ("to", printable(&delivery.url)),
         ("recorded", format!("{recorded}  ({})", times::relative(created_at, session.now()))),
         ("status", status),

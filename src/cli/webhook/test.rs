@@ -29,7 +29,7 @@ pub(super) fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
     let receiver = choose_receiver(&test.receiver, ReceiverUse::Sent, session)?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let delivery = runtime.block_on(test_delivery::send(&receiver, Dialer::of_system(), session));
+    let delivery = runtime.block_on(test_delivery::send_sample(&receiver, Dialer::of_system(), session));
     // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     let delivery = delivery?;

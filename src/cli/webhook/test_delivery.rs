@@ -12,10 +12,10 @@ use crate::domain::delivery::{AttemptReport, Turn, Verdict, judge};
 use crate::domain::ids::DeliveryId;
 use crate::present::{Tone, times, webhooks};
 use crate::transport::Dialer;
-use crate::webhook::Sender;
+use crate::webhook::{OutboundWebhook, Sender};
 
 /// A sample that was sent, and its outcome.
-pub(super) struct TestDelivery {
+pub(in crate::cli) struct TestDelivery {
     pub(super) webhook_id: String,
     pub(super) started_at: Timestamp,
     took: SignedDuration,
@@ -25,7 +25,7 @@ pub(super) struct TestDelivery {
 }
 
 /// Sends one sample over connections that `dialer` opens.
-pub(super) async fn send(
+pub(super) async fn send_sample(
     receiver: &ChosenReceiver,
     dialer: Dialer,
     session: &Session,
@@ -33,16 +33,24 @@ pub(super) async fn send(
     let transport = receiver_transport(&receiver.webhooks, dialer)?;
     let (environment, clock) = (session.environment.clone(), session.clock.clone());
     let sender = Sender::new(transport, environment, clock, receiver.webhooks.clone());
-    let sample = receiver.sample(session);
+    Ok(send(receiver.sample(session), &sender, session).await)
+}
+
+/// Sends what is only a test.
+pub(in crate::cli) async fn send(
+    sample: OutboundWebhook,
+    sender: &Sender,
+    session: &Session,
+) -> TestDelivery {
     let (webhook_id, started_at) = (sample.webhook_id.clone(), session.now());
     let report = sender.send(sample).await;
     let ended_at = session.now();
     let verdict = judge(DeliveryId(Uuid::nil()), Turn::Step(1), &report.result, ended_at);
-    Ok(TestDelivery { webhook_id, started_at, took: ended_at.duration_since(started_at), report, verdict })
+    TestDelivery { webhook_id, started_at, took: ended_at.duration_since(started_at), report, verdict }
 }
 
 impl TestDelivery {
-    pub(super) fn is_delivered(&self) -> bool {
+    pub(in crate::cli) fn is_delivered(&self) -> bool {
         self.verdict == Verdict::Delivered
     }
 
@@ -64,7 +72,7 @@ impl TestDelivery {
     }
 
     /// Returns the outcome as JSON, with the names of `webhook show --json`.
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::cli) fn to_json(&self) -> Value {
         let milliseconds = |took: Option<Duration>| took.map(|took| took.as_millis());
         let phases = &self.report.phases;
         json!({
@@ -85,7 +93,7 @@ impl TestDelivery {
     }
 
     /// Prints the response, the times and the decision on indented lines.
-    pub(super) fn print(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(in crate::cli) fn print(&self, session: &mut Session) -> Result<(), Failure> {
         let address = self.report.address.as_ref().map(ToString::to_string);
         let code = self.report.result.code();
         let response = webhooks::response_with_address(code, address.as_deref(), self.took);

@@ -7,9 +7,11 @@ use crate::config::limits::{
     BACKUPS_KEPT_MAX, CONCURRENT_RUNS_MAX, VALUES_BYTES_MAX, WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_BYTES_MIN,
     WEBHOOK_CHARS_MAX,
 };
+use crate::config::notify_targets::TargetType;
 use crate::config::value_type::ValueType::*;
 use crate::domain::access::{Access, ClientCrons, PageAccess};
 use crate::domain::log::LoggedRuns;
+use crate::domain::notification::NotificationKind;
 
 pub(in crate::config) const TOP_LEVEL: SectionReference = SectionReference {
     name: "",
@@ -24,7 +26,7 @@ pub(in crate::config) const TOP_LEVEL: SectionReference = SectionReference {
         shutdown_grace: Duration, Toml("\"20s\""), Public, "\"30s\"";
             "How long a stop waits for work that has begun; zero stops at once."
     },
-    tables: &["backend", "store", "log", "http", "webhooks", "defaults", "cron"],
+    tables: &["backend", "store", "log", "http", "webhooks", "notify", "defaults", "cron"],
 };
 
 pub(in crate::config) const BACKEND: SectionReference = SectionReference {
@@ -213,6 +215,39 @@ pub(in crate::config) const WEBHOOKS_HEADERS: SectionReference = SectionReferenc
     keys: keys! {
         NAME: Text, Absent("no header is added"), MayHoldSecret, "\"Bearer ${{ env.LG_WEBHOOK_TOKEN }}\"";
             "The value of the header `NAME`; variables in it must begin with `webhooks.env_prefix`."
+    },
+    tables: &[],
+};
+
+pub(in crate::config) const NOTIFY: SectionReference = SectionReference {
+    name: "notify.NAME",
+    meaning: "Somebody who is notified when a state changes; `NAME` is what `agentcron notify` calls the target.",
+    key_names: KeyNames::Fixed,
+    keys: keys! {
+        type: Word(TargetType::WORDS), Required, Public, "\"slack\"";
+            "What the target is, which decides the form of the messages."
+        url: Text, Absent("PagerDuty's own, or `https://ntfy.sh/`; the other types need one"), MayHoldSecret,
+            "\"${{ credential.slack_hook }}\"";
+            "Where it is: the URL of an incoming webhook of Slack, of another server of PagerDuty or ntfy, or of a receiver of JSON; for e-mail the server, such as `smtps://mail.example.com` or `smtp://mail.example.com:587`."
+        on: WordOrList(NotificationKind::WORDS), Toml("[\"failing\", \"recovered\", \"missed\", \"paused\", \"outage\", \"configuration\"]"), Public,
+            "[\"failing\", \"recovered\", \"late\"]";
+            "What it is told of."
+        crons: TextOrList, Absent("it is told of every cron"), Public, "[\"billing-*\", \"daily-digest\"]";
+            "The crons that it is told of; `*` stands for any text."
+        routing_key: Text, Absent("PagerDuty needs one"), MayHoldSecret, "\"${{ credential.pagerduty_key }}\"";
+            "The integration key of a service of PagerDuty, by its Events API v2."
+        topic: Text, Absent("ntfy needs one"), MayHoldSecret, "\"agentcron-8f2c91\"";
+            "The topic of ntfy; on a public server, whoever knows it can read it."
+        token: Text, Absent("nothing is sent"), MayHoldSecret, "\"${{ credential.ntfy_token }}\"";
+            "An access token of ntfy."
+        user: Text, Absent("no login"), MayHoldSecret, "\"agentcron@example.com\"";
+            "The user at the mail server."
+        password: Text, Absent("no login"), MayHoldSecret, "\"${{ credential.smtp_password }}\"";
+            "The user's password."
+        from: Text, Absent("e-mail needs one"), Public, "\"agentcron <agentcron@example.com>\"";
+            "The sender of e-mail."
+        to: TextOrList, Absent("e-mail needs one"), Public, "[\"ops@example.com\"]";
+            "The recipients of e-mail."
     },
     tables: &[],
 };

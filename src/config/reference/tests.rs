@@ -107,6 +107,7 @@ fn inner_name(outer: &SectionReference, inner: &SectionReference) -> Option<&'st
         (_, "") => return None,
         ("", "cron.NAME") => "cron",
         ("http", "http.keys.NAME") => "keys",
+        ("", "notify.NAME") => "notify",
         ("", name) => name,
         (outer, name) => name.strip_prefix(outer)?.strip_prefix('.')?,
     };
@@ -174,7 +175,11 @@ pub(in crate::config) fn text_with(
     value: Option<&str>,
 ) -> String {
     let line = value.map(|value| format!("{} = {value}\n", key.name)).unwrap_or_default();
-    let others = other_keys(section.name, key.name);
+    let others = match (section.name, value) {
+        // Some keys are needed by the types that have them.
+        ("notify.NAME", None) if key.name != "type" => other_keys(section.name, "on"),
+        (name, _) => other_keys(name, key.name),
+    };
     let cron = other_keys("cron.NAME", if section.name == "defaults" { key.name } else { "" });
     let text = match section.name {
         "" => format!("{line}[cron.NAME]\n{cron}"),
@@ -196,6 +201,7 @@ fn other_keys(section: &str, key: &str) -> String {
         "cron.NAME" => ["schedule = \"0 0 * * *\"\n", "assistant_id = \"agent\"\n"].as_slice(),
         "store.backup" => ["schedule = \"0 0 * * *\"\n", "dir = \"/backups\"\n"].as_slice(),
         "http.keys.NAME" => ["key = \"another-key-of-16-characters\"\n", "access = \"act\"\n"].as_slice(),
+        "notify.NAME" => target_keys(key),
         _ => &[],
     };
     let thread = match key {
@@ -204,6 +210,23 @@ fn other_keys(section: &str, key: &str) -> String {
     };
     let others = required.iter().filter(|line| line.split(' ').next() != Some(key)).copied();
     others.chain([thread]).collect()
+}
+
+/// Returns what makes a target of a type that has this key.
+fn target_keys(key: &str) -> &'static [&'static str] {
+    match key {
+        "routing_key" => &["type = \"pagerduty\"\n", "routing_key = \"R1\"\n"],
+        "url" | "topic" | "token" => &["type = \"ntfy\"\n", "topic = \"other\"\n"],
+        "user" | "password" | "from" | "to" => &[
+            "type = \"email\"\n",
+            "url = \"smtps://mail.example.com\"\n",
+            "user = \"user\"\n",
+            "password = \"secret\"\n",
+            "from = \"a@example.com\"\n",
+            "to = \"b@example.com\"\n",
+        ],
+        _ => &["type = \"slack\"\n", "url = \"https://hooks.example/x\"\n"],
+    }
 }
 
 /// Loads the text as a main file.
@@ -218,6 +241,10 @@ pub(in crate::config) fn load_text(text: &str) -> Result<Config, crate::config::
         ("credential.agentcron_api_key", "0123456789abcdef"),
         ("credential.agentcron_db", "password"),
         ("credential.webhook_secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"),
+        ("credential.slack_hook", "https://hooks.example/y"),
+        ("credential.pagerduty_key", "R0"),
+        ("credential.ntfy_token", "token"),
+        ("credential.smtp_password", "password"),
         ("env.CUSTOMER", "customer"),
         ("env.HOOK_TOKEN", "token"),
         ("env.LG_WEBHOOK_TOKEN", "token"),
@@ -231,10 +258,12 @@ pub(in crate::config) fn load_text(text: &str) -> Result<Config, crate::config::
 
 /// Shows every setting, but not where it is written.
 fn settings(config: &Config) -> String {
-    let Config { backend, store, logged_runs, http, webhooks, shutdown_grace, crons, sources, .. } = config;
+    let Config {
+        backend, store, logged_runs, http, webhooks, notify, shutdown_grace, crons, sources, ..
+    } = config;
     let crons: Vec<_> = crons.iter().map(|definition| definition.cron()).collect();
     format!(
-        "{backend:?}\n{store:?}\n{logged_runs:?}\n{http:?}\n{webhooks:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}"
+        "{backend:?}\n{store:?}\n{logged_runs:?}\n{http:?}\n{webhooks:?}\n{notify:?}\n{shutdown_grace:?}\n{crons:?}\n{sources:?}"
     )
 }
 

@@ -41,7 +41,7 @@ pub fn check_webhook_policy(
 }
 
 /// Judges a URL that has no placeholders left in it. No message quotes the URL.
-pub(super) fn check_url(text: &str) -> Result<(), Complaint> {
+pub(in crate::config) fn check_url(text: &str) -> Result<(), Complaint> {
     if text.chars().count() > WEBHOOK_CHARS_MAX {
         return Err(Complaint::new(format!("longer than {WEBHOOK_CHARS_MAX} characters")));
     }

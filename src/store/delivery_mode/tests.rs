@@ -260,7 +260,7 @@ async fn a_replay_keeps_id_and_bytes_and_attempt_numbers_and_restarts_the_retry_
     fixture.finish(&second, 1001, Verdict::Delivered).await;
     assert_eq!(fixture.rows(), ["delivered"]);
     // Even a delivered one can be replayed by its id, or by the id of its run.
-    let by_run = ReplayChoice::Named(vec![first.run_id.0, delivery_id.0]);
+    let by_run = ReplayChoice::Named(vec![first.run_id.unwrap().0, delivery_id.0]);
     assert_eq!(fixture.replay(by_run, 10).await.unwrap().webhooks.len(), 1);
     let third = fixture.claim(1000, RateLimit::default()).await.0.remove(0);
     assert_eq!((third.attempt, third.turn()), (3, Turn::Step(1)));
@@ -277,7 +277,7 @@ async fn a_replay_has_a_limit_reports_that_there_are_more_and_has_a_dry_run() {
     let dry = ReplayOrder { choice: choice.clone(), limit: 3, purpose: Purpose::DryRun };
     let chosen = fixture.store.replay(at(11), Actor::AGENTCRON, dry).await.unwrap();
     assert_eq!((chosen.webhooks.len(), chosen.more), (3, true));
-    assert_eq!(chosen.webhooks[0].run_id, run_id(1), "the oldest first");
+    assert_eq!(chosen.webhooks[0].run_id, Some(run_id(1)), "the oldest first");
     assert!(fixture.rows().iter().all(|row| row.starts_with("suppressed")));
     assert_eq!(fixture.replay(choice.clone(), 3).await.unwrap().webhooks.len(), 3);
     let rest = fixture.replay(choice, 3).await.unwrap();

@@ -16,7 +16,7 @@ use crate::store::counts::{Counted, Tx};
 use crate::store::delivery_mode::{self, CurrentMode};
 use crate::store::delivery_queue::{Admission, Claimable, Due, QueueHead, SenderOf, due};
 use crate::store::receivers_away::{self, ReceiverAway};
-use crate::store::rows::{millis, parsed, timestamp};
+use crate::store::rows::{millis, parsed, parsed_option, timestamp};
 use crate::store::sql::{Row, Transaction, array};
 use crate::store::write_queue::Changes;
 use crate::store::{Store, StoreError, suspended};
@@ -33,8 +33,8 @@ pub struct ClaimedDelivery {
     pub(in crate::store) created_at: Timestamp,
     /// When it was claimed.
     pub(in crate::store) claimed_at: Timestamp,
-    /// The run that the delivery reports.
-    pub run_id: RunId,
+    /// The run that the delivery reports; `None` for a notification.
+    pub run_id: Option<RunId>,
     /// `None` if the run has no cron.
     pub cron_name: Option<String>,
     /// The receiver's URL, with its placeholders not yet filled.
@@ -238,7 +238,7 @@ fn claimed_from_row(row: &Row<'_>, head: &QueueHead, now: Timestamp) -> Result<C
         delivery_id: parsed(row, "delivery_id")?,
         created_at: timestamp(row.get("created_at")?, "created_at")?,
         claimed_at: now,
-        run_id: parsed(row, "run_id")?,
+        run_id: parsed_option(row, "run_id")?,
         cron_name: row.get("cron_name")?,
         url: head.url.clone(),
         body: row.get("body")?,

@@ -167,6 +167,9 @@ CREATE TABLE crons (
 CREATE INDEX crons_by_name ON crons (name);
 -- An index of SQLite goes on with the order of the rows by itself.
 CREATE INDEX crons_due ON crons (source, next_at /*: , seq */) WHERE next_at IS NOT NULL;
+-- No run of a cron that works changes what these two are about.
+CREATE INDEX crons_failing ON crons (cron_id) WHERE failures > 0;
+CREATE INDEX crons_paused ON crons (cron_id) WHERE paused_at IS NOT NULL;
 CREATE INDEX crons_by_deleted_history ON crons (history_deleted_until) WHERE history_deleted_until IS NOT NULL;
 CREATE INDEX crons_ended ON crons (cron_id) WHERE next_at IS NULL AND removed_at IS NULL;
 
@@ -314,7 +317,8 @@ CREATE TABLE deliveries (
     -- The order in which rows were added.
     seq         INTEGER PRIMARY KEY,
     delivery_id TEXT NOT NULL UNIQUE,
-    run_id      TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    -- NULL for a notification, whose URL is notify://NAME: where the target of that name is, the daemon knows.
+    run_id      TEXT REFERENCES runs (run_id) ON DELETE CASCADE,
     url         TEXT NOT NULL,
     -- A list with IN would be built anew at every write; so would one in the condition of an index.
     status      TEXT NOT NULL CHECK (
@@ -353,6 +357,8 @@ CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_receiver ON deliveries (receiver, due_at /*: , seq */) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_url ON deliveries (receiver, url, due_at /*: , seq */) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
+-- No webhook is in it.
+CREATE INDEX deliveries_of_notifications ON deliveries (url, created_at) WHERE run_id IS NULL;
 CREATE INDEX deliveries_sending ON deliveries (status) WHERE status = 'sending';
 CREATE INDEX deliveries_not_delivered ON deliveries (status, created_at)
     WHERE status <> 'delivered' AND status <> 'sending' AND status <> 'pending';
@@ -521,6 +527,26 @@ CREATE TABLE thread_deletions (
 ) STRICT;
 CREATE INDEX thread_deletions_due ON thread_deletions (due_at) WHERE held_by IS NULL;
 CREATE INDEX thread_deletions_held ON thread_deletions (held_by) WHERE held_by IS NOT NULL;
+
+-- What people were notified of last, of each thing of which they were told. What is so now is compared with it.
+CREATE TABLE announced (
+    kind       TEXT NOT NULL,
+    -- The id of a cron, or what else tells it from others of its kind.
+    subject    TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    -- 1 if the last message was that it is so, 0 if that it is over.
+    holds      INTEGER NOT NULL CHECK (holds IN (0, 1)),
+    since      INTEGER NOT NULL,
+    announced_at INTEGER NOT NULL,
+    -- How many messages about it followed one another closely.
+    burst      INTEGER NOT NULL,
+    -- The last of its beginnings that was seen, and how many no message was about.
+    seen_since INTEGER NOT NULL,
+    unsaid     INTEGER NOT NULL,
+    -- The notification of its beginning.
+    incident   TEXT NOT NULL,
+    PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
 
 -- Notices of the daemon about itself: the last of each kind, and of each daemon if several share the store.
 CREATE TABLE notices (

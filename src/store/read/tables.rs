@@ -5,8 +5,9 @@ use crate::domain::bounds::ROWS_COUNTED_MAX;
 use crate::store::StoreError;
 
 /// The tables that grow.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "acts",
+    "announced",
     "attempts",
     "client_runs",
     "cron_days",

@@ -386,7 +386,7 @@ fn each_lookup_finds_the_same_webhooks() {
             .iter()
             .filter(|row| filter.statuses.is_empty() || filter.statuses.contains(&row.delivery.status))
             .filter(|row| filter.cron.is_none() || filter.cron == row.cron_name)
-            .filter(|row| filter.run_id.is_none_or(|run_id| run_id == row.run_id))
+            .filter(|row| filter.run_id.is_none_or(|run_id| Some(run_id) == row.run_id))
             .filter(|row| filter.since.is_none_or(|since| row.delivery.created_at >= since))
             .filter(|row| filter.until.is_none_or(|until| row.delivery.created_at < until))
             .cloned()

@@ -7,11 +7,14 @@ use super::positions::{Columns, Conditions, Lookup, Order, positions, select, te
 use super::{AttemptRow, DeliveryRow, PageCursor, Reader, delivery_row};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DeliveryId, RunId};
+use crate::domain::notification::target_of_url;
 use crate::store::StoreError;
-use crate::store::rows::{millis, parsed};
+use crate::store::rows::{millis, parsed, parsed_option};
 use crate::store::sql::{Row, Transaction, Value};
 
 const BY_TIME: &str = "deliveries INDEXED BY deliveries_by_time WHERE true";
+/// Of notifications, there are few beside so many webhooks.
+const BY_TARGET: &str = "deliveries INDEXED BY deliveries_of_notifications WHERE deliveries.run_id IS NULL";
 const BY_RUN: &str = "deliveries WHERE deliveries.run_id = ?";
 /// A cron does not have too many runs to sort.
 const BY_CRON: &str = "runs CROSS JOIN deliveries ON deliveries.run_id = runs.run_id \
@@ -44,7 +47,7 @@ pub struct DeliveryFilter {
 pub struct WebhookRow {
     pub delivery: DeliveryRow,
     /// The run that it reports.
-    pub run_id: RunId,
+    pub run_id: Option<RunId>,
     /// `None` if the run has no cron.
     pub cron_name: Option<String>,
 }
@@ -61,7 +64,7 @@ pub struct WebhookDetails {
 pub(in crate::store) const WEBHOOK_ROWS: &str = "SELECT delivery_id, deliveries.run_id AS run_id, cron_name, url, \
      deliveries.status AS status, attempts, deliveries.due_at AS due_at, deliveries.reason_code AS reason_code, \
      deliveries.reason AS reason, deliveries.created_at AS created_at, deliveries.ended_at AS ended_at, \
-     deliveries.seq AS seq FROM deliveries JOIN runs ON runs.run_id = deliveries.run_id";
+     deliveries.seq AS seq FROM deliveries LEFT JOIN runs ON runs.run_id = deliveries.run_id";
 
 impl Reader {
     /// Returns the newest `limit` webhooks that the filter selects, the oldest first.
@@ -141,6 +144,9 @@ impl DeliveryFilter {
         if let Some(run_id) = self.run_id {
             return Lookup::each(BY_RUN, &[run_id]);
         }
+        if self.url.as_ref().is_some_and(|url| target_of_url(url).is_some()) {
+            return vec![Lookup::of(BY_TARGET)];
+        }
         if self.statuses.is_empty() || self.statuses.contains(&DeliveryStatus::Delivered) {
             return vec![Lookup::of(BY_TIME)];
         }
@@ -182,7 +188,7 @@ impl DeliveryFilter {
 pub(in crate::store) fn webhook_row(row: &Row<'_>) -> Result<WebhookRow, StoreError> {
     Ok(WebhookRow {
         delivery: delivery_row(row)?,
-        run_id: parsed(row, "run_id")?,
+        run_id: parsed_option(row, "run_id")?,
         cron_name: row.get("cron_name")?,
     })
 }

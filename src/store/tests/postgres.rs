@@ -12,7 +12,7 @@ mod skipped;
 use skipped::skipped;
 
 /// Tests of files, and of how SQLite finds rows.
-const OF_SQLITE: [&str; 14] = [
+const OF_SQLITE: [&str; 15] = [
     "store::tests::opening",
     "store::tests::backups",
     "store::swap",
@@ -24,6 +24,7 @@ const OF_SQLITE: [&str; 14] = [
     "drawings_read_by_an_index",
     "a_claim_neither_sorts_nor_scans",
     "no_page_scans_the_history",
+    "what_is_looked_at_every_few_seconds_is_found_by_indexes",
     "every_table_about_crons_is_known_here",
     // It changes the numbers of rows.
     "a_refused_trigger_leaves_no_act_and_old_acts_make_room",

@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::growing_list::PATIENCE;
 use crate::support::loopback_server::{LoopbackServer, serve_router};
 
-const VERBS: [&str; 25] = [
+const VERBS: [&str; 26] = [
     "support",
     "report",
     "stats",
@@ -29,6 +29,7 @@ const VERBS: [&str; 25] = [
     "daemons",
     "outages",
     "acts",
+    "notify",
     "history",
     "show",
     "prune",

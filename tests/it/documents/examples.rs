@@ -49,7 +49,11 @@ pub(super) fn environment_for(text: &str) -> Environment {
     let names = text.split("${{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
     // Two keys must not be the same.
     let key = |name: &str| format!("{name}-of-an-example");
-    let value = |name: &str| if name.ends_with("_key") { key(name) } else { VALUE.to_owned() };
+    let value = |name: &str| match name {
+        name if name.ends_with("_key") => key(name),
+        name if name.ends_with("_hook") => "https://hooks.example.com/of-an-example".to_owned(),
+        _ => VALUE.to_owned(),
+    };
     let values: Vec<(&str, String)> = names.map(|name| (name, value(name))).collect();
     Environment::of_map(values.iter().map(|(name, value)| (*name, value.as_str())))
 }

@@ -59,6 +59,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ("webhooks.url", "disable_loopback", "1"),
     ("webhooks.url", "disable_private_ips", r#""no""#),
     ("webhooks.headers", "webhook-id", r#""mine""#),
+    ("notify.NAME", "type", r#""discord""#),
+    ("notify.NAME", "url", r#""hooks.slack.com/services/T0""#),
+    ("notify.NAME", "on", r#"["failed"]"#),
+    ("notify.NAME", "crons", "[]"),
+    ("notify.NAME", "routing_key", r#""""#),
+    ("notify.NAME", "topic", r#""""#),
+    ("notify.NAME", "token", r#""""#),
+    ("notify.NAME", "user", r#""agentcron""#),
+    ("notify.NAME", "password", r#""s3cret""#),
+    ("notify.NAME", "from", r#""agentcron""#),
+    ("notify.NAME", "to", r#"["ops"]"#),
     ("cron.NAME", "schedule", r#""0 25 * * *""#),
     ("cron.NAME", "timezone", r#""Europe/Berln""#),
     ("cron.NAME", "assistant_id", r#""""#),
@@ -170,6 +181,26 @@ pub(super) fn configuration(section: &str, key: &str, line: &str) -> String {
         "store" if ["password", "listen_url", "ca_file"].contains(&key) => {
             let url = "url = \"postgres://agentcron@db.internal/agentcron\"";
             format!("[{section}]\n{line}\n{url}\n[cron.a]\n{}", others(&cron))
+        }
+        "notify.NAME" => {
+            let email = [
+                ("url", "\"smtps://mail.example.com\""),
+                ("from", "\"a@example.com\""),
+                ("to", "\"b@example.com\""),
+            ];
+            let login = [("user", "\"user\""), ("password", "\"secret\"")];
+            let is_alone = line.contains("\"agentcron\"") || line.contains("s3cret");
+            let needed = match key {
+                "type" => others(&[("url", "\"https://hooks.example.com/x\"")]),
+                "routing_key" => "type = \"pagerduty\"\n".to_owned(),
+                "topic" => "type = \"ntfy\"\n".to_owned(),
+                "token" => "type = \"ntfy\"\ntopic = \"mine\"\n".to_owned(),
+                "from" | "to" => format!("type = \"email\"\n{}", others(&email)),
+                "user" | "password" if is_alone => format!("type = \"email\"\n{}", others(&email)),
+                "user" | "password" => format!("type = \"email\"\n{}{}", others(&email), others(&login)),
+                _ => format!("type = \"slack\"\n{}", others(&[("url", "\"https://hooks.example.com/x\"")])),
+            };
+            format!("[{section}]\n{line}\n{needed}[cron.a]\n{}", others(&cron))
         }
         "store.backup" => {
             let cron = "[cron.a]\nschedule = \"@daily\"\nassistant_id = \"agent\"\n";

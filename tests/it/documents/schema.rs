@@ -13,6 +13,20 @@ use super::{of_users, root};
 /// What is wrong with these is not their shape.
 const ONLY_CHECK_SEES: &[(&str, &[&str])] = &[
     (
+        "it depends on the type of the target",
+        &[
+            "notify.NAME.url",
+            "notify.NAME.crons",
+            "notify.NAME.routing_key",
+            "notify.NAME.topic",
+            "notify.NAME.token",
+            "notify.NAME.user",
+            "notify.NAME.password",
+            "notify.NAME.from",
+            "notify.NAME.to",
+        ],
+    ),
+    (
         "it depends on other files, or on this machine",
         &["langgraph_json", "include", "store.url", "store.listen_url", "webhooks.url.allowed_domains"],
     ),

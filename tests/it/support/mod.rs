@@ -17,6 +17,7 @@ pub(crate) mod html;
 pub(crate) mod installed;
 pub(crate) mod listener;
 pub(crate) mod loopback_server;
+pub(crate) mod mail_server;
 pub(crate) mod memory;
 pub(crate) mod pooler;
 pub(crate) mod postgres;

@@ -117,6 +117,7 @@ fn a_file_is_lost_with_its_crons() {
           |        ^
           = webhooks are held; no port is open
           = webhooks are held
+          = nobody is notified
           = no run is sent
           = the store stays where it is
           = [log] has its defaults
@@ -174,14 +175,14 @@ fn a_section_is_lost_and_with_the_switch_all_webhooks_are_held() {
 #[test]
 fn what_is_unknown_at_the_top_may_be_whatever_is_absent() {
     check_main("nonsense = 1\n", "", expect![[r#"
-        a.toml:1:1: unknown key `nonsense` at the top level (known: include, langgraph_json, shutdown_grace, backend, store, log, http, webhooks, defaults, cron)
+        a.toml:1:1: unknown key `nonsense` at the top level (known: include, langgraph_json, shutdown_grace, backend, store, log, http, webhooks, notify, defaults, cron)
         fires: a"#]]);
     check_main("timezone = \"Asia/Tokyo\"\n", "", expect![[r#"
         a.toml:1:1: unknown key `timezone` at the top level (it belongs under [cron.NAME] or [defaults])
           = 1 cron goes on as it was
         fires: "#]]);
     check_main("disable_webhooks = true\n", "", expect![[r#"
-        a.toml:1:1: unknown key `disable_webhooks` at the top level (known: include, langgraph_json, shutdown_grace, backend, store, log, http, webhooks, defaults, cron)
+        a.toml:1:1: unknown key `disable_webhooks` at the top level (known: include, langgraph_json, shutdown_grace, backend, store, log, http, webhooks, notify, defaults, cron)
           = webhooks are held; no port is open
           = webhooks are held
         fires: a"#]]);

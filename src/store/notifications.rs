@@ -1,0 +1,190 @@
+//! Notifications: what is so is compared with what was told, and what is to be told becomes deliveries in the same transaction
+//! as the record that it was. So each change is told once, whatever is killed and however many daemons share the store.
+
+mod conditions;
+mod told;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::counts::{Counted, Tx};
+use super::open::installation_id;
+use super::rows::millis;
+use super::sql::{Transaction, named_params};
+use super::{Store, StoreError, delivery_mode, suspended};
+use crate::config::{Destination, NotifyConfig, NotifyTarget};
+use crate::domain::backoff;
+use crate::domain::bounds::{NOTIFICATIONS_KEPT, TOLD_REMEMBERED};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::DeliveryId;
+use crate::domain::notification::{
+    Announced, Change, Changes, Group, Notification, NotificationKind, decide, notification, url_of_target,
+};
+use crate::domain::reason::DeliveryReasonCode;
+
+/// Who is to be told, and by whom.
+#[derive(Clone)]
+pub struct Notifying {
+    pub targets: Arc<NotifyConfig>,
+    /// Whether what would be sent is only recorded.
+    pub disabled: bool,
+    /// The machine of this daemon.
+    pub host: String,
+    /// When this daemon began.
+    pub started_at: Timestamp,
+}
+
+/// What came of comparing what is so with what was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// How many deliveries were inserted.
+    pub deliveries: usize,
+    /// When something is to be told.
+    pub next_at: Option<Timestamp>,
+}
+
+impl Notifying {
+    /// Returns the kinds that are looked for: whether a cron fails also says whether it works again.
+    fn kinds(&self) -> BTreeSet<NotificationKind> {
+        let told = self.targets.values().flat_map(|target| &target.on);
+        told.flat_map(|kind| match kind {
+            NotificationKind::Recovered | NotificationKind::Failing => [NotificationKind::Failing; 2],
+            other => [*other; 2],
+        })
+        .collect()
+    }
+}
+
+impl Store {
+    /// Tells the targets what has changed since they were told last, if it is time to.
+    pub async fn notify(&self, now: Timestamp, notifying: Notifying) -> Result<Notified, StoreError> {
+        let ahead = notifying.clone();
+        let changes = self.read_for_loop(move |tx| Ok(look(tx, &ahead, now)?.1)).await?;
+        if changes.groups.is_empty() && changes.rows.is_empty() {
+            return Ok(Notified { deliveries: 0, next_at: changes.next_at });
+        }
+        self.write(move |tx| {
+            let (told, changes) = look(tx, &notifying, now)?;
+            told::save(tx, &changes.rows)?;
+            told::forget(tx, before(now, TOLD_REMEMBERED))?;
+            let mut deliveries = 0;
+            for group in &changes.groups {
+                let after = told::after(&told, &changes.rows);
+                for (name, target) in notifying.targets.iter() {
+                    deliveries += tell(tx, &notifying, (name, target), group, &after, now)?;
+                }
+            }
+            Ok(Notified { deliveries, next_at: changes.next_at })
+        })
+        .await
+    }
+
+    /// Deletes notifications that ended long ago.
+    pub(super) async fn delete_notifications(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            let sql = "DELETE FROM deliveries WHERE run_id IS NULL AND ended_at < ?1";
+            tx.execute(sql, [millis(before(now, NOTIFICATIONS_KEPT))])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn before(now: Timestamp, length: std::time::Duration) -> Timestamp {
+    now.saturating_sub(length).unwrap_or(Timestamp::MIN)
+}
+
+fn look(
+    tx: &Transaction<'_>,
+    notifying: &Notifying,
+    now: Timestamp,
+) -> Result<(Vec<Announced>, Changes), StoreError> {
+    let kinds = notifying.kinds();
+    let told = told::of_kinds(tx, &kinds)?;
+    let is_starting = now < backoff::after(notifying.started_at, crate::domain::bounds::NOTIFIED_AFTER);
+    let conditions = conditions::now(tx, &kinds, &told, is_starting, now)?;
+    let changes = decide(&told, &conditions, installation_id(tx)?, now);
+    Ok((told, changes))
+}
+
+/// Inserts what one target is told of a group, and returns how many deliveries that are.
+fn tell(
+    tx: &Tx<'_>,
+    notifying: &Notifying,
+    (name, target): (&str, &NotifyTarget),
+    group: &Group,
+    after: &[Announced],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let (kind, url) = (group.kind, url_of_target(name));
+    if !target.on.contains(&kind.told_as(group.ended)) {
+        return Ok(0);
+    }
+    let is_told_of = |told_name: &str| !kind.is_of_crons() || target.is_told_of(told_name);
+    // That the target itself is away cannot be told to it.
+    let is_itself = |change: &Change| change.condition.subject.ends_with(&url);
+    let changes: Vec<&Change> = group
+        .changes
+        .iter()
+        .filter(|change| is_told_of(&change.condition.name) && !is_itself(change))
+        .collect();
+    if changes.is_empty() {
+        return Ok(0);
+    }
+    let is_open = |incident: Uuid| {
+        after.iter().any(|row| row.holds && row.incident == incident && is_told_of(&row.name))
+    };
+    let incidents: BTreeSet<Uuid> = match (&target.to, group.ended) {
+        // An incident is resolved as a whole, and once.
+        (Destination::PagerDuty { .. }, true) => {
+            let incidents = changes.iter().filter_map(|change| change.incident);
+            incidents.filter(|incident| !is_open(*incident)).collect()
+        }
+        (_, _) => BTreeSet::from([group.id]),
+    };
+    for incident in &incidents {
+        let one = notification(kind, group.ended, &changes, *incident, &notifying.host, now);
+        let delivery_id = DeliveryId::of_notification(group.id, *incident, name);
+        insert(tx, delivery_id, &url, &one, notifying.disabled, now)?;
+    }
+    Ok(incidents.len())
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    delivery_id: DeliveryId,
+    url: &str,
+    notification: &Notification,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let status = if disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
+    let sql = "INSERT INTO deliveries (delivery_id, url, body, status, due_at, created_at, ended_at, reason_code, reason, receiver) \
+               VALUES (:delivery_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, :url) \
+               ON CONFLICT DO NOTHING";
+    let inserted = tx.execute(
+        sql,
+        named_params! {
+            ":delivery_id": delivery_id.to_string(),
+            ":url": url,
+            ":body": notification.to_json().into_bytes(),
+            ":status": status.as_str(),
+            ":due_at": (!disabled).then(|| millis(now)),
+            ":now": millis(now),
+            ":ended_at": disabled.then(|| millis(now)),
+            ":reason_code": disabled.then_some(DeliveryReasonCode::Disabled.as_str()),
+            ":reason": disabled.then_some(delivery_mode::DISABLED),
+        },
+    )?;
+    if disabled {
+        tx.count(Counted::NeverSent { status, deliveries: inserted });
+        return Ok(());
+    }
+    suspended::end_waiting_to(tx, url, now)
+}
+
+#[cfg(test)]
+mod tests;
