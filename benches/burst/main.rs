@@ -100,7 +100,7 @@ enum Part {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
-        Some(Part::Stub) => stub::serve(),
+        Some(Part::Stub) => stub::serve(std::time::Duration::ZERO),
         Some(Part::AxumStub) => axum_stub::serve(),
         Some(Part::Raw(burst)) => raw::run(burst),
         Some(Part::Naive(burst)) => naive::run(&burst),

@@ -3,6 +3,7 @@
 //! that it leaves the cores to what is measured.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::AsyncWriteExt;
@@ -15,10 +16,10 @@ use super::request::{find, next_request};
 /// How many connections of a burst can wait to be accepted, if the system allows it.
 const BACKLOG: u32 = 16_384;
 
-/// Serves until it is killed. The first line on stdout is the port.
-pub(super) fn serve() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    LocalSet::new().block_on(&runtime, async { accept(listen()?).await })
+/// Serves until it is killed. Each run takes this long. The first line on stdout is the port.
+pub(super) fn serve(run_takes: Duration) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async { accept(listen()?, run_takes).await })
 }
 
 /// Listens on a free port of the loopback, and prints the port.
@@ -32,24 +33,29 @@ pub(super) fn listen() -> Result<TcpListener> {
     Ok(listener)
 }
 
-async fn accept(listener: TcpListener) -> Result<()> {
+async fn accept(listener: TcpListener, run_takes: Duration) -> Result<()> {
     let shared = Shared::default();
     loop {
         let (stream, _) = listener.accept().await.context("accept a connection")?;
         stream.set_nodelay(true)?;
         let shared = shared.clone();
         // If a connection breaks, its client deals with it.
-        tokio::task::spawn_local(async move { converse(stream, shared).await.unwrap_or_default() });
+        tokio::task::spawn_local(
+            async move { converse(stream, shared, run_takes).await.unwrap_or_default() },
+        );
     }
 }
 
 /// Responds to the requests of a connection, one after the other.
-async fn converse(mut stream: TcpStream, shared: Shared) -> Result<()> {
+async fn converse(mut stream: TcpStream, shared: Shared, run_takes: Duration) -> Result<()> {
     let mut bytes = Vec::with_capacity(2048);
     let mut answer = Vec::with_capacity(1024);
     while let Some(length) = next_request(&mut stream, &mut bytes).await? {
         answer.clear();
         respond(&bytes[..length], &shared, &mut answer)?;
+        if !run_takes.is_zero() && find(&bytes[..length], b"/join").is_some() {
+            tokio::time::sleep(run_takes).await;
+        }
         bytes.drain(..length);
         stream.write_all(&answer).await?;
     }

@@ -468,6 +468,7 @@ fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
         discard: None,
         event: None,
         failure_limit: None,
+        ping: None,
     }
 }
 

@@ -18,7 +18,7 @@ use super::placeholders::{check_filled_text, is_of_daemon};
 use super::reference;
 use super::section::Section;
 use super::source_file::SourceFile;
-use super::validate_cron::{FieldError, FieldErrorKind, check_values, check_webhook_policy, validate_cron};
+use super::validate_cron::{FieldError, FieldErrorKind, check_url_policy, check_values, validate_cron};
 use crate::domain::cron::{Cron, RetryOn};
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
@@ -331,9 +331,11 @@ impl<'d> CronTable<'d> {
         let fields = std::mem::take(&mut self.fields).with_defaults(&defaults.fields);
         let validated = validate_cron(name, &fields);
         let mut mistakes = validated.as_ref().err().cloned().unwrap_or_default();
-        // A webhook that is not a URL is reported once, and not as refused by the policy as well.
-        if !values.iter().chain(&mistakes).any(|mistake| mistake.field == "webhook") {
-            mistakes.extend(policy.and_then(|policy| check_webhook_policy(&fields, policy, environment)));
+        for (field, url) in [("webhook", &fields.webhook), ("ping", &fields.ping)] {
+            // What is not a URL is reported once, and not as refused by the policy as well.
+            let is_reported = values.iter().chain(&mistakes).any(|mistake| mistake.field == field);
+            let (Some(policy), Some(url), false) = (policy, url, is_reported) else { continue };
+            mistakes.extend(check_url_policy((field, url), policy, environment));
         }
         for mistake in values.iter().chain(&mistakes) {
             // A field whose value could not be read has been reported, and is not missing as well.
@@ -406,7 +408,7 @@ fn add(
     environment: &Environment,
     report: &mut Report,
 ) {
-    if (mistake.kind, mistake.field) == (FieldErrorKind::NoValue, "webhook") {
+    if mistake.kind == FieldErrorKind::NoValue && matches!(mistake.field, "webhook" | "ping") {
         error.losses = vec![Loss::WebhookOf(cron.map(str::to_owned))];
     }
     match mistake.kind {

@@ -46,6 +46,7 @@ cron_fields! {
     context: Map<String, Value>,
     metadata: Map<String, Value>,
     webhook: String,
+    ping: String,
     start_time: String,
     end_time: String,
     enabled: bool,
@@ -214,7 +215,7 @@ mod tests {
         let written =
             json!({"schedule": "@daily", "input": [1], "interrupt_before": "*", "stream_mode": ["values"]});
         assert_eq!(serde_json::to_value(fields(written.clone())).unwrap(), written);
-        assert_eq!(CronFields::NAMES.len(), 39);
+        assert_eq!(CronFields::NAMES.len(), 40);
     }
 
     #[test]

@@ -99,7 +99,6 @@ pub use starter::STARTER_FILES;
 pub use store_location::{ServerLocation, StoreLocation};
 pub use unit_places::{default_store, socket_from_outside};
 pub use validate_cron::{
-    CronIdentity, FieldError, FieldErrorKind, check_webhook_policy, is_cron_name, validate_cron,
-    validate_cron_as,
+    CronIdentity, FieldError, FieldErrorKind, check_url_policy, is_cron_name, validate_cron, validate_cron_as,
 };
 pub use value_type::ValueType;

@@ -19,7 +19,8 @@ impl NeededValues {
         if template::is_template(body) {
             let fields: CronFields = serde_json::from_str(body).unwrap_or_default();
             fields.each_payload_text(&mut |_, _, text| needed.by_runs.extend(names_in(text)));
-            needed.by_webhook.extend(fields.webhook.iter().flat_map(|url| names_in(url)));
+            let urls = fields.webhook.iter().chain(&fields.ping);
+            needed.by_webhook.extend(urls.flat_map(|url| names_in(url)));
         }
         needed
     }

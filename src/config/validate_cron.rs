@@ -23,7 +23,7 @@ use times::optional_duration;
 pub use mistakes::{FieldError, FieldErrorKind};
 pub(super) use values::check_values;
 pub(super) use webhook::check_url;
-pub use webhook::check_webhook_policy;
+pub use webhook::check_url_policy;
 
 /// Validates a cron from a file, without knowing which store it will be in. Its ids belong to no installation; those with
 /// which it runs come from the store.
@@ -70,7 +70,8 @@ fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mist
     let mode = parse_word(mistakes, "mode", &fields.mode, Mode::Background);
     let payload = payload::payload(fields, mistakes);
     let metadata = payload::metadata(fields, mistakes);
-    let webhook = webhook::webhook(fields, mistakes);
+    let webhook = webhook::url("webhook", &fields.webhook, mistakes);
+    let ping = webhook::url("ping", &fields.ping, mistakes);
     let policy = policy(source, fields, mistakes);
     let request =
         Request { assistant_id: assistant_id?, target: target?, mode, payload, metadata, multitask_strategy };
@@ -84,6 +85,7 @@ fn validate(identity: CronIdentity<'_>, fields: &CronFields, mistakes: &mut Mist
         end_time,
         request,
         webhook,
+        ping,
         policy,
     })
 }

@@ -31,6 +31,8 @@ pub struct Cron {
     pub request: Request,
     /// The URL that receives a webhook when a run has ended. It still has its placeholders (`${{ … }}`).
     pub webhook: Option<Template>,
+    /// The URL of a dead man's switch ([`ping`](super::ping)), with its placeholders.
+    pub ping: Option<Template>,
     pub policy: Policy,
 }
 

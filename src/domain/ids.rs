@@ -154,6 +154,11 @@ impl DeliveryId {
         Self(Uuid::new_v5(&group, format!("notification\0{incident}\0{target}").as_bytes()))
     }
 
+    /// Returns the id of the one ping by which a run says this.
+    pub fn of_ping(run_id: RunId, signal: &str) -> Self {
+        Self(Uuid::new_v5(&run_id.0, format!("ping\0{signal}").as_bytes()))
+    }
+
     /// Returns the id of the one delivery that a run has for a URL.
     pub fn of_run(run_id: RunId, url: &str) -> Self {
         Self(Uuid::new_v5(&run_id.0, format!("delivery\0{url}").as_bytes()))

@@ -26,6 +26,7 @@ pub mod notification;
 pub mod origin;
 pub mod outage;
 pub mod overload;
+pub mod ping;
 pub mod plan;
 pub mod printable;
 pub mod reason;

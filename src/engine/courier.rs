@@ -27,6 +27,7 @@ use crate::domain::cron::CronSource;
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Shown, Verdict, judge};
 use crate::domain::delivery_mode::{DeliveryMode, RateLimit};
 use crate::domain::members::Members;
+use crate::domain::ping::{self, TOO_LATE, attempts_max};
 use crate::domain::run::called;
 use crate::domain::trace::TraceParent;
 use crate::domain::url_policy;
@@ -305,7 +306,13 @@ async fn attempt(
     // A bug concerns this attempt only: its delivery must not stay claimed until somebody restarts the
     // daemon.
     let sending = AssertUnwindSafe(courier.sender.send_unless_cancelled(send, cancel));
+    let is_stale = ping::is_stale(&delivery.url, delivery.recorded_at(), courier.clock.now());
     let mut report = match courier.store.may_act() {
+        true if is_stale => AttemptReport::unanswered(AttemptResult::Final {
+            ending: Ending::Failed,
+            code: None,
+            detail: format!("not sent: {TOO_LATE}"),
+        }),
         true => sending.catch_unwind().await.unwrap_or_else(|_| AttemptReport::unanswered(broken())),
         // Others may hold it by now.
         false => AttemptReport::unanswered(AttemptResult::Withdrawn),
@@ -316,7 +323,13 @@ async fn attempt(
     }
     crash_point("attempt_answered").await;
     let at = courier.clock.now();
-    let verdict = judge(delivery_id, turn, &report.result, at);
+    let verdict = match judge(delivery_id, turn, &report.result, at) {
+        Verdict::Again(_) if attempts_max(&delivery.url).is_some_and(|max| delivery.attempt >= max) => {
+            let detail = report.result.detail().unwrap_or_default();
+            Verdict::Ended(Ending::Failed, format!("{TOO_LATE}; the last attempt: {detail}"))
+        }
+        verdict => verdict,
+    };
     let changes = permit.judge(delivery_id, &report.result, report.phases.head, at);
     drop(permit);
     let why = report.result.detail().unwrap_or_default();

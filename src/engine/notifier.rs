@@ -2,9 +2,10 @@
 //! sends them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Wakes;
@@ -27,32 +28,39 @@ pub struct Notifier {
 }
 
 /// Notifies until it is stopped.
-pub async fn run(mut notifier: Notifier, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
+pub async fn run(notifier: Notifier, pulse: Pulse, stop: CancellationToken) -> Result<(), StoreError> {
     let started_at = notifier.clock.now();
-    let (mut looked_at, mut next) = (Timestamp::MIN, Timestamp::MIN);
+    let mut commits = notifier.store.commits();
+    let (mut settings, mut next_at) = (notifier.settings.clone(), None);
     loop {
-        let now = notifier.clock.now();
         let has_targets = !notifier.settings.now().notify.is_empty();
-        // The clock may have been set back.
-        let is_due = now >= next || now < looked_at || notifier.store.last_commit() >= looked_at;
-        if has_targets && is_due {
+        if has_targets {
             pulse.busy();
-            let Notified { deliveries, next_at } = pass(&notifier, started_at, now).await?;
+            let now = notifier.clock.now();
+            let found = pass(&notifier, started_at, now).await?;
             pulse.idle();
-            if deliveries > 0 {
+            if found.deliveries > 0 {
                 notifier.wakes.courier.notify_one();
             }
-            looked_at = now;
-            next = backoff::after(now, NOTIFIER_LOOKS_IDLY_EVERY).min(next_at.unwrap_or(Timestamp::MAX));
+            next_at = found.next_at.map(|at| at.max(backoff::after(now, NOTIFIER_LOOKS_EVERY)));
         }
-        let wait = if has_targets { NOTIFIER_LOOKS_EVERY } else { Duration::MAX };
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = notifier.settings.changed() => next = Timestamp::MIN,
-            () = tokio::time::sleep(wait) => {}
+            () = settings.changed() => {}
+            () = committed(&mut commits), if has_targets => {}
+            () = notifier.clock.sleep_until(next_at), if has_targets => {}
+            // What other daemons commit, and what is late by now.
+            () = sleep(NOTIFIER_LOOKS_IDLY_EVERY), if has_targets => {}
         }
     }
+}
+
+/// Returns a while after a commit, when there may be more of them.
+async fn committed(commits: &mut watch::Receiver<()>) {
+    // The store outlives the loops.
+    let _ = commits.changed().await;
+    sleep(NOTIFIER_LOOKS_EVERY).await;
 }
 
 async fn pass(notifier: &Notifier, started_at: Timestamp, now: Timestamp) -> Result<Notified, StoreError> {

@@ -1,4 +1,4 @@
-//! Inserts the deliveries of runs that have ended.
+//! Inserts deliveries: those of runs that have ended, and those of messages, which report no run.
 
 use jiff::Timestamp;
 
@@ -7,6 +7,8 @@ use super::rows::millis;
 use super::sql::named_params;
 use super::{StoreError, delivery_mode, suspended};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
+use crate::domain::ids::DeliveryId;
+use crate::domain::ping::Ping;
 use crate::domain::reason::DeliveryReasonCode;
 
 /// The column `receiver`.
@@ -43,4 +45,49 @@ pub(super) fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery, now: Timestam
     }
     tx.gather(delivery.delivery_id, &sql, values)?;
     suspended::end_waiting_to(tx, &delivery.url, now)
+}
+
+/// Something to be sent that reports no run.
+pub(super) struct Message<'m> {
+    pub(super) delivery_id: DeliveryId,
+    pub(super) url: &'m str,
+    pub(super) body: &'m [u8],
+    /// Whether it is only recorded.
+    pub(super) is_suppressed: bool,
+}
+
+/// Inserts the delivery of a message.
+pub(super) fn insert_message(tx: &Tx<'_>, message: &Message<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let Message { delivery_id, url, body, is_suppressed } = *message;
+    let status = if is_suppressed { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
+    let sql = format!(
+        "INSERT INTO deliveries (delivery_id, url, body, status, due_at, created_at, ended_at, reason_code, reason, receiver) \
+         SELECT :delivery_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, {RECEIVER} \
+         FROM (SELECT :url AS url, 0 AS of_client) AS of_message WHERE true ON CONFLICT DO NOTHING"
+    );
+    let inserted = tx.execute(
+        &sql,
+        named_params! {
+            ":delivery_id": delivery_id.to_string(),
+            ":url": url,
+            ":body": body,
+            ":status": status.as_str(),
+            ":due_at": (!is_suppressed).then(|| millis(now)),
+            ":now": millis(now),
+            ":ended_at": is_suppressed.then(|| millis(now)),
+            ":reason_code": is_suppressed.then_some(DeliveryReasonCode::Disabled.as_str()),
+            ":reason": is_suppressed.then_some(delivery_mode::DISABLED),
+        },
+    )?;
+    if is_suppressed {
+        tx.count(Counted::NeverSent { status, deliveries: inserted });
+        return Ok(());
+    }
+    suspended::end_waiting_to(tx, url, now)
+}
+
+/// Inserts the delivery of a ping.
+pub(super) fn insert_ping(tx: &Tx<'_>, ping: &Ping, now: Timestamp) -> Result<(), StoreError> {
+    let Ping { delivery_id, url, body } = ping;
+    insert_message(tx, &Message { delivery_id: *delivery_id, url, body, is_suppressed: false }, now)
 }

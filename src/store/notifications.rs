@@ -10,20 +10,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::counts::{Counted, Tx};
+use super::counts::Tx;
+use super::new_deliveries::{Message, insert_message};
 use super::open::installation_id;
 use super::rows::millis;
-use super::sql::{Transaction, named_params};
-use super::{Store, StoreError, delivery_mode, suspended};
+use super::sql::Transaction;
+use super::{Store, StoreError};
 use crate::config::{Destination, NotifyConfig, NotifyTarget};
 use crate::domain::backoff;
 use crate::domain::bounds::{NOTIFICATIONS_KEPT, TOLD_REMEMBERED};
-use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::DeliveryId;
 use crate::domain::notification::{
-    Announced, Change, Changes, Group, Notification, NotificationKind, decide, notification, url_of_target,
+    Announced, Change, Changes, Group, NotificationKind, decide, notification, url_of_target,
 };
-use crate::domain::reason::DeliveryReasonCode;
 
 /// Who is to be told, and by whom.
 #[derive(Clone)]
@@ -148,42 +147,11 @@ fn tell(
     for incident in &incidents {
         let one = notification(kind, group.ended, &changes, *incident, &notifying.host, now);
         let delivery_id = DeliveryId::of_notification(group.id, *incident, name);
-        insert(tx, delivery_id, &url, &one, notifying.disabled, now)?;
+        let body = one.to_json().into_bytes();
+        let message = Message { delivery_id, url: &url, body: &body, is_suppressed: notifying.disabled };
+        insert_message(tx, &message, now)?;
     }
     Ok(incidents.len())
-}
-
-fn insert(
-    tx: &Tx<'_>,
-    delivery_id: DeliveryId,
-    url: &str,
-    notification: &Notification,
-    disabled: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let status = if disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
-    let sql = "INSERT INTO deliveries (delivery_id, url, body, status, due_at, created_at, ended_at, reason_code, reason, receiver) \
-               VALUES (:delivery_id, :url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, :url) \
-               ON CONFLICT DO NOTHING";
-    let inserted = tx.execute(
-        sql,
-        named_params! {
-            ":delivery_id": delivery_id.to_string(),
-            ":url": url,
-            ":body": notification.to_json().into_bytes(),
-            ":status": status.as_str(),
-            ":due_at": (!disabled).then(|| millis(now)),
-            ":now": millis(now),
-            ":ended_at": disabled.then(|| millis(now)),
-            ":reason_code": disabled.then_some(DeliveryReasonCode::Disabled.as_str()),
-            ":reason": disabled.then_some(delivery_mode::DISABLED),
-        },
-    )?;
-    if disabled {
-        tx.count(Counted::NeverSent { status, deliveries: inserted });
-        return Ok(());
-    }
-    suspended::end_waiting_to(tx, url, now)
 }
 
 #[cfg(test)]

@@ -125,7 +125,15 @@ fn ending(run: HeldRun) -> RunEnding {
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
-    RunEnding { run, outcome, delivery: Some(delivery), discard, event: None, failure_limit: None }
+    RunEnding {
+        run,
+        outcome,
+        delivery: Some(delivery),
+        discard,
+        event: None,
+        failure_limit: None,
+        ping: None,
+    }
 }
 
 fn count(path: &Path, sql: &str) -> i64 {

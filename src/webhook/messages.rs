@@ -1,5 +1,7 @@
 //! Notifications in the forms that Slack, PagerDuty and ntfy read, and as e-mail.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use lettre::message::{Mailbox, MessageBuilder};
 use serde_json::{Value, json};
@@ -157,7 +159,7 @@ fn mail(
     let unusable = |detail: String| AttemptResult::Final { ending: Ending::Blocked, code: None, detail };
     let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|error| unusable(error.to_string()));
     let at: Timestamp = notification.timestamp.parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    let since_epoch = at.duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default();
+    let since_epoch: Duration = at.duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default();
     let mut builder = MessageBuilder::new()
         .from(mailbox(&email.from)?)
         .subject(format!("[agentcron] {}", data.title))

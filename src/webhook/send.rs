@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, refused};
 use super::messages::{self, Message};
-use super::request::{self, OutboundWebhook, PreparedRequest};
+use super::request::{self, MessageRequest, OutboundWebhook, PreparedRequest};
 use super::smtp;
 use crate::clock::Clock;
 use crate::config::{Environment, NotifyConfig, WebhooksConfig};
@@ -19,6 +19,7 @@ use crate::domain::bounds::{ATTEMPT_WAIT, RECEIVER_ANSWER_BYTES_MAX};
 use crate::domain::delivery::{AttemptReport, AttemptResult, Ending, Fault, Phases};
 use crate::domain::members::Members;
 use crate::domain::notification::target_of_url;
+use crate::domain::ping::target_of_ping;
 use crate::domain::signing::SigningKey;
 use crate::transport::{BodyStream, ConnectionInfo, Transport, TransportError};
 
@@ -94,7 +95,7 @@ impl Sender {
                 self.targets.get(name).map_or_else(|| url.into(), |target| target.to.origin().into()),
             );
         }
-        let filled = self.environment.fill(url).ok();
+        let filled = self.environment.fill(target_of_ping(url).unwrap_or(url)).ok();
         let parsed = filled.and_then(|filled| url::Url::parse(filled.expose()).ok());
         Origin(parsed.map_or_else(|| url.into(), |url| url.origin().ascii_serialization().into()))
     }
@@ -123,6 +124,9 @@ impl Sender {
     fn prepare_any(&self, webhook: OutboundWebhook) -> Result<Prepared<'_>, AttemptResult> {
         let signed =
             |prepared| Prepared::Request(Box::new(prepared), self.settings.signing_secrets.as_slice());
+        if let Some(url) = target_of_ping(&webhook.url) {
+            return self.prepare_ping(url, webhook.body);
+        }
         let Some(name) = target_of_url(&webhook.url) else { return self.prepare(webhook).map(signed) };
         let target = self.targets.get(name).ok_or_else(|| AttemptResult::Final {
             ending: Ending::Blocked,
@@ -132,13 +136,21 @@ impl Sender {
         match messages::message(&target.to, webhook)? {
             Message::Webhook(webhook) => self.prepare(webhook).map(signed),
             Message::Mail(mail) => Ok(Prepared::Mail(mail)),
-            Message::Request(request) => {
-                let url = self.judge(request.url.expose())?;
-                let prepared = request::prepare_message(request, &url);
-                let prepared = prepared.map_err(|detail| refused(detail, Fault::Ours))?;
-                Ok(Prepared::Request(Box::new(prepared), &[]))
-            }
+            Message::Request(request) => self.prepare_request(request),
         }
+    }
+
+    fn prepare_ping(&self, url: &str, body: Vec<u8>) -> Result<Prepared<'_>, AttemptResult> {
+        let url = self.environment.fill(url);
+        let url = url.map_err(|error| AttemptResult::NoValue { detail: format!("URL: {error}") })?;
+        self.prepare_request(MessageRequest { url, body, token: None, secrets: Vec::new() })
+    }
+
+    fn prepare_request(&self, request: MessageRequest) -> Result<Prepared<'_>, AttemptResult> {
+        let url = self.judge(request.url.expose())?;
+        let prepared = request::prepare_message(request, &url);
+        let prepared = prepared.map_err(|detail| refused(detail, Fault::Ours))?;
+        Ok(Prepared::Request(Box::new(prepared), &[]))
     }
 
     fn judge(&self, url: &str) -> Result<url::Url, AttemptResult> {

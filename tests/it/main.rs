@@ -42,6 +42,7 @@ mod openapi;
 mod outage;
 mod page;
 mod page_browsers;
+mod pings;
 mod planted;
 mod policies;
 mod policy_urls;

@@ -56,6 +56,7 @@ impl<'a> ClientRunRecords<'a> {
                 discard: None,
                 event: None,
                 failure_limit: None,
+                ping: None,
             };
             log_failure(run.run_id, self.api.store.end_run(ending).await.map(drop));
         }

@@ -127,7 +127,15 @@ async fn run(api: &Api, status: Status) {
         ended_at: later(5),
         learnt_at: later(5),
     };
-    let ending = RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+    let ending = RunEnding {
+        run,
+        outcome,
+        delivery: None,
+        discard: None,
+        event: None,
+        failure_limit: None,
+        ping: None,
+    };
     api.store.end_run(ending).await.unwrap();
 }
 

@@ -26,7 +26,8 @@ pub struct Delivery {
     pub run_id: Option<String>,
     /// The cron of that run; null if a client of the agent server started it, and for a notification.
     pub cron_name: Option<String>,
-    /// Where it is sent; without the query. `notify://NAME` is the target `NAME` of notifications.
+    /// Where it is sent; without the query. `notify://NAME` is the target `NAME` of notifications,
+    /// and `ping+https://…` a dead man's switch.
     pub url: String,
     #[schema(schema_with = delivery_statuses)]
     pub status: Word<DeliveryStatus>,

@@ -54,6 +54,8 @@ const CRON_KEYS: &[KeyReference] = keys! {
     webhook: Url, Absent("no webhook is sent"), MayHoldSecret,
         "\"https://ops.example.com/hooks/agent?token=${{ env.HOOK_TOKEN }}\"";
         "The URL that receives one webhook at the end of each run."
+    ping: Url, Absent("nothing is pinged"), MayHoldSecret, "\"https://hc-ping.com/${{ env.DIGEST_PING }}\"";
+        "The URL of a dead man's switch, which is pinged when an occurrence starts, works and fails ([how](notifications.md#who-watches-agentcron))."
     start_time: Time, Absent("the cron fires from now on"), Public, "2027-01-01T00:00:00Z";
         "The cron fires at this instant at the earliest."
     end_time: Time, Absent("the cron fires as long as its schedule lasts"), Public,

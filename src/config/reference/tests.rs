@@ -247,6 +247,7 @@ pub(in crate::config) fn load_text(text: &str) -> Result<Config, crate::config::
         ("credential.smtp_password", "password"),
         ("env.CUSTOMER", "customer"),
         ("env.HOOK_TOKEN", "token"),
+        ("env.DIGEST_PING", "key"),
         ("env.LG_WEBHOOK_TOKEN", "token"),
     ]);
     let mut config = load(&path, &environment)?;

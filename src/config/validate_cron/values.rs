@@ -22,14 +22,17 @@ pub(in crate::config) fn check_values(fields: &CronFields, environment: &Environ
         }
     };
     fields.each_payload_text(&mut check);
-    if let Some(webhook) = &fields.webhook {
-        check("webhook", "", webhook);
-        if template::is_template(webhook)
-            && let Ok(filled) = environment.fill(webhook)
+    let urls = [("webhook", &fields.webhook), ("ping", &fields.ping)];
+    for (field, url) in urls.into_iter().filter_map(|(field, url)| Some((field, url.as_ref()?))) {
+        check(field, "", url);
+    }
+    for (field, url) in urls.into_iter().filter_map(|(field, url)| Some((field, url.as_ref()?))) {
+        if template::is_template(url)
+            && let Ok(filled) = environment.fill(url)
             && let Err(Complaint { message, hint }) = check_url(filled.expose())
         {
             let message = format!("once its placeholders are filled: {message}");
-            mistakes.push(FieldError::invalid("webhook", "", Complaint { message, hint }));
+            mistakes.push(FieldError::invalid(field, "", Complaint { message, hint }));
         }
     }
     mistakes

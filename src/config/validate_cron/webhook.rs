@@ -1,43 +1,43 @@
-//! The webhook's URL: judged in the shape it has once filled, and never quoted, because it may hold a token.
+//! The URLs of a webhook and of pings: judged in the shape it has once filled, and never quoted, because it may hold a token.
 
 use url::Url;
 
 use super::mistakes::{FieldError, Mistakes};
 use crate::config::environment::Environment;
 use crate::config::errors::Complaint;
-use crate::config::fields::CronFields;
 use crate::config::limits::WEBHOOK_CHARS_MAX;
 use crate::config::placeholders::{AllowedNames, check_text};
 use crate::domain::cron::Template;
 use crate::domain::template;
 use crate::domain::url_policy::UrlPolicy;
 
-pub(super) fn webhook(fields: &CronFields, mistakes: &mut Mistakes) -> Option<Template> {
-    let text = fields.webhook.as_deref()?;
+/// Returns the URL of a webhook or of pings, which is the value of this field.
+pub(super) fn url(field: &'static str, text: &Option<String>, mistakes: &mut Mistakes) -> Option<Template> {
+    let text = text.as_deref()?;
     let complaints = check_text(text, AllowedNames::Environment);
     if complaints.is_empty()
         && let Err(complaint) = check_url(&with_dummies(text))
     {
-        mistakes.add_complaint("webhook", "", complaint);
+        mistakes.add_complaint(field, "", complaint);
     }
     for complaint in complaints {
-        mistakes.add_complaint("webhook", "", complaint);
+        mistakes.add_complaint(field, "", complaint);
     }
     Some(Template(text.to_owned()))
 }
 
-/// Returns an error if the policy refuses the URL with its placeholders filled from the environment as it is now. What
+/// Returns an error if the policy refuses the URL in this field with its placeholders filled from the environment as it is now. What
 /// is known only after the host is looked up is judged at every delivery instead.
-pub fn check_webhook_policy(
-    fields: &CronFields,
+pub fn check_url_policy(
+    (field, url): (&'static str, &str),
     policy: &UrlPolicy,
     environment: &Environment,
 ) -> Option<FieldError> {
     // A placeholder without a value is reported as a mistake of its own.
-    let url = environment.fill(fields.webhook.as_deref()?).ok()?;
+    let url = environment.fill(url).ok()?;
     let refusal = policy.judge_url(url.expose()).err()?;
     let complaint = Complaint::with_hint(format!("refused by the policy: {refusal}"), "see [webhooks.url]");
-    Some(FieldError::invalid("webhook", "", complaint))
+    Some(FieldError::invalid(field, "", complaint))
 }
 
 /// Judges a URL that has no placeholders left in it. No message quotes the URL.

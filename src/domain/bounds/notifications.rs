@@ -30,7 +30,7 @@ pub const TOLD_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
 /// Things that one notification names; of the others it has the number.
 pub const NOTIFIED_NAMED_MAX: usize = 20;
 
-/// Between two looks at what is to be told, while something was committed.
+/// From a commit to the look at what is to be told, so that many commits are one look.
 pub const NOTIFIER_LOOKS_EVERY: Duration = Duration::from_secs(2);
 
 /// The same while nothing was: a pause may have ended, or a run may be late by now.

@@ -42,6 +42,7 @@ pub(in crate::domain) fn cron(schedule: &str) -> Cron {
             multitask_strategy: None,
         },
         webhook: None,
+        ping: None,
         policy: Policy {
             overlap: Overlap::Skip,
             catchup: Catchup::Latest,

@@ -10,6 +10,7 @@ use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::{Away, Outage};
+use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::redaction;
 use crate::domain::retention::Retention;
@@ -53,8 +54,8 @@ pub(super) async fn ended(
         true => drop_large_values(&mut outcome, runner.settings.values_bytes_max),
         false => (outcome.values, outcome.interrupts) = (None, None),
     }
-    let run = task.claimed.held();
-    commit(runner, RunEnding { run, outcome, delivery, discard, event: None, failure_limit }).await
+    let (run, ping) = (task.claimed.held(), ping(task, &outcome));
+    commit(runner, RunEnding { run, outcome, delivery, discard, event: None, failure_limit, ping }).await
 }
 
 /// Returns what is kept of a run.
@@ -122,8 +123,8 @@ pub(super) async fn never_started(
             RunSpec::Cron(_),
         ) => delivery(task, end, None),
     };
-    let run = task.claimed.held();
-    let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit };
+    let (run, ping) = (task.claimed.held(), ping(task, &outcome));
+    let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit, ping };
     commit(task.runner, ending).await
 }
 
@@ -186,7 +187,15 @@ pub(super) async fn broken(runner: &Runner, run: HeldRun) -> Result<(), StoreErr
     let message = "a bug in agentcron ended the task that followed this run; please report it";
     let reason = Reason::new(ReasonCode::Internal, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
-    let ending = RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+    let ending = RunEnding {
+        run,
+        outcome,
+        delivery: None,
+        discard: None,
+        event: None,
+        failure_limit: None,
+        ping: None,
+    };
     match commit(runner, ending).await {
         Err(problem) if problem.concerns_one_operation() => {
             tracing::error!(run_id = %run.run_id, %problem, "run end not recorded");
@@ -211,6 +220,16 @@ async fn commit(runner: &Runner, ending: RunEnding) -> Result<(), StoreError> {
         runner.wakes.janitor.notify_one();
     }
     Ok(())
+}
+
+/// Returns the URL that is pinged, if one is.
+pub(super) fn ping_of<'t>(task: &'t RunTask<'_>) -> Option<&'t str> {
+    let RunSpec::Cron(cron) = &task.claimed.spec else { return None };
+    cron.ping.as_ref().filter(|_| !task.runner.settings.webhooks.now().disabled).map(|url| url.0.as_str())
+}
+
+fn ping(task: &RunTask<'_>, outcome: &Outcome) -> Option<Ping> {
+    ping_of(task).and_then(|base| Ping::of_end(base, &task.claimed.run, outcome))
 }
 
 /// Returns what happens if this failure is one too many; whether it is, is known only when it is committed.

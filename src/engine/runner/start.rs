@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use super::backend_breaker::StartFailure;
+use super::end::ping_of;
 use super::request::{self, RequestError};
 use super::{AcceptedRun, NextStep, RunTask, Watched, end, missing_values};
 use crate::backend::{StartAnswer, Started};
 use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::cron::{MultitaskStrategy, Target};
-use crate::domain::ids::ThreadId;
+use crate::domain::ids::{FIRST_RUN, ThreadId};
+use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, RunChange, RunState, Status};
 use crate::store::{RunEvent, Step, StoreError};
@@ -88,9 +90,14 @@ pub(super) async fn accept(
     change: RunChange,
     event: Option<RunEvent>,
 ) -> Result<Option<BackendRun>, StoreError> {
-    let step = Step { event, ..Step::of(task.claimed.held(), change) };
+    let run = &task.claimed.run;
+    let ping = ping_of(task).filter(|_| run.retry == FIRST_RUN).map(|base| Ping::of_start(base, run));
+    let (pings, step) = (ping.is_some(), Step { event, ping, ..Step::of(task.claimed.held(), change) });
     let run = task.runner.store.step_run(step).await?;
     crash_point("accepted_committed").await;
+    if pings {
+        task.runner.wakes.courier.notify_one();
+    }
     match run.state {
         RunState::Running(backend_run) => Ok(Some(backend_run)),
         RunState::Pending { .. }

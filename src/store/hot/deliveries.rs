@@ -53,6 +53,11 @@ pub struct ClaimedDelivery {
 }
 
 impl ClaimedDelivery {
+    /// Returns when it was recorded.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.created_at
+    }
+
     /// Returns when this attempt is made.
     pub fn turn(&self) -> Turn {
         self.early.map_or(Turn::Step(self.attempt.saturating_sub(self.uncounted)), Turn::Early)

@@ -10,6 +10,7 @@ use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
 use crate::domain::ids::{CronId, FIRST_RUN, ThreadId};
 use crate::domain::lease::THREADS_KEPT;
+use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
@@ -20,7 +21,7 @@ use crate::store::edits::revise_waiting;
 use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::run_to_change;
 use crate::store::lease::Sharing;
-use crate::store::new_deliveries::insert_delivery;
+use crate::store::new_deliveries::{insert_delivery, insert_ping};
 use crate::store::owed_webhooks::{self, Owed};
 use crate::store::read_runs::ReadRun;
 use crate::store::retry::insert_next;
@@ -42,6 +43,8 @@ pub struct RunEnding {
     pub event: Option<RunEvent>,
     /// `None` if failures do not pause the cron.
     pub failure_limit: Option<FailureLimit>,
+    /// Tells a dead man's switch of the end of the occurrence.
+    pub ping: Option<Ping>,
 }
 
 /// A limit to the failures in a row of a cron.
@@ -90,7 +93,7 @@ impl Store {
                 if let Some(thread_id) = ending.discard {
                     insert_deletion(tx, run_id, thread_id, backoff::after(now, threads_kept))?;
                 }
-                let may_notify = ending.delivery.is_some() || run.retry > FIRST_RUN;
+                let may_notify = ending.delivery.is_some() || ending.ping.is_some() || run.retry > FIRST_RUN;
                 let owed = owed_webhooks::settle(tx, &run, now)?;
                 let retry = insert_retry(tx, &cache, &run, &ending.outcome)?;
                 tx.count_end(&run, retry.is_some());
@@ -108,6 +111,9 @@ impl Store {
                         looked_at(tx, run_id)?;
                     }
                     return Ok((None, AfterEnd { may_notify, may_act: true }));
+                }
+                if let Some(ping) = &ending.ping {
+                    insert_ping(tx, ping, now)?;
                 }
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = run_ended(tx, &run, failure_limit.map(|failure| failure.limit), now)?;

@@ -6,11 +6,13 @@ use super::claim_runs::looked_at;
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
 use crate::domain::ids::{CronId, RunId, ThreadId};
+use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{Run, RunChange, RunState};
 use crate::store::counts::Counted;
 use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::{held_run, run_to_change};
+use crate::store::new_deliveries::insert_ping;
 use crate::store::read_runs::ReadRun;
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
@@ -31,6 +33,8 @@ pub struct Step {
     pub event: Option<RunEvent>,
     /// A fenced thread, which is deleted later.
     pub fenced: Option<ThreadId>,
+    /// Tells a dead man's switch of it.
+    pub ping: Option<Ping>,
 }
 
 /// A line in the timeline of a run.
@@ -67,7 +71,15 @@ impl Step {
 
     /// Returns a step that only changes the state.
     pub fn of(run: HeldRun, change: RunChange) -> Self {
-        Self { run, change: Some(change), act_at: None, not_found_count: 0, event: None, fenced: None }
+        Self {
+            run,
+            change: Some(change),
+            act_at: None,
+            not_found_count: 0,
+            event: None,
+            fenced: None,
+            ping: None,
+        }
     }
 }
 
@@ -113,6 +125,9 @@ impl Store {
                 insert_deletion(tx, run_id, thread_id, backoff::after(event_at, FENCE_KEPT))?;
             }
             save_run(tx, &run, step.act_at)?;
+            if let (Some(ping), RunState::Running(backend_run)) = (&step.ping, &run.state) {
+                insert_ping(tx, ping, backend_run.started_at)?;
+            }
             // Its cron may have been edited, paused or removed while it was being sent.
             if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id())
                 && let Some(entry) = cron_entries::by_id(tx, cron_id)?

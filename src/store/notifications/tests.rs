@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::{CronDefinition, Secret};
+use crate::domain::notification::Notification;
 use crate::domain::outage::{Away, Outage};
 use crate::store::tests::{open_store, shell};
 use crate::store::{Execution, NewNotice, NoticeKind};

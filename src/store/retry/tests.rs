@@ -70,8 +70,15 @@ async fn end(store: &Store, claimed: &ClaimedRun, status: Status, code: ReasonCo
     let outcome = Outcome::without_backend(status, Reason::bare(code), at(now));
     let failure_limit = None;
     let run = claimed.held();
-    let ending =
-        RunEnding { run, outcome, delivery: Some(delivery), discard: None, event: None, failure_limit };
+    let ending = RunEnding {
+        run,
+        outcome,
+        delivery: Some(delivery),
+        discard: None,
+        event: None,
+        failure_limit,
+        ping: None,
+    };
     store.end_run(ending).await.unwrap();
 }
 

@@ -80,6 +80,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ("cron.NAME", "context", "5"),
     ("cron.NAME", "metadata", r#"{ cron_name = "mine" }"#),
     ("cron.NAME", "webhook", r#""/hooks/agent""#),
+    ("cron.NAME", "ping", r#""hc-ping.com/digest""#),
     ("cron.NAME", "start_time", r#""2027-01-01T09:00:00""#),
     ("cron.NAME", "end_time", r#""tomorrow""#),
     ("cron.NAME", "enabled", r#""no""#),

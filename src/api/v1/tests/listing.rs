@@ -66,7 +66,8 @@ async fn api_with_runs(folder: &Path) -> Api {
         };
         let delivery = Some(delivery);
         let run = crate::store::tests::hold(&api.store, run_id).await;
-        let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit: None };
+        let ending =
+            RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit: None, ping: None };
         api.store.end_run(ending).await.unwrap();
     }
     api

@@ -178,7 +178,7 @@ fn keys_that_are_not_known_get_the_nearest_or_advice() {
         a.toml:5:1: unknown key `TimeZone` in [cron.x] (did you mean `timezone`?)
         a.toml:6:1: unknown key `tz` in [cron.x] (did you mean `timezone`?)
         a.toml:7:1: unknown key `on_completion` in [cron.x] (did you mean `on_run_completed`?)
-        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures, retry, keep, keep_failures, keep_values, keep_runs_max, redact, was)
+        a.toml:8:1: unknown key `xyz` in [cron.x] (known: schedule, timezone, assistant_id, thread_id, thread, input, config, context, metadata, webhook, ping, start_time, end_time, enabled, interrupt_before, interrupt_after, multitask_strategy, on_run_completed, durability, stream_mode, stream_subgraphs, stream_resumable, checkpoint_during, feedback_keys, mode, overlap, catchup, catchup_window, start_deadline, timeout, jitter, exclude, pause_after_failures, retry, keep, keep_failures, keep_values, keep_runs_max, redact, was)
         a.toml:9:1: unknown key `name` in [cron.x] (the name is the word after [cron.)"#]]);
 }
 

@@ -81,7 +81,15 @@ async fn end(store: &Store, run_id: RunId) {
         ended_at: now(),
         learnt_at: now(),
     };
-    let ending = RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None };
+    let ending = RunEnding {
+        run,
+        outcome,
+        delivery: None,
+        discard: None,
+        event: None,
+        failure_limit: None,
+        ping: None,
+    };
     store.end_run(ending).await.unwrap();
 }
 
