@@ -1,5 +1,7 @@
 //! Reads `[notify.NAME]`: who is notified of what, and how.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::errors::{Complaint, escaped, quoted};
@@ -9,7 +11,7 @@ use super::reference;
 use super::secret::Secret;
 use super::section_reader::{Reported, SectionReader};
 use super::validate_cron::{check_url, is_cron_name};
-use crate::domain::bounds::NOTIFY_TARGETS_MAX;
+use crate::domain::bounds::{NOTIFY_TARGETS_MAX, PING_EVERY, PING_EVERY_LEAST};
 use crate::domain::notification::NotificationKind;
 use crate::domain::url_policy::UrlPolicy;
 use crate::domain::words::UnknownWord;
@@ -73,13 +75,41 @@ fn target(
         let message = format!("refused by the policy: {refusal}");
         section.report("url", Complaint::with_hint(message, "see [webhooks.url]"));
     }
-    let on = kinds(section);
+    let on = match kind {
+        TargetType::Ping => told_of_nothing(section),
+        _ => kinds(section),
+    };
     let crons = section.value::<Option<OneOrMany>>("crons").map(|crons| crons.as_slice().to_vec());
     if crons.as_ref().is_some_and(Vec::is_empty) {
         let complaint = Complaint::with_hint("an empty list would match no cron", "leave it out for all");
         section.report("crons", complaint);
     }
     Ok(NotifyTarget { to: to?, on, crons })
+}
+
+/// Returns that a dead man's switch is told of nothing.
+fn told_of_nothing(section: &mut SectionReader<'_, '_>) -> Vec<NotificationKind> {
+    for key in ["on", "crons"] {
+        if section.has(key) {
+            let hint = "it only hears that the daemon is well; `ping` of a cron tells of that cron";
+            section.report(key, Complaint::with_hint("is not for type = \"ping\"", hint));
+        }
+    }
+    Vec::new()
+}
+
+/// Returns how often a dead man's switch hears from the daemon.
+fn every(section: &mut SectionReader<'_, '_>) -> Result<Duration, Reported> {
+    if !section.has("every") {
+        return Ok(PING_EVERY);
+    }
+    let every = section.duration("every")?;
+    if every < PING_EVERY_LEAST {
+        let complaint =
+            Complaint::new(format!("expected at least {}", humantime::format_duration(PING_EVERY_LEAST)));
+        return Err(section.report("every", complaint));
+    }
+    Ok(every)
 }
 
 /// Returns what a target is told of.
@@ -103,7 +133,7 @@ fn kinds(section: &mut SectionReader<'_, '_>) -> Vec<NotificationKind> {
 }
 
 /// The keys that belong to some types only.
-const OF_TYPES: [(&str, &[TargetType]); 7] = [
+const OF_TYPES: [(&str, &[TargetType]); 8] = [
     ("routing_key", &[TargetType::PagerDuty]),
     ("topic", &[TargetType::Ntfy]),
     ("token", &[TargetType::Ntfy]),
@@ -111,6 +141,7 @@ const OF_TYPES: [(&str, &[TargetType]); 7] = [
     ("password", &[TargetType::Email]),
     ("from", &[TargetType::Email]),
     ("to", &[TargetType::Email]),
+    ("every", &[TargetType::Ping]),
 ];
 
 fn destination(kind: TargetType, section: &mut SectionReader<'_, '_>) -> Result<Destination, Reported> {
@@ -123,6 +154,7 @@ fn destination(kind: TargetType, section: &mut SectionReader<'_, '_>) -> Result<
     Ok(match kind {
         TargetType::Slack => Destination::Slack { url: url(None, section)? },
         TargetType::Webhook => Destination::Webhook { url: url(None, section)? },
+        TargetType::Ping => Destination::Ping { url: url(None, section)?, every: every(section)? },
         TargetType::PagerDuty => {
             let routing_key = required("routing_key", section);
             Destination::PagerDuty { url: url(Some(PAGERDUTY), section)?, routing_key: routing_key? }

@@ -1,6 +1,7 @@
 //! The targets of notifications, as `[notify.NAME]` describes them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use url::Url;
 
@@ -18,6 +19,8 @@ words!(
         Email = "email",
         /// Generic JSON by Standard Webhooks.
         Webhook = "webhook",
+        /// A dead man's switch, which hears from the daemon and is told of nothing.
+        Ping = "ping",
     }
 );
 
@@ -37,10 +40,26 @@ pub struct NotifyTarget {
 /// Where and in which form a notification is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Destination {
-    Slack { url: Secret },
-    PagerDuty { url: Secret, routing_key: Secret },
-    Ntfy { url: Secret, topic: Secret, token: Option<Secret> },
-    Webhook { url: Secret },
+    Slack {
+        url: Secret,
+    },
+    PagerDuty {
+        url: Secret,
+        routing_key: Secret,
+    },
+    Ntfy {
+        url: Secret,
+        topic: Secret,
+        token: Option<Secret>,
+    },
+    Webhook {
+        url: Secret,
+    },
+    /// A dead man's switch, and how often it hears from the daemon.
+    Ping {
+        url: Secret,
+        every: Duration,
+    },
     Email(EmailDestination),
 }
 
@@ -74,6 +93,7 @@ impl Destination {
             Self::PagerDuty { .. } => TargetType::PagerDuty,
             Self::Ntfy { .. } => TargetType::Ntfy,
             Self::Webhook { .. } => TargetType::Webhook,
+            Self::Ping { .. } => TargetType::Ping,
             Self::Email(_) => TargetType::Email,
         }
     }
@@ -82,7 +102,7 @@ impl Destination {
     pub fn url(&self) -> Option<&Secret> {
         match self {
             Self::Slack { url } | Self::Webhook { url } => Some(url),
-            Self::PagerDuty { url, .. } | Self::Ntfy { url, .. } => Some(url),
+            Self::PagerDuty { url, .. } | Self::Ntfy { url, .. } | Self::Ping { url, .. } => Some(url),
             Self::Email(_) => None,
         }
     }

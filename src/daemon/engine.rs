@@ -13,6 +13,7 @@ use crate::engine::lease;
 use crate::engine::maintenance::{self, Maintenance};
 use crate::engine::notifier::{self, Notifier};
 use crate::engine::outages::{self, Outages};
+use crate::engine::pinger::{self, Pinger};
 use crate::engine::retention::{self, Pruning, Retention};
 use crate::engine::runner::{self, Runner, RunnerSettings};
 use crate::engine::{Health, Wakes};
@@ -30,6 +31,7 @@ pub(super) struct Engine {
     janitor: Janitor,
     maintenance: Maintenance,
     notifier: Notifier,
+    pinger: Pinger,
     backups: Option<Backups>,
     retention: Retention,
     backend_watch: BackendWatch,
@@ -63,6 +65,12 @@ impl Engine {
             clock(),
             world.config.webhooks.clone(),
         );
+        let pinger = Pinger {
+            store: store(),
+            sender: sender.clone(),
+            settings: settings.webhooks.clone(),
+            host: world.host.clone(),
+        };
         let courier = Courier {
             store: store(),
             sender,
@@ -99,6 +107,7 @@ impl Engine {
                 settings: settings.webhooks,
                 host: world.host.clone(),
             },
+            pinger,
             backups: world.config.store.backup.clone().map(|config| Backups {
                 store: store(),
                 clock: clock(),
@@ -141,6 +150,7 @@ impl Engine {
             janitor,
             maintenance,
             notifier,
+            pinger,
             backups,
             retention,
             backend_watch,
@@ -159,6 +169,7 @@ impl Engine {
         spawn_loop(loops, pulses, RUNNER, |pulse| runner::run(runner, pulse));
         spawn_loop(loops, pulses, "courier", |pulse| courier::run(courier, pulse, stop()));
         spawn_loop(loops, pulses, "notifier", |pulse| notifier::run(notifier, pulse, stop()));
+        spawn_loop(loops, pulses, "pinger", |_| pinger::run(pinger, stop()));
         let wakes = janitor.wakes.clone();
         spawn_loop(loops, pulses, "janitor", |pulse| janitor::run(janitor, pulse, stop()));
         if store.sharing() == Sharing::Shared {

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod maintenance;
 pub mod notifier;
 pub mod outages;
+pub mod pinger;
 pub mod reloads;
 pub mod retention;
 pub mod runner;

@@ -32,6 +32,15 @@ pub(super) enum Message {
 
 /// Returns what is sent there of a notification that was recorded.
 pub(super) fn message(to: &Destination, recorded: OutboundWebhook) -> Result<Message, AttemptResult> {
+    if let Destination::Ping { url, .. } = to {
+        let body = recorded.body;
+        return Ok(Message::Request(MessageRequest {
+            url: url.clone(),
+            body,
+            token: None,
+            secrets: Vec::new(),
+        }));
+    }
     let Some(notification) = Notification::of_json(&recorded.body) else {
         let detail =
             "another version of agentcron recorded it in a form that this one does not know".to_owned();
@@ -47,7 +56,7 @@ pub(super) fn message(to: &Destination, recorded: OutboundWebhook) -> Result<Mes
         })
     };
     Ok(match to {
-        Destination::Webhook { url } => {
+        Destination::Webhook { url } | Destination::Ping { url, .. } => {
             Message::Webhook(OutboundWebhook { url: template::escaped(url.expose()), ..recorded })
         }
         Destination::Slack { url } => request(url, slack(&notification.data), &[]),

@@ -35,7 +35,10 @@ async fn start_success_and_failure_of_an_occurrence_are_pinged_together() {
     let ping = |path: &str| format!("ping = \"{}\"", switch.url(path));
     let crons = [
         yearly("works").with(&ping("/${{ env.KEY }}")).with("timeout = \"1m\""),
-        yearly("fails").says("boom").with(&ping("/key/slug?create=1")).with("retry = { max = 1, backoff = \"1s\" }"),
+        yearly("fails")
+            .says("boom")
+            .with(&ping("/key/slug?create=1"))
+            .with("retry = { max = 1, backoff = \"1s\" }"),
     ];
     // What is for receivers of webhooks is not for others.
     let configuration = format!(
@@ -81,9 +84,37 @@ async fn what_comes_too_late_for_a_switch_is_not_sent_again() {
     assert_eq!(starts, 1, "{received:?}");
     let list = || {
         let listed = daemon.json(&["webhook", "list"]);
-        let mut statuses: Vec<_> = listed.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect();
+        let mut statuses: Vec<_> =
+            listed.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect();
         statuses.sort();
         (statuses == ["delivered", "failed"]).then_some(())
     };
     daemon.wait_within(std::time::Duration::from_secs(30), "the pings to end", list).await;
+}
+
+#[tokio::test]
+async fn a_switch_hears_from_the_daemon_as_long_as_it_is_well() {
+    let (server, switch) = (AgentServerOnPort::start(), Receiver::start());
+    let of_daemon =
+        format!("[notify.switch]\ntype = \"ping\"\nurl = \"{}\"\nevery = \"10s\"\n", switch.url("/daemon"));
+    let configuration = Configuration::new(&server.url());
+    let mut daemon = Daemon::start(&format!("{configuration}\n{of_daemon}"));
+    daemon.wait_for_stderr("daemon ready").await;
+    let heard = switch.wait_for(2).await;
+    assert!(heard[1].arrived - heard[0].arrived >= std::time::Duration::from_secs(9), "{heard:?}");
+    assert!(heard.iter().all(|request| request.path == "/daemon"), "{heard:?}");
+    assert!(heard[0].json()["version"].is_string());
+    // Nothing of it is recorded, and a test is one more.
+    assert_eq!(daemon.json(&["webhook", "list"]).len(), 0);
+    assert_eq!(daemon.json(&["notify"])[0]["type"], "ping");
+    assert!(daemon.run_command(&["notify", "test", "switch"]).status.success());
+    switch.wait_for(3).await;
+    // Who turns webhooks off turns this off.
+    daemon.write_config(&format!("{}\n{of_daemon}", configuration.http("disable_webhooks = true")));
+    daemon.wait_for_stderr("disable").await;
+    let before = switch.received().len();
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    assert_eq!(switch.received().len(), before);
+    daemon.terminate();
+    assert!(daemon.wait_for_exit().await.success());
 }

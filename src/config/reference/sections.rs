@@ -228,7 +228,7 @@ pub(in crate::config) const NOTIFY: SectionReference = SectionReference {
             "What the target is, which decides the form of the messages."
         url: Text, Absent("PagerDuty's own, or `https://ntfy.sh/`; the other types need one"), MayHoldSecret,
             "\"${{ credential.slack_hook }}\"";
-            "Where it is: the URL of an incoming webhook of Slack, of another server of PagerDuty or ntfy, or of a receiver of JSON; for e-mail the server, such as `smtps://mail.example.com` or `smtp://mail.example.com:587`."
+            "Where it is: the URL of an incoming webhook of Slack, of another server of PagerDuty or ntfy, of a receiver of JSON, or of a dead man's switch; for e-mail the server, such as `smtps://mail.example.com` or `smtp://mail.example.com:587`."
         on: WordOrList(NotificationKind::WORDS), Toml("[\"failing\", \"recovered\", \"missed\", \"paused\", \"outage\", \"configuration\"]"), Public,
             "[\"failing\", \"recovered\", \"late\"]";
             "What it is told of."
@@ -248,6 +248,8 @@ pub(in crate::config) const NOTIFY: SectionReference = SectionReference {
             "The sender of e-mail."
         to: TextOrList, Absent("e-mail needs one"), Public, "[\"ops@example.com\"]";
             "The recipients of e-mail."
+        every: Duration, Absent("every minute"), Public, "\"5m\"";
+            "How often a dead man's switch (`type = \"ping\"`) hears that the daemon is well; at least `10s`."
     },
     tables: &[],
 };

@@ -216,6 +216,7 @@ fn other_keys(section: &str, key: &str) -> String {
 fn target_keys(key: &str) -> &'static [&'static str] {
     match key {
         "routing_key" => &["type = \"pagerduty\"\n", "routing_key = \"R1\"\n"],
+        "every" => &["type = \"ping\"\n", "url = \"https://hc-ping.com/x\"\n"],
         "url" | "topic" | "token" => &["type = \"ntfy\"\n", "topic = \"other\"\n"],
         "user" | "password" | "from" | "to" => &[
             "type = \"email\"\n",

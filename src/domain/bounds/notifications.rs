@@ -47,3 +47,9 @@ pub const NOTIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long a notification waits for its target to be in the files again.
 pub const NOTIFICATION_WITHOUT_TARGET: Duration = Duration::from_secs(24 * 3600);
+
+/// Between two pings for the daemon: the shortest period that services like healthchecks.io have.
+pub const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// The least time between two: no service needs more.
+pub const PING_EVERY_LEAST: Duration = Duration::from_secs(10);

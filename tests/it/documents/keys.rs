@@ -70,6 +70,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ("notify.NAME", "password", r#""s3cret""#),
     ("notify.NAME", "from", r#""agentcron""#),
     ("notify.NAME", "to", r#"["ops"]"#),
+    ("notify.NAME", "every", r#""1s""#),
     ("cron.NAME", "schedule", r#""0 25 * * *""#),
     ("cron.NAME", "timezone", r#""Europe/Berln""#),
     ("cron.NAME", "assistant_id", r#""""#),
@@ -193,6 +194,7 @@ pub(super) fn configuration(section: &str, key: &str, line: &str) -> String {
             let is_alone = line.contains("\"agentcron\"") || line.contains("s3cret");
             let needed = match key {
                 "type" => others(&[("url", "\"https://hooks.example.com/x\"")]),
+                "every" => others(&[("type", "\"ping\""), ("url", "\"https://hc-ping.com/x\"")]),
                 "routing_key" => "type = \"pagerduty\"\n".to_owned(),
                 "topic" => "type = \"ntfy\"\n".to_owned(),
                 "token" => "type = \"ntfy\"\ntopic = \"mine\"\n".to_owned(),

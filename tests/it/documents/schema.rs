@@ -63,6 +63,7 @@ const ONLY_CHECK_SEES: &[(&str, &[&str])] = &[
             "cron.NAME.jitter",
             "cron.NAME.keep",
             "cron.NAME.keep_values",
+            "notify.NAME.every",
         ],
     ),
     (
