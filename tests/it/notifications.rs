@@ -353,3 +353,38 @@ async fn a_test_message_says_what_the_receiver_answered() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there are: chat, mail"), "{unknown:?}");
 }
+
+#[tokio::test]
+async fn mail_goes_over_tls_with_a_login_to_whom_an_authority_vouches_for() {
+    let mails = MailServer::start_with_tls();
+    let authority = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+        format!("[webhooks]\nca_file = \"{folder}/{name}\"\n")
+    };
+    let target = target(
+        "mail",
+        &[
+            "type = \"email\"",
+            &format!("url = \"{}\"", mails.tls_url()),
+            "user = \"me\"",
+            "password = \"${{ env.SMTP_PASSWORD }}\"",
+            "from = \"a@example.com\"",
+            "to = [\"b@example.com\", \"Ops <c@example.com>\"]",
+        ],
+    );
+    let configuration = Configuration::new("http://127.0.0.1:9");
+    let daemon = Daemon::prepare(&with(&configuration, &(authority("ca.pem") + &target)));
+    let send = |daemon: &Daemon| {
+        let sent = daemon.run_under(&["env", "SMTP_PASSWORD=pa55"], &["notify", "test", "mail"]);
+        format!("{}{}", String::from_utf8_lossy(&sent.stdout), String::from_utf8_lossy(&sent.stderr))
+    };
+    let refused = send(&daemon);
+    assert!(refused.contains("certificate") || refused.contains("TLS"), "{refused}");
+    assert!(!refused.contains("pa55"), "{refused}");
+    daemon.write_config(&with(&configuration, &(authority("mail-ca.pem") + &target)));
+    let sent = send(&daemon);
+    let mail = &mails.wait_for(1).await[0];
+    assert_eq!(mail.login.as_deref(), Some("\0me\0pa55"), "{sent}");
+    assert_eq!(mail.to, ["b@example.com", "c@example.com"]);
+    assert!(!sent.contains("pa55") && sent.contains("250"), "{sent}");
+}

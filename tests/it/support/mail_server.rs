@@ -1,10 +1,15 @@
 //! A mail server that keeps what it gets, or says nothing.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::{ServerConnection, StreamOwned};
+
 use super::growing_list::GrowingList;
+use super::tls::server_config;
 
 /// A mail as it arrived.
 #[derive(Clone, Debug)]
@@ -13,6 +18,8 @@ pub(crate) struct Mail {
     pub(crate) to: Vec<String>,
     /// Headers and text.
     pub(crate) text: String,
+    /// User and password, with a NUL before each.
+    pub(crate) login: Option<String>,
 }
 
 pub(crate) struct MailServer {
@@ -24,6 +31,14 @@ pub(crate) struct MailServer {
 impl MailServer {
     pub(crate) fn start() -> Self {
         Self::start_as(|stream, mails| drop(take_mails(stream, mails)))
+    }
+
+    /// Speaks TLS from the beginning, with the certificate that `mail-ca.pem` has signed for `localhost`.
+    pub(crate) fn start_with_tls() -> Self {
+        Self::start_as(|stream, mails| {
+            let connection = ServerConnection::new(server_config("mail.pem", "mail.key")).unwrap();
+            drop(take_mails(StreamOwned::new(connection, stream), mails));
+        })
     }
 
     /// Accepts connections, and says nothing.
@@ -50,6 +65,10 @@ impl MailServer {
         format!("smtp://{}", self.address)
     }
 
+    pub(crate) fn tls_url(&self) -> String {
+        format!("smtps://localhost:{}", self.address.port())
+    }
+
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Mail> {
         self.mails.wait_for(count, &format!("{count} mails")).await
     }
@@ -60,36 +79,55 @@ impl MailServer {
 }
 
 /// Speaks RFC 5321, as far as a client with one mail needs it.
-fn take_mails(stream: TcpStream, mails: &GrowingList<Mail>) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let say = |text: &str| (&stream).write_all(format!("{text}\r\n").as_bytes());
-    let (mut from, mut to) = (String::new(), Vec::new());
-    say("220 mail.test ESMTP")?;
-    while let Some(line) = lines.next() {
-        let line = line?;
+fn take_mails(stream: impl Read + Write, mails: &GrowingList<Mail>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (mut from, mut to, mut login) = (String::new(), Vec::new(), None);
+    say(stream.get_mut(), "220 mail.test ESMTP")?;
+    while let Some(line) = next_line(&mut stream)? {
         let (verb, rest) = line.split_once([' ', ':']).unwrap_or((&line, ""));
-        match verb.to_ascii_uppercase().as_str() {
-            "EHLO" => say("250-mail.test\r\n250 8BITMIME")?,
+        let answer = match verb.to_ascii_uppercase().as_str() {
+            "EHLO" => "250-mail.test\r\n250-AUTH PLAIN\r\n250 8BITMIME",
+            // RFC 4616: nothing, the user and the password, with a NUL between.
+            "AUTH" => {
+                let given = rest.rsplit(' ').next().unwrap_or_default();
+                login = STANDARD.decode(given).ok().and_then(|given| String::from_utf8(given).ok());
+                "235 welcome"
+            }
             "MAIL" => {
                 from = address(rest);
-                say("250 ok")?;
+                "250 ok"
             }
             "RCPT" => {
                 to.push(address(rest));
-                say("250 ok")?;
+                "250 ok"
             }
             "DATA" => {
-                say("354 go on")?;
-                let text: Vec<String> =
-                    lines.by_ref().map_while(Result::ok).take_while(|line| line != ".").collect();
-                mails.push(Mail { from: from.clone(), to: std::mem::take(&mut to), text: text.join("\n") });
-                say("250 taken")?;
+                say(stream.get_mut(), "354 go on")?;
+                let mut text = Vec::new();
+                while let Some(line) = next_line(&mut stream)?.filter(|line| line != ".") {
+                    text.push(line);
+                }
+                let to = std::mem::take(&mut to);
+                mails.push(Mail { from: from.clone(), to, text: text.join("\n"), login: login.clone() });
+                "250 taken"
             }
-            "QUIT" => return say("221 bye"),
-            _ => say("502 unknown")?,
-        }
+            "QUIT" => return say(stream.get_mut(), "221 bye"),
+            _ => "502 unknown",
+        };
+        say(stream.get_mut(), answer)?;
     }
     Ok(())
+}
+
+fn say(to: &mut impl Write, text: &str) -> std::io::Result<()> {
+    write!(to, "{text}\r\n")?;
+    to.flush()
+}
+
+fn next_line(stream: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let is_over = stream.read_line(&mut line)? == 0;
+    Ok((!is_over).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn address(text: &str) -> String {

@@ -20,17 +20,7 @@ impl SelfSigned {
 
     /// Presents another certificate, such as that of `hooks.example`, which the authority in `ca.pem` has signed.
     pub(crate) fn showing(certificate: &str, key: &str) -> Self {
-        let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
-        let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();
-        let key = PrivateKeyDer::from_pem_file(fixture(key)).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let config = Arc::new(config);
+        let config = server_config(certificate, key);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -52,4 +42,14 @@ impl SelfSigned {
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
+}
+
+/// Returns how a server presents a certificate of the fixtures.
+pub(crate) fn server_config(certificate: &str, key: &str) -> Arc<ServerConfig> {
+    let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();
+    let key = PrivateKeyDer::from_pem_file(fixture(key)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
 }
