@@ -99,6 +99,8 @@ fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
     let mut rows = Rows::new(&SHAPE).with_options(&list.table)?.in_zone("last", &session.zone);
     for target in &targets {
         let last = target.last.as_ref();
+        // A dead man's switch is told of none.
+        let all = if target.on.is_empty() { "" } else { "all" };
         rows.push(vec![
             printable(&target.name),
             target.target_type.to_owned(),
@@ -106,7 +108,7 @@ fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
             target
                 .crons
                 .as_ref()
-                .map_or("all".to_owned(), |crons| printable(&joined(crons.iter().map(String::as_str)))),
+                .map_or_else(|| all.to_owned(), |crons| printable(&joined(crons.iter().map(String::as_str)))),
             last.map(|last| times::local(last.created_at.0, &session.zone)).unwrap_or_default(),
             last.map(|last| last.status.0.to_string()).unwrap_or_default(),
             printable(&target.to),
@@ -116,17 +118,20 @@ fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
 }
 
 fn with_last(targets: &NotifyConfig, session: &mut Session) -> Result<Vec<Target>, Failure> {
-    // Without a target there is nothing to look for, and perhaps no store.
-    if targets.is_empty() {
-        return Ok(Vec::new());
-    }
-    let source = session.source()?;
+    // Whoever sets up a target has perhaps not started the daemon yet.
+    let source = match session.store_location()?.is_missing() {
+        true => None,
+        false => Some(session.source()?),
+    };
     let mut found = Vec::new();
     for (name, target) in targets {
         let url = url_of_target(name);
         let rows: Vec<Delivery> = match &source {
-            Source::Daemon(daemon) => daemon.list("deliveries", &[("url", url.clone())], LOOKED_THROUGH)?,
-            Source::Store(reader) => {
+            None => Vec::new(),
+            Some(Source::Daemon(daemon)) => {
+                daemon.list("deliveries", &[("url", url.clone())], LOOKED_THROUGH)?
+            }
+            Some(Source::Store(reader)) => {
                 let filter = DeliveryFilter { url: Some(url.clone()), ..DeliveryFilter::default() };
                 let (queue, now) = (reader.webhook_queue()?, session.now());
                 let limit = u32::try_from(LOOKED_THROUGH).unwrap_or(u32::MAX);

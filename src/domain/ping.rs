@@ -43,7 +43,7 @@ const START: &str = "/start";
 /// come after its end.
 const ATTEMPTS_MAX: u32 = 4;
 /// Whoever hears of it later would take it for something that is so now.
-const STALE_AFTER: Duration = Duration::from_mins(10);
+const STALE_AFTER: Duration = Duration::from_secs(600);
 /// Why a ping is not sent again.
 pub const TOO_LATE: &str = "later it would say nothing about now";
 

@@ -313,7 +313,7 @@ fn assert_told(daemon: &Daemon, case: &Case, says: &str) {
     let shown = String::from_utf8_lossy(&check.stderr).into_owned();
     if case.name != "a secret without a value" {
         assert!(
-            check.status.code() == Some(2) && shown.contains("what a daemon does"),
+            check.status.code() == Some(2) && shown.contains("what follows from it"),
             "{}: {shown}",
             case.name
         );

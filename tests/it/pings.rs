@@ -51,13 +51,12 @@ async fn start_success_and_failure_of_an_occurrence_are_pinged_together() {
     trigger(&daemon, "works");
     trigger(&daemon, "fails");
     let received = switch.wait_for(4).await;
-    let paths: Vec<Vec<String>> = pinged(&received).into_values().collect();
-    let mut expected = [
+    let mut paths: Vec<Vec<String>> = pinged(&received).into_values().collect();
+    paths.sort();
+    let expected = [
         vec!["/5ecret-key/start".to_owned(), "/5ecret-key".to_owned()],
         vec!["/key/slug/start".to_owned(), "/key/slug/fail".to_owned()],
     ];
-    let mut paths: Vec<_> = paths.into_iter().collect();
-    (paths.sort(), expected.sort());
     assert_eq!(paths, expected);
     assert!(received.iter().all(|request| request.header("x-token").is_empty()));
     let failed = received.iter().find(|request| request.path.contains("/fail")).unwrap();

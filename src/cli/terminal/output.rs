@@ -217,7 +217,7 @@ impl Output {
                 let mistakes = counted(errors.0.len() as u64, "mistake");
                 let consequences = consequences.join("\n  ");
                 let what =
-                    format!("{mistakes} in the configuration; what a daemon does with it:\n  {consequences}");
+                    format!("{mistakes} in the configuration; what follows from it:\n  {consequences}");
                 writeln!(io::stderr(), "{errors}\n{error} {what}")
             }
             Failure::Usage(_)
