@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::retention::{Deleted, Record, delete_run};
 use super::rows::{parsed, parsed_option};
 use super::sql::Transaction;
-use super::{Purpose, Store, StoreError, acts};
+use super::{Purpose, Store, StoreError, acts, notifications};
 use crate::domain::act::{Act, ActKind, Actor, Subject};
 use crate::domain::bounds::{DELETED_PER_COMMIT, DELETION_PAUSES, EXPIRED_PER_READ, THREADS_LISTED};
-use crate::domain::ids::{CronId, RunId, ThreadId};
+use crate::domain::ids::{CronId, DeliveryId, RunId, ThreadId};
+use crate::domain::ping::PingSignal;
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,6 +271,10 @@ fn delete_all(tx: &Transaction<'_>, rows: &[i64]) -> Result<Deleted, StoreError>
         demand_finished(tx, *seq)?;
         let Some(record) = Record::read(tx, *seq)? else { return Ok(()) };
         tx.execute("DELETE FROM acts WHERE run_id = ?1", [record.run_id().to_string()])?;
+        for signal in PingSignal::ALL {
+            let ping = DeliveryId::of_ping(record.run_id(), signal.as_str());
+            tx.execute("DELETE FROM deliveries WHERE delivery_id = ?1", [ping.to_string()])?;
+        }
         deleted.add(delete_run(tx, &record)?);
         Ok(())
     });
@@ -307,6 +312,7 @@ fn clear_cron(tx: &Transaction<'_>, cron_id: CronId, whole: bool) -> Result<Forg
         tx.execute(sql, [&cron])?;
         let sql = "DELETE FROM crons WHERE cron_id = ?1 AND removed_at IS NOT NULL \
                    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.cron_id = crons.cron_id)";
+        notifications::forget_cron(tx, cron_id)?;
         forgotten.crons = tx.execute(sql, [&cron])? as u64;
         forgotten.crons_stay = 1 - forgotten.crons;
     }

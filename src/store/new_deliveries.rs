@@ -54,15 +54,18 @@ pub(super) struct Message<'m> {
     pub(super) body: &'m [u8],
     /// Whether it is only recorded.
     pub(super) is_suppressed: bool,
+    /// Whether the body stays when the delivery has ended.
+    pub(super) keeps_body: bool,
 }
 
 /// Inserts the delivery of a message.
 pub(super) fn insert_message(tx: &Tx<'_>, message: &Message<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let Message { delivery_id, url, body, is_suppressed } = *message;
+    let Message { delivery_id, url, body, is_suppressed, keeps_body } = *message;
     let status = if is_suppressed { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     let sql = format!(
-        "INSERT INTO deliveries (delivery_id, url, body, status, due_at, created_at, ended_at, reason_code, reason, receiver) \
-         SELECT :delivery_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, {RECEIVER} \
+        "INSERT INTO deliveries (delivery_id, url, body, status, due_at, created_at, ended_at, reason_code, reason, receiver, \
+         keeps_body) \
+         SELECT :delivery_id, url, :body, :status, :due_at, :now, :ended_at, :reason_code, :reason, {RECEIVER}, :keeps_body \
          FROM (SELECT :url AS url, 0 AS of_client) AS of_message WHERE true ON CONFLICT DO NOTHING"
     );
     let inserted = tx.execute(
@@ -71,6 +74,7 @@ pub(super) fn insert_message(tx: &Tx<'_>, message: &Message<'_>, now: Timestamp)
             ":delivery_id": delivery_id.to_string(),
             ":url": url,
             ":body": body,
+            ":keeps_body": keeps_body,
             ":status": status.as_str(),
             ":due_at": (!is_suppressed).then(|| millis(now)),
             ":now": millis(now),
@@ -89,5 +93,7 @@ pub(super) fn insert_message(tx: &Tx<'_>, message: &Message<'_>, now: Timestamp)
 /// Inserts the delivery of a ping.
 pub(super) fn insert_ping(tx: &Tx<'_>, ping: &Ping, now: Timestamp) -> Result<(), StoreError> {
     let Ping { delivery_id, url, body } = ping;
-    insert_message(tx, &Message { delivery_id: *delivery_id, url, body, is_suppressed: false }, now)
+    let (delivery_id, is_suppressed) = (*delivery_id, false);
+    // What it says of a run must not stay longer than the run.
+    insert_message(tx, &Message { delivery_id, url, body, is_suppressed, keeps_body: false }, now)
 }

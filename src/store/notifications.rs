@@ -19,9 +19,9 @@ use super::{Store, StoreError};
 use crate::config::{Destination, NotifyConfig, NotifyTarget};
 use crate::domain::backoff;
 use crate::domain::bounds::{NOTIFICATIONS_KEPT, TOLD_REMEMBERED};
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{CronId, DeliveryId};
 use crate::domain::notification::{
-    Announced, Change, Changes, Group, NotificationKind, decide, notification, url_of_target,
+    Announced, Change, Changes, Group, Notification, NotificationKind, decide, notification, url_of_target,
 };
 
 /// Who is to be told, and by whom.
@@ -92,6 +92,25 @@ impl Store {
     }
 }
 
+/// Deletes what was announced of a cron, and the messages that name it.
+pub(super) fn forget_cron(tx: &Transaction<'_>, cron_id: CronId) -> Result<(), StoreError> {
+    let cron = cron_id.to_string();
+    tx.execute("DELETE FROM announced WHERE subject = ?1", [&cron])?;
+    let sql = "SELECT name FROM crons WHERE cron_id = ?1";
+    let Some(name) = tx.query_opt(sql, [&cron], |row| row.get::<String>("name"))? else { return Ok(()) };
+    let sql =
+        "SELECT seq, body FROM deliveries WHERE run_id IS NULL AND ended_at IS NOT NULL AND body IS NOT NULL";
+    let naming = tx.query(sql, (), |row| {
+        let told = Notification::of_json(&row.get::<Vec<u8>>("body")?);
+        let names_it = told.is_some_and(|told| told.data.items.iter().any(|item| item.name == name));
+        Ok(names_it.then_some(row.get::<i64>("seq")?))
+    })?;
+    for seq in naming.into_iter().flatten() {
+        tx.execute("DELETE FROM deliveries WHERE seq = ?1", [seq])?;
+    }
+    Ok(())
+}
+
 fn before(now: Timestamp, length: std::time::Duration) -> Timestamp {
     now.saturating_sub(length).unwrap_or(Timestamp::MIN)
 }
@@ -148,7 +167,13 @@ fn tell(
         let one = notification(kind, group.ended, &changes, *incident, &notifying.host, now);
         let delivery_id = DeliveryId::of_notification(group.id, *incident, name);
         let body = one.to_json().into_bytes();
-        let message = Message { delivery_id, url: &url, body: &body, is_suppressed: notifying.disabled };
+        let message = Message {
+            delivery_id,
+            url: &url,
+            body: &body,
+            is_suppressed: notifying.disabled,
+            keeps_body: true,
+        };
         insert_message(tx, &message, now)?;
     }
     Ok(incidents.len())

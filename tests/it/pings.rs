@@ -67,6 +67,12 @@ async fn start_success_and_failure_of_an_occurrence_are_pinged_together() {
     assert!(listed.iter().all(|one| one["url"].as_str().unwrap().starts_with("ping+http")), "{listed:#?}");
     assert!(!format!("{listed:?}").contains("5ecret-key"));
     assert!(daemon.history().iter().all(|run| run.webhook.is_none()));
+    // Whoever has a cron forgotten has its pings forgotten.
+    let are_over = || daemon.json(&["webhook", "list"]).iter().all(|one| one["status"] == "delivered");
+    daemon.wait_until("the pings to be recorded", are_over).await;
+    let forgot = daemon.run_command(&["forget", "--cron", "fails", "--yes"]);
+    assert!(forgot.status.success(), "{}", String::from_utf8_lossy(&forgot.stderr));
+    assert_eq!(daemon.json(&["webhook", "list"]).len(), 2);
 }
 
 #[tokio::test]
