@@ -316,6 +316,7 @@ async fn the_status_of_an_idle_daemon_knows_that_the_server_is_away() {
     let daemon = Daemon::start(
         &Configuration::new(&server.url()).cron(Cron::bare("idle").with("schedule = \"0 0 1 1 *\"")),
     );
+    daemon.wait_for_stderr("daemon ready").await;
     let heard = || {
         let status = daemon.json(&["status"]).remove(0);
         (!status["backend_heard_at"].is_null()).then_some(status)
