@@ -455,21 +455,13 @@ fn ending(claimed: &ClaimedRun, at: Timestamp) -> RunEnding {
     };
     let delivery = NewDelivery {
         delivery_id: DeliveryId::of_run(run_id, URL),
-        run_id,
+        run_id: Some(run_id),
         url: URL.to_owned(),
         body: body(),
         keeps_body: true,
         status: DeliveryStatus::Pending,
     };
-    RunEnding {
-        run: claimed.held(),
-        outcome,
-        delivery: Some(delivery),
-        discard: None,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    }
+    RunEnding { delivery: Some(delivery), ..RunEnding::of(claimed.held(), outcome) }
 }
 
 fn body() -> Vec<u8> {

@@ -12,7 +12,7 @@ use crate::api::wire::Delivery;
 use crate::config::{NotifyConfig, NotifyTarget};
 use crate::domain::notification::{Notification, url_of_target};
 use crate::present::times;
-use crate::store::DeliveryFilter;
+use crate::store::{DeliveryFilter, host_name};
 use crate::transport::Dialer;
 use crate::webhook::{OutboundWebhook, Sender};
 
@@ -171,7 +171,7 @@ fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
     if config.http.disable_webhooks {
         session.output.warn("webhooks are disabled (http.disable_webhooks): the daemon notifies nobody")?;
     }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = host_name();
     let body = Notification::test(&host, session.now()).to_json().into_bytes();
     let webhook_id = format!("msg_test_{}", Uuid::new_v4());
     let message = OutboundWebhook { webhook_id, url: url_of_target(&test.name), body, trace: None };

@@ -101,7 +101,7 @@ fn world(config: Config, reload: &Arc<Notify>, session: &Session) -> Result<Worl
         clock: session.clock.clone(),
         execution: Execution::WriterThread,
         sharing,
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: store::host_name(),
         new_installation: InstallationId(Uuid::new_v4()),
     })
 }

@@ -46,7 +46,8 @@ impl DeliveryStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
     pub delivery_id: DeliveryId,
-    pub run_id: RunId,
+    /// The run that it reports; `None` for a notification or a ping.
+    pub run_id: Option<RunId>,
     /// Placeholders are not filled in yet.
     pub url: String,
     /// The exact bytes that every attempt sends.

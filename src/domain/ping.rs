@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::backoff;
 use super::cron_state::CronHealth;
+use super::delivery::{DeliveryStatus, NewDelivery};
 use super::ids::{DeliveryId, FIRST_RUN, RunId};
 use super::run::{Outcome, Run};
 use super::words::words;
@@ -24,16 +25,6 @@ words!(
     }
 );
 
-/// A ping to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ping {
-    pub delivery_id: DeliveryId,
-    /// [`target_of_ping`] has the URL.
-    pub url: String,
-    /// What the service shows beside it.
-    pub body: Vec<u8>,
-}
-
 /// What tells pings from webhooks in the store and in what people see.
 const PING: &str = "ping+";
 /// The end of the path of a ping that something starts.
@@ -47,40 +38,43 @@ const STALE_AFTER: Duration = Duration::from_secs(600);
 /// Why a ping is not sent again.
 pub const TOO_LATE: &str = "later it would say nothing about now";
 
-impl Ping {
-    /// Returns the ping of an occurrence whose first run has started.
-    pub fn of_start(base: &str, run: &Run) -> Self {
-        Self::of(base, PingSignal::Start, run, None)
-    }
+/// Returns the ping of an occurrence whose first run has started.
+pub fn of_start(base: &str, run: &Run) -> NewDelivery {
+    ping(base, PingSignal::Start, run, None)
+}
 
-    /// Returns the ping of an end, or `None` if that says nothing about its cron. Then the service hears nothing, and raises the alarm.
-    pub fn of_end(base: &str, run: &Run, outcome: &Outcome) -> Option<Self> {
-        match CronHealth::shown_by(outcome) {
-            CronHealth::Works => Some(Self::of(base, PingSignal::Success, run, None)),
-            CronHealth::Fails => Some(Self::of(base, PingSignal::Fail, run, Some(outcome))),
-            CronHealth::Unknown => None,
-        }
+/// Returns the ping of an end, or `None` if that says nothing about its cron. Then the service hears nothing, and raises the alarm.
+pub fn of_end(base: &str, run: &Run, outcome: &Outcome) -> Option<NewDelivery> {
+    match CronHealth::shown_by(outcome) {
+        CronHealth::Works => Some(ping(base, PingSignal::Success, run, None)),
+        CronHealth::Fails => Some(ping(base, PingSignal::Fail, run, Some(outcome))),
+        CronHealth::Unknown => None,
     }
+}
 
-    fn of(base: &str, signal: PingSignal, run: &Run, outcome: Option<&Outcome>) -> Self {
-        // Runs of one occurrence are one thing to the service.
-        let of_cron = |cron_id| RunId::of_occurrence(cron_id, run.scheduled_for, FIRST_RUN);
-        let occurrence = run.cron_id().map_or(run.run_id, of_cron);
-        let error = outcome.and_then(|outcome| outcome.error.as_ref());
-        let body = json!({
-            "cron": run.cron.as_ref().map(|cron| &cron.name),
-            "scheduled_for": run.scheduled_for.to_string(),
-            "run_id": run.run_id.to_string(),
-            "signal": signal.as_str(),
-            "status": outcome.map(|outcome| outcome.status.as_str()),
-            "error": error.map(|error| &error.error),
-            "message": error.map(|error| &error.message),
-        });
-        Self {
-            delivery_id: DeliveryId::of_ping(run.run_id, signal.as_str()),
-            url: url_of_ping(base, signal, occurrence),
-            body: body.to_string().into_bytes(),
-        }
+fn ping(base: &str, signal: PingSignal, run: &Run, outcome: Option<&Outcome>) -> NewDelivery {
+    // Runs of one occurrence are one thing to the service.
+    let of_cron = |cron_id| RunId::of_occurrence(cron_id, run.scheduled_for, FIRST_RUN);
+    let occurrence = run.cron_id().map_or(run.run_id, of_cron);
+    let error = outcome.and_then(|outcome| outcome.error.as_ref());
+    let body = json!({
+        "cron": run.cron_name(),
+        "scheduled_for": run.scheduled_for.to_string(),
+        "run_id": run.run_id.to_string(),
+        "signal": signal.as_str(),
+        "status": outcome.map(|outcome| outcome.status.as_str()),
+        "error": error.map(|error| &error.error),
+        "message": error.map(|error| &error.message),
+    });
+    NewDelivery {
+        delivery_id: DeliveryId::of_ping(run.run_id, signal.as_str()),
+        // No run has it as its webhook.
+        run_id: None,
+        url: url_of_ping(base, signal, occurrence),
+        body: body.to_string().into_bytes(),
+        // What it says of a run must not stay longer than the run.
+        keeps_body: false,
+        status: DeliveryStatus::Pending,
     }
 }
 

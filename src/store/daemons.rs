@@ -144,9 +144,14 @@ impl Registration {
     }
 }
 
+/// Returns the name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Returns this process and its machine.
 fn this_process() -> Process {
-    Process::new(&rustix::system::uname().nodename().to_string_lossy(), std::process::id())
+    Process::new(&host_name(), std::process::id())
 }
 
 /// Returns the daemons that take work now.

@@ -106,7 +106,7 @@ pub use coming::ComingByHour;
 pub use counts::{CommitCounts, CountsByCron, CronCounts, Histogram, HistogramSnapshot, ResponseClass};
 pub use cron_entries::NextPlan;
 pub use cron_state::{ChangedCronState, CronStateChange};
-pub use daemons::{FormerDaemon, Predecessor};
+pub use daemons::{FormerDaemon, Predecessor, host_name};
 pub use delivery_mode::{DeliveryModeChange, Discard};
 pub use delivery_queue::{Admission, Claimable, SenderOf};
 pub use erase::Emptied;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::counts::Tx;
-use super::new_deliveries::{Message, insert_message};
+use super::new_deliveries::insert_delivery;
 use super::open::installation_id;
 use super::rows::millis;
 use super::sql::Transaction;
@@ -19,6 +19,7 @@ use super::{Store, StoreError};
 use crate::config::{Destination, NotifyConfig, NotifyTarget};
 use crate::domain::backoff;
 use crate::domain::bounds::{NOTIFICATIONS_KEPT, TOLD_REMEMBERED};
+use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::{CronId, DeliveryId};
 use crate::domain::notification::{
     Announced, Change, Changes, Group, Notification, NotificationKind, decide, notification, url_of_target,
@@ -166,15 +167,15 @@ fn tell(
     for incident in &incidents {
         let one = notification(kind, group.ended, &changes, *incident, &notifying.host, now);
         let delivery_id = DeliveryId::of_notification(group.id, *incident, name);
-        let body = one.to_json().into_bytes();
-        let message = Message {
+        let delivery = NewDelivery {
             delivery_id,
-            url: &url,
-            body: &body,
-            is_suppressed: notifying.disabled,
+            run_id: None,
+            url: url.clone(),
+            body: one.to_json().into_bytes(),
             keeps_body: true,
+            status: if notifying.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending },
         };
-        insert_message(tx, &message, now)?;
+        insert_delivery(tx, &delivery, now)?;
     }
     Ok(incidents.len())
 }

@@ -17,7 +17,7 @@ pub(super) fn owe(tx: &Tx<'_>, webhook: &NewDelivery) -> Result<(), StoreError> 
     tx.put(
         "INSERT INTO owed_webhooks (run_id, url, keeps_body, body) VALUES (:run_id, :url, :keeps_body, :body)",
         named_params! {
-            ":run_id": webhook.run_id.to_string(),
+            ":run_id": webhook.run_id.map(|run_id| run_id.to_string()),
             ":url": webhook.url,
             ":keeps_body": webhook.keeps_body,
             ":body": webhook.body,
@@ -50,6 +50,10 @@ pub(super) fn settle(tx: &Tx<'_>, ended: &Run, now: Timestamp) -> Result<Owed, S
     let delivery_id = DeliveryId::of_run(run_id, &url);
     // If webhooks are disabled, the courier suppresses it.
     let status = DeliveryStatus::Pending;
-    insert_delivery(tx, &NewDelivery { delivery_id, run_id, url, body, keeps_body, status }, now)?;
+    insert_delivery(
+        tx,
+        &NewDelivery { delivery_id, run_id: Some(run_id), url, body, keeps_body, status },
+        now,
+    )?;
     Ok(Owed::Due)
 }

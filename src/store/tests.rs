@@ -118,22 +118,14 @@ fn ending(run: HeldRun) -> RunEnding {
     let url = "https://ops.example.com/hook".to_owned();
     let delivery = NewDelivery {
         delivery_id: DeliveryId::of_run(run_id, &url),
-        run_id,
+        run_id: Some(run_id),
         url,
         body: b"{}".to_vec(),
         keeps_body: true,
         status: DeliveryStatus::Pending,
     };
     let discard = Some(ThreadId(uuid::Uuid::nil()));
-    RunEnding {
-        run,
-        outcome,
-        delivery: Some(delivery),
-        discard,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    }
+    RunEnding { delivery: Some(delivery), discard, ..RunEnding::of(run, outcome) }
 }
 
 fn count(path: &Path, sql: &str) -> i64 {

@@ -19,10 +19,6 @@ use super::support::span::now;
 
 const KEY: &str = "[http.keys.deploy]\nkey = \"act-key-of-16-characters\"\naccess = \"act\"";
 
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"@yearly\"")
-}
-
 fn printed(daemon: &Daemon, arguments: &[&str]) -> String {
     let output = daemon.run_command(arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -44,7 +40,7 @@ fn in_short(acts: &[Value]) -> Vec<String> {
 async fn acts_say_who_did_what_to_which_cron() {
     let server = AgentServerOnPort::start();
     let address = free_address();
-    let crons = [yearly("one"), yearly("fails").says("boom").with("pause_after_failures = 1")];
+    let crons = [Cron::yearly("one"), Cron::yearly("fails").says("boom").with("pause_after_failures = 1")];
     let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\"")).http(KEY);
     let mut daemon = Daemon::start(&configuration.crons(crons));
     daemon.wait_for_stderr("ready").await;
@@ -152,7 +148,7 @@ async fn all_crons_are_paused_and_resumed_with_and_without_a_daemon() {
 #[tokio::test]
 async fn a_triggered_run_can_have_an_input_of_its_own_and_be_waited_for() {
     let server = AgentServerOnPort::start();
-    let crons = [yearly("works"), yearly("fails").says("boom")];
+    let crons = [Cron::yearly("works"), Cron::yearly("fails").says("boom")];
     let address = free_address();
     let configuration = Configuration::new(&server.url()).http(&format!("listen = \"{address}\""));
     let daemon = Daemon::start(&configuration.crons(crons));
@@ -191,7 +187,7 @@ async fn a_triggered_run_can_have_an_input_of_its_own_and_be_waited_for() {
 #[tokio::test]
 async fn a_signal_ends_the_waiting_and_not_the_run() {
     let server = AgentServerOnPort::start();
-    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(yearly("slow").says("sleep 3")));
+    let daemon = Daemon::start(&Configuration::new(&server.url()).cron(Cron::yearly("slow").says("sleep 3")));
     daemon.wait_for_stderr("ready").await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcron"));
     let command = command.args(["trigger", "slow", "--wait", "--config"]).arg(daemon.config_path());
@@ -226,7 +222,7 @@ async fn a_feed_tells_what_changes_and_ends_at_once_when_the_daemon_stops() {
     let keys = format!("{KEY}\n[http.keys.app]\nkey = \"client-key-of-16-characters\"\naccess = \"client\"");
     let configuration =
         Configuration::new(&server.url()).http(&format!("listen = \"{address}\"")).http(&keys);
-    let mut daemon = Daemon::start(&configuration.cron(yearly("one")));
+    let mut daemon = Daemon::start(&configuration.cron(Cron::yearly("one")));
     daemon.wait_for_stderr("ready").await;
     let client = Client::new(address).with("x-api-key", "act-key-of-16-characters").ready().await;
     let forbidden =

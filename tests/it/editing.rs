@@ -9,22 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use super::support::agent_server::AgentServerOnPort;
-use super::support::configuration::{Configuration, Cron};
+use super::support::configuration::Cron;
 use super::support::daemon::Daemon;
-
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
-}
-
-/// Prepares a daemon with crons in `agentcron.toml` and in `crons.d/some.toml`; returns it and the path of that file.
-fn prepared(server: &AgentServerOnPort) -> (Daemon, PathBuf) {
-    let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
-    let daemon = Daemon::prepare(&configuration.cron(yearly("main")));
-    let file = daemon.folder().join("crons.d/some.toml");
-    fs::create_dir(file.parent().unwrap()).unwrap();
-    fs::write(&file, yearly("first").to_string()).unwrap();
-    (daemon, file)
-}
 
 /// Runs the command with an editor that runs this text in a shell; `$1` is the file.
 fn edit(daemon: &Daemon, arguments: &[&str], editor: &str) -> Output {
@@ -70,7 +56,7 @@ const OTHER_SCHEDULE: &str = "sed -i 's/0 0 1 1/5 0 1 1/' \"$1\"";
 #[tokio::test]
 async fn an_edit_is_shown_saved_with_its_mode_and_in_force_when_the_command_ends() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = prepared(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     // What a link leads to is edited, and the link stays.
     let real = daemon.folder().join("real.toml");
@@ -101,13 +87,13 @@ async fn an_edit_is_shown_saved_with_its_mode_and_in_force_when_the_command_ends
 #[tokio::test]
 async fn a_new_file_settings_and_the_removal_of_crons_come_into_force() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = prepared(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     daemon
         .wait_until("the daemon to answer", || daemon.run_command(&["health"]).status.code() != Some(6))
         .await;
-    let editor = format!("cat > \"$1\" <<'END'\n{}\nEND", yearly("second"));
+    let editor = format!("cat > \"$1\" <<'END'\n{}\nEND", Cron::yearly("second"));
     let (stdout, _) = demand(&edit(&daemon, &["crons.d/new.toml"], &editor), 0);
     assert!(
         stdout.starts_with("+ second  0 0 1 1 *\n") && stdout.contains("in force: 1 cron added"),
@@ -142,7 +128,7 @@ async fn a_new_file_settings_and_the_removal_of_crons_come_into_force() {
 #[test]
 fn mistakes_and_the_changes_of_others_are_not_saved_and_the_text_is_kept() {
     let server = AgentServerOnPort::start();
-    let (daemon, file) = prepared(&server);
+    let (daemon, file) = Daemon::with_folder(&server.url());
     let before = fs::read(&file).unwrap();
     // The name is taken by a cron of another file: the copy is checked among the others.
     let editor = "sed -i 's/cron.first/cron.main/; s/0 0 1 1/0 25 1 1/' \"$1\"";
@@ -174,7 +160,7 @@ fn mistakes_and_the_changes_of_others_are_not_saved_and_the_text_is_kept() {
 #[test]
 fn without_a_daemon_it_is_saved_and_older_mistakes_elsewhere_do_not_prevent_it() {
     let server = AgentServerOnPort::start();
-    let (daemon, file) = prepared(&server);
+    let (daemon, file) = Daemon::with_folder(&server.url());
     fs::write(file.with_file_name("other.toml"), "[cron.bad]\nschedule = 5\n").unwrap();
     let (stdout, stderr) = demand(&edit(&daemon, &["first"], OTHER_SCHEDULE), 0);
     assert!(
@@ -191,7 +177,7 @@ fn without_a_daemon_it_is_saved_and_older_mistakes_elsewhere_do_not_prevent_it()
 #[test]
 fn on_a_terminal_somebody_is_asked_and_may_mend_a_mistake() {
     let server = AgentServerOnPort::start();
-    let (daemon, file) = prepared(&server);
+    let (daemon, file) = Daemon::with_folder(&server.url());
     // The first time it writes a mistake, and then another schedule.
     let editor = "if grep -q '0 25' \"$1\"; then sed -i 's/0 25/5 0/' \"$1\"; else sed -i 's/0 0 1/0 25 1/' \"$1\"; fi";
     let on_terminal = |answers: &str| {
@@ -219,7 +205,7 @@ fn on_a_terminal_somebody_is_asked_and_may_mend_a_mistake() {
 #[test]
 fn without_a_terminal_and_without_an_editor_it_says_what_to_set() {
     let server = AgentServerOnPort::start();
-    let (daemon, _) = prepared(&server);
+    let (daemon, _) = Daemon::with_folder(&server.url());
     let (_, stderr) = demand(&daemon.run_command(&["edit"]), 2);
     assert!(stderr.contains("there is no terminal; set $EDITOR"), "{stderr}");
 }

@@ -16,10 +16,6 @@ const SHARED: (&str, &str) = ("AGENTCRON_SHARED_STORE", "1");
 /// A lease of ten seconds may have to end first.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(30);
 
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
-}
-
 /// Returns a configuration whose daemon has a socket of its own, also with the database of another.
 fn with_socket(server: &AgentServerOnPort) -> Configuration {
     Configuration::new(&server.url()).http("socket = \"{folder}/own.sock\"")
@@ -84,8 +80,8 @@ async fn so_it_is_on_postgresql() {
 }
 
 async fn former_files(configuration: Configuration) {
-    let former = configuration.clone().crons([yearly("brief").says("one"), yearly("other")]);
-    let newer = configuration.crons([yearly("brief").says("two"), yearly("third")]);
+    let former = configuration.clone().crons([Cron::yearly("brief").says("one"), Cron::yearly("other")]);
+    let newer = configuration.crons([Cron::yearly("brief").says("two"), Cron::yearly("third")]);
     let (mut a, mut b) = two(&former);
     start(&mut a, &[]).await;
     start(&mut b, &[]).await;
@@ -130,8 +126,8 @@ async fn what_needs_a_variable_is_run_and_reported_by_the_daemon_that_has_it() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let hook = receiver.url("/hook/${{ env.HOOK }}");
     let configuration = with_socket(&server)
-        .cron(yearly("needs").says("say ${{ env.TOKEN }}").webhook(&hook).runs_every_occurrence())
-        .cron(yearly("plain"));
+        .cron(Cron::yearly("needs").says("say ${{ env.TOKEN }}").webhook(&hook).runs_every_occurrence())
+        .cron(Cron::yearly("plain"));
     let (mut lacks, mut has) = two(&configuration);
     // Its own files are a generation all the same.
     start(&mut lacks, &[]).await;
@@ -186,7 +182,7 @@ async fn what_needs_a_variable_is_run_and_reported_by_the_daemon_that_has_it() {
 async fn the_switch_of_all_webhooks_belongs_to_the_generation_and_a_daemon_can_turn_off_its_own() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let configuration = |switch: bool| {
-        let cron = yearly("brief").webhook(&receiver.url("/hook")).runs_every_occurrence();
+        let cron = Cron::yearly("brief").webhook(&receiver.url("/hook")).runs_every_occurrence();
         with_socket(&server).http(&format!("disable_webhooks = {switch}")).cron(cron)
     };
     let (mut a, mut b) = two(&configuration(false));

@@ -19,10 +19,6 @@ const TOLD_WITHIN: Duration = Duration::from_secs(40);
 
 const EVERYTHING: &str = "on = [\"failing\", \"recovered\", \"missed\", \"paused\", \"late\", \"still_running\", \"outage\", \"configuration\"]";
 
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"@yearly\"")
-}
-
 /// Returns a target as the lines of its table.
 fn target(name: &str, lines: &[&str]) -> String {
     format!("[notify.{name}]\n{}\n", lines.join("\n"))
@@ -84,7 +80,9 @@ async fn each_type_of_target_gets_what_its_documents_demand_and_a_group_is_one_m
         target("some", &["type = \"webhook\"", &url("/some"), "crons = \"b*\""]),
         to_json(&receiver),
     ];
-    let crons = |text: &str| [yearly("a1").says(text), yearly("a2").says(text), yearly("b1").says(text)];
+    let crons = |text: &str| {
+        [Cron::yearly("a1").says(text), Cron::yearly("a2").says(text), Cron::yearly("b1").says(text)]
+    };
     let configuration =
         |text: &str| with(&Configuration::new(&server.url()).crons(crons(text)), &targets.concat());
     let mut daemon = Daemon::prepare(&configuration("boom"));
@@ -150,7 +148,7 @@ async fn each_type_of_target_gets_what_its_documents_demand_and_a_group_is_one_m
 #[tokio::test]
 async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_when_they_end() {
     let (mut server, receiver) = (AgentServerOnPort::start(), Receiver::start());
-    let configuration = Configuration::new(&server.url()).crons([yearly("a"), yearly("b")]);
+    let configuration = Configuration::new(&server.url()).crons([Cron::yearly("a"), Cron::yearly("b")]);
     let good = with(&configuration, &to_json(&receiver));
     let daemon = Daemon::start(&good);
     daemon.wait_for_stderr("ready").await;
@@ -182,7 +180,7 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_when_they_end(
 async fn what_happens_at_the_real_agent_server_is_told() {
     let (mut server, receiver) = (RealServer::start(), Receiver::start());
     let configuration = |text: &str| {
-        with(&Configuration::new(&server.url()).cron(yearly("a").says(text)), &to_json(&receiver))
+        with(&Configuration::new(&server.url()).cron(Cron::yearly("a").says(text)), &to_json(&receiver))
     };
     let good = configuration("hi");
     let daemon = Daemon::start(&configuration("boom"));
@@ -206,8 +204,8 @@ async fn what_happens_at_the_real_agent_server_is_told() {
 async fn what_is_late_still_running_or_missed_is_told() {
     let (mut server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let crons = [
-        yearly("long").says("sleep 300"),
-        yearly("waits").with("start_deadline = \"1h\""),
+        Cron::yearly("long").says("sleep 300"),
+        Cron::yearly("waits").with("start_deadline = \"1h\""),
         Cron::bare("often").with("schedule = \"* * * * *\"\ncatchup = \"none\""),
     ];
     let configuration = with(&Configuration::new(&server.url()).crons(crons), &to_json(&receiver));
@@ -251,7 +249,7 @@ async fn what_is_late_still_running_or_missed_is_told() {
 #[tokio::test]
 async fn a_daemon_that_is_killed_loses_no_message_and_makes_no_second_one() {
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
-    let configuration = Configuration::new(&server.url()).cron(yearly("a").says("boom"));
+    let configuration = Configuration::new(&server.url()).cron(Cron::yearly("a").says("boom"));
     let mut daemon = Daemon::prepare(&with(&configuration, &to_json(&receiver)));
     // Before anything is sent, and before the answer is recorded.
     for (point, has_failed) in [("attempt_committed", false), ("attempt_answered", true)] {
@@ -291,7 +289,7 @@ async fn a_mail_server_or_a_receiver_that_is_dead_holds_nothing_else_up() {
         target("chat", &["type = \"slack\"", &format!("url = \"{}\"", dead.url("/hook"))]),
         to_json(&receiver),
     ];
-    let crons = [yearly("a").says("boom"), yearly("hook").webhook(&receiver.url("/run"))];
+    let crons = [Cron::yearly("a").says("boom"), Cron::yearly("hook").webhook(&receiver.url("/run"))];
     let configuration = Configuration::new(&server.url()).crons(crons);
     let daemon = Daemon::start(&with(&configuration, &targets.concat()));
     daemon.wait_for_stderr("ready").await;
@@ -333,7 +331,7 @@ async fn a_test_message_says_what_the_receiver_answered() {
         ),
     ];
     let daemon = Daemon::prepare(&with(
-        &Configuration::new("http://127.0.0.1:9").cron(yearly("a")),
+        &Configuration::new("http://127.0.0.1:9").cron(Cron::yearly("a")),
         &targets.concat(),
     ));
     let test = |name: &str, code: i32| {

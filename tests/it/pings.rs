@@ -8,10 +8,6 @@ use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::Daemon;
 use super::support::receiver::{Received, Receiver, Reply};
 
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"@yearly\"")
-}
-
 fn trigger(daemon: &Daemon, cron: &str) {
     let output = daemon.run_command(&["trigger", cron]);
     assert!(output.status.success(), "{output:?}");
@@ -34,8 +30,8 @@ async fn start_success_and_failure_of_an_occurrence_are_pinged_together() {
     let (server, switch) = (AgentServerOnPort::start(), Receiver::start());
     let ping = |path: &str| format!("ping = \"{}\"", switch.url(path));
     let crons = [
-        yearly("works").with(&ping("/${{ env.KEY }}")).with("timeout = \"1m\""),
-        yearly("fails")
+        Cron::yearly("works").with(&ping("/${{ env.KEY }}")).with("timeout = \"1m\""),
+        Cron::yearly("fails")
             .says("boom")
             .with(&ping("/key/slug?create=1"))
             .with("retry = { max = 1, backoff = \"1s\" }"),
@@ -79,7 +75,7 @@ async fn start_success_and_failure_of_an_occurrence_are_pinged_together() {
 async fn what_comes_too_late_for_a_switch_is_not_sent_again() {
     let (server, switch) = (AgentServerOnPort::start(), Receiver::start());
     switch.reply_next([Reply::status(500), Reply::status(500)]);
-    let cron = yearly("works").with(&format!("ping = \"{}\"", switch.url("/key")));
+    let cron = Cron::yearly("works").with(&format!("ping = \"{}\"", switch.url("/key")));
     let daemon = Daemon::start(&Configuration::new(&server.url()).cron(cron));
     daemon.wait_for_stderr("daemon ready").await;
     trigger(&daemon, "works");

@@ -17,10 +17,6 @@ use super::support::span::Span;
 /// Longer than it takes the daemon to check a touched file.
 const RELOAD_WAIT: Duration = Duration::from_millis(1500);
 
-fn yearly(name: &str) -> Cron {
-    Cron::bare(name).with("schedule = \"0 0 1 1 *\"")
-}
-
 fn hang_up(daemon: &Daemon) {
     let process_id = daemon.process_id().unwrap();
     let status = Command::new("sh").args(["-c", &format!("kill -HUP {process_id}")]).status().unwrap();
@@ -48,26 +44,16 @@ fn replace(path: &Path, content: &str) {
     fs::rename(&new, path).unwrap();
 }
 
-/// Prepares a daemon with `include = ["crons.d/*.toml"]`; returns it and the path of a file in that folder.
-fn with_folder(server: &AgentServerOnPort) -> (Daemon, std::path::PathBuf) {
-    let configuration = Configuration::new(&server.url()).top("include = [\"crons.d/*.toml\"]");
-    let daemon = Daemon::prepare(&configuration.cron(yearly("main")));
-    let file = daemon.folder().join("crons.d/some.toml");
-    fs::create_dir(file.parent().unwrap()).unwrap();
-    fs::write(&file, yearly("first").to_string()).unwrap();
-    (daemon, file)
-}
-
 #[tokio::test]
 async fn saved_files_are_reloaded_as_far_as_they_are_understood() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = with_folder(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
-    replace(&file, &format!("{}{}", yearly("first"), yearly("second")));
+    replace(&file, &format!("{}{}", Cron::yearly("first"), Cron::yearly("second")));
     wait_for_crons(&daemon, &["first", "main", "second"]).await;
-    fs::write(file.with_file_name("more.toml"), yearly("more").to_string()).unwrap();
+    fs::write(file.with_file_name("more.toml"), Cron::yearly("more").to_string()).unwrap();
     wait_for_crons(&daemon, &["first", "main", "more", "second"]).await;
 
     replace(&file, "[cron.first]\nschedul = \"* * * * *\"\ntimeout = \"soon\"\n");
@@ -90,7 +76,7 @@ async fn saved_files_are_reloaded_as_far_as_they_are_understood() {
     wait_for_crons(&daemon, &["main", "more"]).await;
     assert_eq!(notice(&daemon), None);
     let before = daemon.stderr();
-    replace(&file.with_file_name("more.toml"), &yearly("more").to_string());
+    replace(&file.with_file_name("more.toml"), &Cron::yearly("more").to_string());
     tokio::time::sleep(RELOAD_WAIT).await;
     assert_eq!(daemon.stderr(), before, "saving without a change logs nothing");
 }
@@ -99,7 +85,7 @@ async fn saved_files_are_reloaded_as_far_as_they_are_understood() {
 #[tokio::test]
 async fn a_pipe_among_the_files_is_a_mistake_and_stops_nothing() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = with_folder(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
@@ -116,7 +102,7 @@ async fn a_pipe_among_the_files_is_a_mistake_and_stops_nothing() {
     fs::write(&file, "[cron.first]\nschedul = 1\n").unwrap();
     let has_both = |notice: Value| notice["detail"].as_str().is_some_and(|text| text.contains("schedul"));
     daemon.wait_until("the other mistake", || notice(&daemon).is_some_and(has_both)).await;
-    fs::write(&file, format!("{}{}", yearly("first"), yearly("second"))).unwrap();
+    fs::write(&file, format!("{}{}", Cron::yearly("first"), Cron::yearly("second"))).unwrap();
     fs::remove_file(&pipe).unwrap();
     wait_for_crons(&daemon, &["first", "main", "second"]).await;
     assert_eq!(notice(&daemon), None);
@@ -131,12 +117,12 @@ async fn a_pipe_among_the_files_is_a_mistake_and_stops_nothing() {
 #[tokio::test]
 async fn after_a_hundred_signals_the_last_content_is_in_force() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = with_folder(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
     for number in 0..100 {
-        fs::write(&file, yearly(&format!("number-{number}")).to_string()).unwrap();
+        fs::write(&file, Cron::yearly(&format!("number-{number}")).to_string()).unwrap();
         hang_up(&daemon);
     }
     wait_for_crons(&daemon, &["main", "number-99"]).await;
@@ -147,11 +133,11 @@ async fn after_a_hundred_signals_the_last_content_is_in_force() {
 async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_signal() {
     let server = AgentServerOnPort::start();
     let configuration = Configuration::new(&server.url());
-    let daemon = Daemon::start(&configuration.clone().cron(yearly("main")));
+    let daemon = Daemon::start(&configuration.clone().cron(Cron::yearly("main")));
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["main"]).await;
     let other = configuration.clone().backend("request_timeout = \"7s\"").top("shutdown_grace = \"3s\"");
-    daemon.write_config(&other.cron(yearly("main")).cron(yearly("new")));
+    daemon.write_config(&other.cron(Cron::yearly("main")).cron(Cron::yearly("new")));
     wait_for_crons(&daemon, &["main", "new"]).await;
     let settings = "settings=\"backend.request_timeout, shutdown_grace\"";
     daemon.wait_for_stderr(&format!("settings not reloaded; they need a restart {settings}")).await;
@@ -170,11 +156,11 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_sign
 #[tokio::test]
 async fn a_half_written_file_changes_nothing() {
     let server = AgentServerOnPort::start();
-    let (mut daemon, file) = with_folder(&server);
+    let (mut daemon, file) = Daemon::with_folder(&server.url());
     daemon.start_again();
     daemon.wait_for_stderr("ready").await;
     wait_for_crons(&daemon, &["first", "main"]).await;
-    let whole = format!("{}{}", yearly("first"), yearly("second"));
+    let whole = format!("{}{}", Cron::yearly("first"), Cron::yearly("second"));
     // It ends in the middle of a word.
     let half = &whole[..whole.len() / 2 + 9];
     fs::write(&file, half).unwrap();
@@ -189,7 +175,7 @@ async fn a_half_written_file_changes_nothing() {
 #[tokio::test]
 async fn a_symlink_is_followed_when_kubernetes_replaces_it() {
     let server = AgentServerOnPort::start();
-    let daemon_config = |name: &str| Configuration::new(&server.url()).cron(yearly(name)).to_string();
+    let daemon_config = |name: &str| Configuration::new(&server.url()).cron(Cron::yearly(name)).to_string();
     let mut daemon = Daemon::prepare("");
     let folder = daemon.folder().to_owned();
     let version = |number: usize| {
@@ -226,7 +212,7 @@ async fn a_symlink_is_followed_when_kubernetes_replaces_it() {
 #[tokio::test]
 async fn a_removed_cron_stops_but_its_run_is_followed_and_its_history_stays() {
     let server = AgentServerOnPort::start();
-    let configuration = Configuration::new(&server.url()).cron(yearly("stays"));
+    let configuration = Configuration::new(&server.url()).cron(Cron::yearly("stays"));
     let removed = Cron::new("removed", &Span::soon(1, 30)).says("sleep 4");
     let daemon = Daemon::start(&configuration.clone().cron(removed));
     let is_running = |runs: &[RunRecord]| runs.iter().any(|run| run.phase == "running");

@@ -49,15 +49,7 @@ impl<'a> ClientRunRecords<'a> {
         for run in self.runs {
             let reason = Reason::new(ReasonCode::Rejected, why);
             let outcome = Outcome::without_backend(Status::Error, reason, self.api.clock.now());
-            let ending = RunEnding {
-                run: *run,
-                outcome,
-                delivery: None,
-                discard: None,
-                event: None,
-                failure_limit: None,
-                ping: None,
-            };
+            let ending = RunEnding::of(*run, outcome);
             log_failure(run.run_id, self.api.store.end_run(ending).await.map(drop));
         }
     }

@@ -127,15 +127,7 @@ async fn run(api: &Api, status: Status) {
         ended_at: later(5),
         learnt_at: later(5),
     };
-    let ending = RunEnding {
-        run,
-        outcome,
-        delivery: None,
-        discard: None,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    };
+    let ending = RunEnding::of(run, outcome);
     api.store.end_run(ending).await.unwrap();
 }
 

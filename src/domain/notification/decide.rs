@@ -40,6 +40,8 @@ pub struct Change {
     pub condition: Condition,
     /// How often it came and went meanwhile.
     pub untold: u32,
+    /// Whether it is not so any more without having ended by itself: a cron was removed, say.
+    pub vanished: bool,
     /// Of what has ended, the notification that told of its beginning; `None` if none did.
     pub incident: Option<Uuid>,
     /// Where it is gathered with others.
@@ -85,7 +87,8 @@ pub fn decide(
             until: Some(now),
             text: String::new(),
         };
-        let change = Change { gathered_from: Timestamp::MIN, ..Change::of(condition, Some(row), now) };
+        let change =
+            Change { gathered_from: Timestamp::MIN, vanished: true, ..Change::of(condition, Some(row), now) };
         waiting.entry((row.kind, true)).or_default().push(change);
     }
     let mut result = Changes::default();
@@ -149,6 +152,7 @@ impl Change {
             row.is_some_and(|row| condition.until.is_none() && condition.since == row.seen_since);
         Self {
             untold: row.map_or(0, |row| row.untold.saturating_sub(u32::from(is_counted))),
+            vanished: false,
             incident: row.filter(|row| row.holds && condition.until.is_some()).map(|row| row.incident),
             gathered_from: condition.until.unwrap_or(condition.since),
             not_before: if wait.is_zero() { Timestamp::MIN } else { backoff::after(told_at, wait) },

@@ -13,6 +13,8 @@ const NAMES_IN_TITLE: usize = 3;
 /// The most characters of a name and of what is said of it.
 const NAME_CHARS_MAX: usize = 100;
 const TEXT_CHARS_MAX: usize = 300;
+/// Why a cron does not count as failing any more although no run of it has worked.
+const NOT_WORKED: &str = "no run has worked since; it was resumed, disabled, removed or forgotten";
 
 /// Returns the notification of these changes, of which there is at least one.
 pub fn notification(
@@ -53,7 +55,8 @@ fn title(kind: NotificationKind, ended: bool, changes: &[&Change]) -> String {
         .take(NAMES_IN_TITLE)
         .map(|change| short(&change.condition.name, NAME_CHARS_MAX))
         .collect();
-    let (one, several) = verbs(kind, ended);
+    let vanished = changes.iter().any(|change| change.vanished);
+    let (one, several) = verbs(kind, ended, vanished);
     let verb = if changes.len() == 1 { one } else { several };
     match changes.len().saturating_sub(NAMES_IN_TITLE) {
         0 => {
@@ -66,9 +69,13 @@ fn title(kind: NotificationKind, ended: bool, changes: &[&Change]) -> String {
     }
 }
 
-fn verbs(kind: NotificationKind, ended: bool) -> (&'static str, &'static str) {
+/// Returns what is said of one and of several. Of a cron that was removed nobody knows whether it works.
+fn verbs(kind: NotificationKind, ended: bool, vanished: bool) -> (&'static str, &'static str) {
     use NotificationKind as Kind;
     match (kind, ended) {
+        (Kind::Failing | Kind::Recovered, true) if vanished => {
+            ("is no longer failing", "are no longer failing")
+        }
         (Kind::Failing, false) => ("is failing", "are failing"),
         (Kind::Failing | Kind::Recovered, _) => ("works again", "work again"),
         (Kind::Missed, _) => ("missed its time", "missed their time"),
@@ -96,7 +103,10 @@ fn text(change: &Change) -> String {
         Some(until) => format!("at {}", minute(until)),
         None => format!("since {}", minute(condition.since)),
     };
-    let said = short(&condition.text, TEXT_CHARS_MAX);
+    let said = match condition.kind {
+        NotificationKind::Failing if change.vanished => NOT_WORKED.to_owned(),
+        _ => short(&condition.text, TEXT_CHARS_MAX),
+    };
     let colon = if said.is_empty() { "" } else { ": " };
     let untold = match change.untold {
         0 => String::new(),

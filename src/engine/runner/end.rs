@@ -10,7 +10,7 @@ use crate::domain::cron_state::{CronHealth, pause_message};
 use crate::domain::delivery::{DeliveryStatus, NewDelivery};
 use crate::domain::ids::DeliveryId;
 use crate::domain::outage::{Away, Outage};
-use crate::domain::ping::Ping;
+use crate::domain::ping;
 use crate::domain::reason::{Reason, ReasonCode};
 use crate::domain::redaction;
 use crate::domain::retention::Retention;
@@ -55,7 +55,7 @@ pub(super) async fn ended(
         false => (outcome.values, outcome.interrupts) = (None, None),
     }
     let (run, ping) = (task.claimed.held(), ping(task, &outcome));
-    commit(runner, RunEnding { run, outcome, delivery, discard, event: None, failure_limit, ping }).await
+    commit(runner, RunEnding { delivery, discard, failure_limit, ping, ..RunEnding::of(run, outcome) }).await
 }
 
 /// Returns what is kept of a run.
@@ -124,7 +124,7 @@ pub(super) async fn never_started(
         ) => delivery(task, end, None),
     };
     let (run, ping) = (task.claimed.held(), ping(task, &outcome));
-    let ending = RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit, ping };
+    let ending = RunEnding { delivery, failure_limit, ping, ..RunEnding::of(run, outcome) };
     commit(task.runner, ending).await
 }
 
@@ -187,15 +187,7 @@ pub(super) async fn broken(runner: &Runner, run: HeldRun) -> Result<(), StoreErr
     let message = "a bug in agentcron ended the task that followed this run; please report it";
     let reason = Reason::new(ReasonCode::Internal, message);
     let outcome = Outcome::without_backend(Status::Error, reason, runner.clock.now());
-    let ending = RunEnding {
-        run,
-        outcome,
-        delivery: None,
-        discard: None,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    };
+    let ending = RunEnding::of(run, outcome);
     match commit(runner, ending).await {
         Err(problem) if problem.concerns_one_operation() => {
             tracing::error!(run_id = %run.run_id, %problem, "run end not recorded");
@@ -228,8 +220,8 @@ pub(super) fn ping_of<'t>(task: &'t RunTask<'_>) -> Option<&'t str> {
     cron.ping.as_ref().filter(|_| !task.runner.settings.webhooks.now().disabled).map(|url| url.0.as_str())
 }
 
-fn ping(task: &RunTask<'_>, outcome: &Outcome) -> Option<Ping> {
-    ping_of(task).and_then(|base| Ping::of_end(base, &task.claimed.run, outcome))
+fn ping(task: &RunTask<'_>, outcome: &Outcome) -> Option<NewDelivery> {
+    ping_of(task).and_then(|base| ping::of_end(base, &task.claimed.run, outcome))
 }
 
 /// Returns what happens if this failure is one too many; whether it is, is known only when it is committed.
@@ -283,7 +275,7 @@ fn delivery(task: &RunTask<'_>, end: EndReport<'_>, pauses: Option<&str>) -> Opt
     let status = if settings.disabled { DeliveryStatus::Suppressed } else { DeliveryStatus::Pending };
     Some(NewDelivery {
         delivery_id: DeliveryId::of_run(run_id, url),
-        run_id,
+        run_id: Some(run_id),
         url: url.clone(),
         body,
         keeps_body: retention.writes_values(),

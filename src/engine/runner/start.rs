@@ -12,7 +12,7 @@ use crate::crash::crash_point;
 use crate::domain::backoff;
 use crate::domain::cron::{MultitaskStrategy, Target};
 use crate::domain::ids::{FIRST_RUN, ThreadId};
-use crate::domain::ping::Ping;
+use crate::domain::ping;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::run::{BackendRun, RunChange, RunState, Status};
 use crate::store::{RunEvent, Step, StoreError};
@@ -91,7 +91,7 @@ pub(super) async fn accept(
     event: Option<RunEvent>,
 ) -> Result<Option<BackendRun>, StoreError> {
     let run = &task.claimed.run;
-    let ping = ping_of(task).filter(|_| run.retry == FIRST_RUN).map(|base| Ping::of_start(base, run));
+    let ping = ping_of(task).filter(|_| run.retry == FIRST_RUN).map(|base| ping::of_start(base, run));
     let (pings, step) = (ping.is_some(), Step { event, ping, ..Step::of(task.claimed.held(), change) });
     let run = task.runner.store.step_run(step).await?;
     crash_point("accepted_committed").await;

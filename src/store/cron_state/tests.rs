@@ -133,8 +133,7 @@ async fn the_failure_that_reaches_the_limit_pauses_the_cron_and_resume_forgets_i
         };
         let failure_limit = Some(FailureLimit { limit: 2, delivery: None });
         let run = claimed.held();
-        let ending =
-            RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit, ping: None };
+        let ending = RunEnding { failure_limit, ..RunEnding::of(run, outcome) };
         store.end_run(ending).await.unwrap();
     }
     let ChangedCronState { before: paused, after: resumed, .. } =

@@ -10,7 +10,6 @@ use crate::domain::cron::RetryPolicy;
 use crate::domain::delivery::NewDelivery;
 use crate::domain::ids::{CronId, FIRST_RUN, ThreadId};
 use crate::domain::lease::THREADS_KEPT;
-use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, ReasonCode, RunEventKind};
 use crate::domain::retry::{AfterRun, after_run};
 use crate::domain::run::{Outcome, Run, RunChange, RunState, Status};
@@ -21,7 +20,7 @@ use crate::store::edits::revise_waiting;
 use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::run_to_change;
 use crate::store::lease::Sharing;
-use crate::store::new_deliveries::{insert_delivery, insert_ping};
+use crate::store::new_deliveries::insert_delivery;
 use crate::store::owed_webhooks::{self, Owed};
 use crate::store::read_runs::ReadRun;
 use crate::store::retry::insert_next;
@@ -44,7 +43,14 @@ pub struct RunEnding {
     /// `None` if failures do not pause the cron.
     pub failure_limit: Option<FailureLimit>,
     /// Tells a dead man's switch of the end of the occurrence.
-    pub ping: Option<Ping>,
+    pub ping: Option<NewDelivery>,
+}
+
+impl RunEnding {
+    /// Returns an end that nobody is told of, and from which nothing follows.
+    pub fn of(run: HeldRun, outcome: Outcome) -> Self {
+        Self { run, outcome, delivery: None, discard: None, event: None, failure_limit: None, ping: None }
+    }
 }
 
 /// A limit to the failures in a row of a cron.
@@ -113,7 +119,7 @@ impl Store {
                     return Ok((None, AfterEnd { may_notify, may_act: true }));
                 }
                 if let Some(ping) = &ending.ping {
-                    insert_ping(tx, ping, now)?;
+                    insert_delivery(tx, ping, now)?;
                 }
                 let failure_limit = ending.failure_limit.as_ref();
                 let paused = run_ended(tx, &run, failure_limit.map(|failure| failure.limit), now)?;

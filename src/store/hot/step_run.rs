@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use super::claim_runs::looked_at;
 use crate::domain::backoff;
 use crate::domain::bounds::FENCE_KEPT;
+use crate::domain::delivery::NewDelivery;
 use crate::domain::ids::{CronId, RunId, ThreadId};
-use crate::domain::ping::Ping;
 use crate::domain::reason::{Reason, RunEventKind};
 use crate::domain::run::{Run, RunChange, RunState};
 use crate::store::counts::Counted;
 use crate::store::held_runs::HeldRun;
 use crate::store::held_runs::{held_run, run_to_change};
-use crate::store::new_deliveries::insert_ping;
+use crate::store::new_deliveries::insert_delivery;
 use crate::store::read_runs::ReadRun;
 use crate::store::rows::{millis, run, save_run, timestamp};
 use crate::store::sql::{Transaction, named_params};
@@ -34,7 +34,7 @@ pub struct Step {
     /// A fenced thread, which is deleted later.
     pub fenced: Option<ThreadId>,
     /// Tells a dead man's switch of it.
-    pub ping: Option<Ping>,
+    pub ping: Option<NewDelivery>,
 }
 
 /// A line in the timeline of a run.
@@ -126,7 +126,7 @@ impl Store {
             }
             save_run(tx, &run, step.act_at)?;
             if let (Some(ping), RunState::Running(backend_run)) = (&step.ping, &run.state) {
-                insert_ping(tx, ping, backend_run.started_at)?;
+                insert_delivery(tx, ping, backend_run.started_at)?;
             }
             // Its cron may have been edited, paused or removed while it was being sent.
             if let (RunState::Pending { .. }, Some(cron_id)) = (&run.state, run.cron_id())

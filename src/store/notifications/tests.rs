@@ -204,6 +204,41 @@ async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_end() {
 }
 
 #[tokio::test]
+async fn a_cron_that_is_resumed_or_removed_is_not_said_to_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with(folder.path(), &["a", "b1"]).await;
+    ["a", "b1"].iter().for_each(|cron| fail(folder.path(), cron, "09:00:00"));
+    told(
+        &store,
+        folder.path(),
+        "09:00:00",
+        "09:02:00",
+        expect![[r#"
+        09:00:10 notify://all begin: a and b1 are failing
+            a: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+            b1: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+        09:00:10 notify://page begin: a and b1 are failing
+            a: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+            b1: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+        09:00:10 notify://some begin: b1 is failing
+            b1: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+    "#]],
+    )
+    .await;
+    let resumed = "UPDATE crons SET failures = 0, failing_since = NULL WHERE name = ?1";
+    shell(folder.path()).execute(resumed, ["a"]);
+    shell(folder.path()).execute("UPDATE crons SET removed_at = 1 WHERE name = ?1", ["b1"]);
+    told(&store, folder.path(), "09:10:00", "09:12:00", expect![[r#"
+        09:10:00 notify://all end: a and b1 are no longer failing
+            a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:10:00 UTC: no run has worked since; it was resumed, disabled, removed or forgotten
+            b1: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:10:00 UTC: no run has worked since; it was resumed, disabled, removed or forgotten
+        09:10:00 notify://page end: a and b1 are no longer failing
+            a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:10:00 UTC: no run has worked since; it was resumed, disabled, removed or forgotten
+            b1: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:10:00 UTC: no run has worked since; it was resumed, disabled, removed or forgotten
+    "#]]).await;
+}
+
+#[tokio::test]
 async fn what_a_daemon_was_told_of_before_it_was_killed_is_not_told_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with(folder.path(), &["a"]).await;

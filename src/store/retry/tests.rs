@@ -61,7 +61,7 @@ async fn end(store: &Store, claimed: &ClaimedRun, status: Status, code: ReasonCo
     let url = "https://example.com/hook".to_owned();
     let delivery = NewDelivery {
         delivery_id: DeliveryId::of_run(run_id, &url),
-        run_id,
+        run_id: Some(run_id),
         url,
         body: now.as_bytes().to_vec(),
         keeps_body: true,
@@ -70,15 +70,7 @@ async fn end(store: &Store, claimed: &ClaimedRun, status: Status, code: ReasonCo
     let outcome = Outcome::without_backend(status, Reason::bare(code), at(now));
     let failure_limit = None;
     let run = claimed.held();
-    let ending = RunEnding {
-        run,
-        outcome,
-        delivery: Some(delivery),
-        discard: None,
-        event: None,
-        failure_limit,
-        ping: None,
-    };
+    let ending = RunEnding { delivery: Some(delivery), failure_limit, ..RunEnding::of(run, outcome) };
     store.end_run(ending).await.unwrap();
 }
 

@@ -58,15 +58,7 @@ async fn end(store: &Store, run_id: RunId, now: &str) -> bool {
     let reason = Reason::bare(ReasonCode::GraphError);
     let outcome = Outcome::without_backend(Status::Error, reason, at(now));
     let run = hold(store, run_id).await;
-    let ending = RunEnding {
-        run,
-        outcome,
-        delivery: None,
-        discard: None,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    };
+    let ending = RunEnding::of(run, outcome);
     store.end_run(ending).await.unwrap().may_act
 }
 

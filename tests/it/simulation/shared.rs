@@ -228,7 +228,7 @@ fn failed(run: HeldRun, at: Timestamp) -> RunEnding {
         ended_at: at,
         learnt_at: at,
     };
-    RunEnding { run, outcome, delivery: None, discard: None, event: None, failure_limit: None, ping: None }
+    RunEnding::of(run, outcome)
 }
 
 /// Pauses a daemon now and then, as SIGSTOP does.

@@ -85,6 +85,11 @@ impl Cron {
     }
 
     /// Returns a cron without a schedule.
+    /// A cron that does not fire while a test runs.
+    pub(crate) fn yearly(name: &str) -> Self {
+        Self::bare(name).with("schedule = \"@yearly\"")
+    }
+
     pub(crate) fn bare(name: &str) -> Self {
         Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: Vec::new() }
     }

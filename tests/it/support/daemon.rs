@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use super::configuration::{Configuration, Cron};
 use super::growing_list::PATIENCE;
 use super::postgres_copy::copy;
 
@@ -48,6 +49,16 @@ impl Daemon {
         let mut daemon = Self::prepare(config);
         daemon.start_again();
         daemon
+    }
+
+    /// Prepares one with a cron `main` in `agentcron.toml`, and a cron `first` in a file of `crons.d` whose path it returns as well.
+    pub(crate) fn with_folder(backend_url: &str) -> (Self, PathBuf) {
+        let configuration = Configuration::new(backend_url).top("include = [\"crons.d/*.toml\"]");
+        let daemon = Self::prepare(&configuration.cron(Cron::yearly("main")));
+        let file = daemon.folder().join("crons.d/some.toml");
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, Cron::yearly("first").to_string()).unwrap();
+        (daemon, file)
     }
 
     /// Replaces the configuration; a running daemon is not signalled.

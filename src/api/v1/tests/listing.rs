@@ -47,7 +47,7 @@ async fn api_with_runs(folder: &Path) -> Api {
     for (run_id, (status, code)) in digests.into_iter().zip(ends) {
         let delivery = NewDelivery {
             delivery_id: DeliveryId::of_run(run_id, SECRET),
-            run_id,
+            run_id: Some(run_id),
             url: SECRET.to_owned(),
             body: b"{}".to_vec(),
             keeps_body: true,
@@ -66,8 +66,7 @@ async fn api_with_runs(folder: &Path) -> Api {
         };
         let delivery = Some(delivery);
         let run = crate::store::tests::hold(&api.store, run_id).await;
-        let ending =
-            RunEnding { run, outcome, delivery, discard: None, event: None, failure_limit: None, ping: None };
+        let ending = RunEnding { delivery, ..RunEnding::of(run, outcome) };
         api.store.end_run(ending).await.unwrap();
     }
     api

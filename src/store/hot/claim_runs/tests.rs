@@ -81,15 +81,7 @@ async fn end(store: &Store, run_id: RunId) {
         ended_at: now(),
         learnt_at: now(),
     };
-    let ending = RunEnding {
-        run,
-        outcome,
-        delivery: None,
-        discard: None,
-        event: None,
-        failure_limit: None,
-        ping: None,
-    };
+    let ending = RunEnding::of(run, outcome);
     store.end_run(ending).await.unwrap();
 }
 
