@@ -69,7 +69,7 @@ fn title(kind: NotificationKind, ended: bool, changes: &[&Change]) -> String {
     }
 }
 
-/// Returns what is said of one and of several. Of a cron that was removed nobody knows whether it works.
+/// Returns what is said of one and of several. Whether a cron works that was removed is not known.
 fn verbs(kind: NotificationKind, ended: bool, vanished: bool) -> (&'static str, &'static str) {
     use NotificationKind as Kind;
     match (kind, ended) {
