@@ -37,14 +37,21 @@ pub struct Places {
 }
 
 impl Places {
+    /// Returns how many places runs of crons from this source may take, if nobody else takes one.
+    pub fn left(self, source: CronSource) -> usize {
+        let free = self.max.saturating_sub(self.of_files.saturating_add(self.of_clients));
+        match source {
+            CronSource::File => free,
+            CronSource::Api => {
+                let for_clients = self.max.saturating_sub(self.kept_for_files).max(1);
+                free.min(for_clients.saturating_sub(self.of_clients))
+            }
+        }
+    }
+
     /// Returns whether a run of a cron from this source may take a place.
     pub fn has_room(self, source: CronSource) -> bool {
-        let is_free = self.of_files.saturating_add(self.of_clients) < self.max;
-        is_free
-            && match source {
-                CronSource::File => true,
-                CronSource::Api => self.of_clients < self.max.saturating_sub(self.kept_for_files).max(1),
-            }
+        self.left(source) > 0
     }
 
     /// Returns whose run takes the next place, given whether runs of either source wait. The source that holds fewer
@@ -123,9 +130,12 @@ mod tests {
     fn clients_leave_the_kept_places_free_however_many_runs_they_ask_for() {
         for max in 2..=300 {
             let mut places = places(max, 0, 0);
+            let left = places.left(CronSource::Api);
             while places.has_room(CronSource::Api) {
                 places.take(CronSource::Api);
             }
+            assert_eq!(places.of_clients, left, "{places:?}");
+            assert_eq!(places.left(CronSource::File), max - left, "{places:?}");
             assert_eq!(places.of_clients, max - places.kept_for_files, "{places:?}");
             for _ in 0..places.kept_for_files {
                 assert_eq!(places.next(true, true), Some(CronSource::File), "{places:?}");

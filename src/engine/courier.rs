@@ -68,6 +68,8 @@ struct SendControl {
     checked_at: Timestamp,
     /// Who shared the store then.
     members: Option<Members>,
+    /// The latest webhook for another daemon's receiver that this one has told of.
+    told_of: Option<i64>,
 }
 
 impl SendControl {
@@ -245,6 +247,10 @@ async fn pass(
     let away = if free > 0 { control.origins.early(now) } else { Vec::new() };
     let claim = courier.store.claim_deliveries(now, free, control.rate_limit, away, admit).await?;
     let next_by_rate = control.record(&claim.mode, claim.deliveries.len(), now);
+    if claim.of_another > control.told_of {
+        control.told_of = claim.of_another;
+        courier.store.leave_webhooks();
+    }
     let shared = Arc::new(courier.clone());
     for (delivery, permit) in claim.deliveries {
         let (courier, cancel) = (Arc::clone(&shared), control.cancel.clone());

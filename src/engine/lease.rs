@@ -41,10 +41,10 @@ async fn on_server(
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = &mut beat => break,
-                () = heartbeat.heard() => wakes.wake(DueNow::WORK),
-                () = heartbeat.changed() => {
+                due = heartbeat.heard() => wakes.wake(due),
+                told = heartbeat.to_tell() => {
                     sleep_until(next_told).await;
-                    heartbeat.tell().await;
+                    heartbeat.tell(told).await;
                     next_told = Instant::now() + TOLD_EVERY;
                 }
             }

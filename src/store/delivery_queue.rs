@@ -30,6 +30,14 @@ pub(super) struct Due<Permit> {
     pub(super) admitted: Vec<(QueueHead, Permit)>,
     /// When the first of those is to be sent that another daemon should send.
     pub(super) of_another_until: Option<Timestamp>,
+    /// The latest of those.
+    pub(super) of_another: Option<i64>,
+}
+
+impl<Permit> Default for Due<Permit> {
+    fn default() -> Self {
+        Self { admitted: Vec::new(), of_another_until: None, of_another: None }
+    }
 }
 
 /// A delivery that may be attempted now.
@@ -83,12 +91,12 @@ pub(super) fn due<Permit>(
     sender: SenderOf,
     admit: &mut impl FnMut(Claimable<'_>) -> Admission<Permit>,
 ) -> Result<Due<Permit>, StoreError> {
-    let (mut admitted, mut of_another_until, mut attended) = (Vec::new(), None, Attended::default());
+    let (mut due, mut attended) = (Due::default(), Attended::default());
     if limit == 0 {
-        return Ok(Due { admitted, of_another_until });
+        return Ok(due);
     }
     let mut queues = queue_heads(tx, now)?;
-    while admitted.len() < limit
+    while due.admitted.len() < limit
         && let Some(Reverse(mut queue)) = queues.pop()
         && let Some(head) = queue.pop_front()
     {
@@ -105,16 +113,17 @@ pub(super) fn due<Permit>(
                     queue = behind(tx, &head, now, if tx.is_far() { READ_FROM_AFAR } else { READ_AT_ONCE })?;
                 }
                 queues.extend(Some(queue).filter(|queue| !queue.is_empty()).map(Reverse));
-                admitted.push((head, permit));
+                due.admitted.push((head, permit));
             }
             Admission::UrlWaits if !head.alone => queues.extend(other_urls(tx, &head, now)?),
             Admission::UrlWaits | Admission::ReceiverWaits => {}
             Admission::OfAnother(until) => {
-                of_another_until = of_another_until.into_iter().chain([until]).min()
+                due.of_another_until = due.of_another_until.into_iter().chain([until]).min();
+                due.of_another = due.of_another.max(Some(head.row));
             }
         }
     }
-    Ok(Due { admitted, of_another_until })
+    Ok(due)
 }
 
 /// The receivers to which something is being sent, once that was asked for.

@@ -13,6 +13,7 @@ use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
 use crate::domain::members::Members;
 use crate::domain::server_clock::{ClockSample, ServerClock};
+use crate::domain::words::words;
 
 /// So many signs of life that it has told itself and not heard, and a daemon takes itself for deaf.
 const UNHEARD_MAX: u32 = 3;
@@ -27,6 +28,16 @@ pub struct Heartbeat {
     is_deaf: bool,
     /// How often files were adopted, and how often daemons have said something about themselves, when it looked last.
     files: [i64; 2],
+}
+
+words! {
+    /// What daemons that share a store tell each other.
+    Told {
+        /// There may be something to do.
+        Changed = "changed",
+        /// There are webhooks for receivers that belong to others.
+        Webhooks = "webhooks",
+    }
 }
 
 /// For which loops there is something to do.
@@ -44,6 +55,7 @@ impl DueNow {
     pub const ALL: Self = Self { files: true, ..Self::WORK };
     /// What another daemon has told of, which comes too often to look for files.
     pub const WORK: Self = Self { runner: true, courier: true, janitor: true, files: false };
+    const WEBHOOKS: Self = Self { runner: false, courier: true, janitor: false, files: false };
 }
 
 impl Store {
@@ -59,6 +71,11 @@ impl Store {
             is_deaf: false,
             files: [0; 2],
         })
+    }
+
+    /// Tells the others that there are webhooks which are left to them.
+    pub fn leave_webhooks(&self) {
+        self.left_webhooks.notify_one();
     }
 }
 
@@ -136,23 +153,27 @@ impl Heartbeat {
         if self.is_deaf { LOOKS_EVERY } else { BEAT_EVERY }
     }
 
-    /// Returns once another daemon has changed something.
-    pub async fn heard(&self) {
-        match &self.ear {
-            Some(ear) => ear.others.notified().await,
-            None => std::future::pending().await,
+    /// Returns what there is to do, once another daemon has told of it.
+    pub async fn heard(&self) -> DueNow {
+        let Some(ear) = &self.ear else { return std::future::pending().await };
+        tokio::select! {
+            () = ear.changed.notified() => DueNow::WORK,
+            () = ear.webhooks.notified() => DueNow::WEBHOOKS,
         }
     }
 
-    /// Returns once this daemon has changed something that others have to know.
-    pub async fn changed(&self) {
-        self.store.changed.notified().await;
+    /// Returns once there is something that this daemon has to tell the others.
+    pub async fn to_tell(&self) -> Told {
+        tokio::select! {
+            () = self.store.changed.notified() => Told::Changed,
+            () = self.store.left_webhooks.notified() => Told::Webhooks,
+        }
     }
 
-    /// Tells the others that something has changed. It may be lost without harm.
-    pub async fn tell(&mut self) {
+    /// Tells the others. It may be lost without harm.
+    pub async fn tell(&mut self, told: Told) {
         if let Some(pulse) = &self.pulse
-            && pulse.tell_of_change(self.store.number.0).await.is_err()
+            && pulse.tell(told, self.store.number.0).await.is_err()
         {
             self.pulse = None;
         }

@@ -187,7 +187,10 @@ pub struct Store {
     lock: Arc<DaemonLock>,
     /// Notified of what the other daemons have to know.
     changed: Arc<Notify>,
+    /// Notified if there are webhooks for the receivers of other daemons.
+    left_webhooks: Arc<Notify>,
     left_to_others: Arc<Mutex<published::Left>>,
+    outages_seen: Arc<Mutex<outages::OutagesSeen>>,
 }
 
 /// Where the closures that change the store run.
@@ -265,7 +268,9 @@ impl Store {
             daemons: Arc::new(registration.daemons),
             lock: Arc::clone(lock),
             changed: Arc::default(),
+            left_webhooks: Arc::default(),
             left_to_others: Arc::default(),
+            outages_seen: Arc::default(),
         })
     }
 

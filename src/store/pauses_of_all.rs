@@ -24,9 +24,11 @@ pub(super) fn now(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Pause>,
 
 /// Returns the pauses of all crons of whose end there is no record, the earliest first.
 pub(super) fn not_recorded_as_over(tx: &Transaction<'_>) -> Result<Vec<Pause>, StoreError> {
-    let sql = "SELECT since, until, note, ended FROM pauses_of_all WHERE ended IS NULL ORDER BY since";
-    tx.query(sql, (), from_row)
+    tx.query(NOT_RECORDED_AS_OVER, (), from_row)
 }
+
+pub(super) const NOT_RECORDED_AS_OVER: &str =
+    "SELECT since, until, note, ended FROM pauses_of_all WHERE ended IS NULL ORDER BY since";
 
 /// Records that a pause has ended by itself, if one has. Returns when the one in force ends by itself.
 pub(super) fn record_end(tx: &Transaction<'_>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

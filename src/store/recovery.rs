@@ -134,12 +134,13 @@ struct Other {
 
 /// Returns the other daemons that may hold something.
 fn others(tx: &Transaction<'_>, daemon: DaemonNumber) -> Result<Vec<Other>, StoreError> {
-    tx.query(
-        "SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1",
-        [daemon.0],
-        |row| Ok(Other { number: DaemonNumber(row.get("number")?), seen_at: time(row, "seen_at")? }),
-    )
+    tx.query(OTHERS, [daemon.0], |row| {
+        Ok(Other { number: DaemonNumber(row.get("number")?), seen_at: time(row, "seen_at")? })
+    })
 }
+
+pub(super) const OTHERS: &str =
+    "SELECT number, seen_at FROM daemons WHERE recovered_at IS NULL AND number <> ?1";
 
 /// Takes note that a daemon holds nothing any more.
 fn forget(tx: &Transaction<'_>, daemon: &Other, now: Timestamp) -> Result<(), StoreError> {

@@ -99,6 +99,8 @@ pub(super) struct Room {
     pub(super) starts: usize,
     /// How many more runs this daemon may have.
     own_places: usize,
+    /// How many daemons give places to runs at the same time, this one included.
+    pub(super) daemons: usize,
     /// Whether there will be more room in a moment, when what is being sent has been answered.
     pub(super) more_soon: bool,
     places: Places,
@@ -117,6 +119,7 @@ impl Room {
             holder: None,
             starts: 0,
             own_places: 0,
+            daemons: 1,
             more_soon: false,
             places,
             sending: Vec::new(),
@@ -138,17 +141,22 @@ impl Room {
         if limits.starts == 0 || !is_any_due(tx, now)? {
             return Ok(none);
         }
-        let (mut starts, seen) = (limits.starts, places(tx, limits.running_max)?);
-        let mut places = seen.0;
+        let (mut places, daemons) = places(tx, limits.running_max)?;
+        let mut starts = limits.starts;
         if tx.is_far() {
-            (starts, places) = beside_others(tx, limits, seen)?;
+            (starts, places) = beside_others(tx, limits, (places, daemons))?;
         }
         let own_places = limits.own_places;
-        Ok(Self { holder: Some(holder), starts, own_places, places, left, ..none })
+        Ok(Self { holder: Some(holder), starts, own_places, daemons, places, left, ..none })
+    }
+
+    /// Returns how many runs of this source may be sent, if none of the other is.
+    pub(super) fn left_for(&self, source: CronSource) -> usize {
+        self.starts.min(self.own_places).min(self.places.left(source))
     }
 
     pub(super) fn has_room(&self, source: CronSource) -> bool {
-        self.may_start() && self.places.has_room(source)
+        self.left_for(source) > 0
     }
 
     /// Returns whose run is sent next, given whether runs of either source wait.
@@ -240,6 +248,8 @@ fn is_any_due(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, StoreError> 
     if cron_entries::next(tx)?.is_some_and(|(at, _)| at <= now) {
         return Ok(true);
     }
-    let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1 AND phase = 'pending')";
-    tx.query_value(sql, [millis(now)])
+    tx.query_value(IS_ANY_DUE, [millis(now)])
 }
+
+pub(super) const IS_ANY_DUE: &str =
+    "SELECT EXISTS (SELECT 1 FROM runs WHERE act_at <= ?1 AND phase = 'pending')";

@@ -16,14 +16,15 @@ use crate::domain::run::{RunChange, RunState};
 use crate::domain::run_spec::RunSpec;
 use crate::store::client_runs::client_run_spec;
 use crate::store::counts::Tx;
+use crate::store::cron_entries;
 use crate::store::definitions::Definitions;
 use crate::store::held_runs::{HeldRun, run_to_change};
 use crate::store::lease::Sharing;
 use crate::store::published::Left;
-use crate::store::recovery::{Recovered, next_gone};
-use crate::store::room::{ClaimLimits, ClaimedRun, Room};
+use crate::store::recovery::{OTHERS, Recovered, next_gone};
+use crate::store::room::{ClaimLimits, ClaimedRun, IS_ANY_DUE, Room};
 use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option, run_from_row, time_option};
-use crate::store::sql::{Row, Rows, Transaction, ValueRef, array, named_params};
+use crate::store::sql::{Row, Rows, ToSql, Transaction, ValueRef, array, named_params};
 use crate::store::write_queue::HeldChange;
 use crate::store::{Store, StoreError, waits_for};
 
@@ -106,6 +107,7 @@ impl Store {
         let left = self.left_to_others();
         self.write_hot(move |tx| {
             let claimer = Claimer { tx, cache: &cache, daemon, now };
+            claimer.foresee()?;
             let next_gone = match survivor.sharing {
                 // Its predecessors were recovered at its start.
                 Sharing::Alone => None,
@@ -145,6 +147,15 @@ pub(in crate::store) struct Claimer<'t> {
 }
 
 impl Claimer<'_> {
+    /// Asks for what every claim begins with.
+    fn foresee(&self) -> Result<(), StoreError> {
+        let (tx, now) = (self.tx, millis(self.now));
+        tx.foresee(OTHERS, [self.daemon.0])?;
+        tx.foresee(cron_entries::NEXT_OF_EACH_SOURCE, ())?;
+        tx.foresee(IS_ANY_DUE, [now])?;
+        tx.foresee(&may_expire(), named_params! { ":now": now })
+    }
+
     /// Plans and claims within these limits, and claims so many checks at most.
     pub(in crate::store) fn claim(
         &self,
@@ -160,8 +171,11 @@ impl Claimer<'_> {
         let is_full = self.waiting(&mut room)?;
         // What waits goes first. Then there may be room for what is planned, which may cancel what is in progress.
         let planned = plan_pass(tx, self.cache, &mut room, now)?;
-        let cancelled = self.cancelled()?;
-        let checks = self.checks(checks)?;
+        let (cancelled, checks) = (Selected::cancelled(), Selected::to_check(checks));
+        for selected in [&cancelled, &checks].into_iter().filter(|selected| selected.limit > 0) {
+            self.select(selected, |sql, values| tx.foresee(sql, values))?;
+        }
+        let (cancelled, checks) = (self.unchanged(&cancelled)?, self.unchanged(&checks)?);
         room.save(tx)?;
         let (next_act_at, has_waiting) = next_act_at(tx, now)?;
         let more_to_start = is_full || planned.more_is_free;
@@ -179,59 +193,50 @@ impl Claimer<'_> {
         })
     }
 
-    fn cancelled(&self) -> Result<Vec<ClaimedRun>, StoreError> {
-        let condition = "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL";
-        self.unchanged(condition, "", ENDS_PER_CLAIM, &[])
-    }
-
     fn expired(&self) -> Result<Vec<ClaimedRun>, StoreError> {
-        let condition = "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL";
-        let may_start = waits_for::may_start();
         if !self.tx.is_far() {
-            return self.unchanged(&format!("{condition} AND {may_start}"), "", ENDS_PER_CLAIM, &[]);
+            return self.unchanged(&Selected::of(may_expire_condition(), ENDS_PER_CLAIM));
         }
         // The run before it cannot end in between without a new deadline for this one.
-        let sql = format!("SELECT run_id FROM runs WHERE {condition} AND {may_start} LIMIT {ENDS_PER_CLAIM}");
         let values = named_params! { ":now": millis(self.now) };
-        let expired: Vec<RunId> = self.tx.query(&sql, values, |row| parsed(row, "run_id"))?;
-        if expired.is_empty() {
-            return Ok(Vec::new());
-        }
+        let expired: Vec<RunId> = self.tx.query(&may_expire(), values, |row| parsed(row, "run_id"))?;
         let still = "run_id = ANY(:runs) AND phase || '' = 'pending' AND start_before + 0 <= :now AND act_at IS NOT NULL";
-        self.unchanged(still, "", ENDS_PER_CLAIM, &expired)
+        let limit = expired.len();
+        self.unchanged(&Selected { runs: expired, ..Selected::of(still.to_owned(), limit) })
     }
 
-    fn checks(&self, limit: usize) -> Result<Vec<ClaimedRun>, StoreError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        self.unchanged(TO_CHECK, "ORDER BY act_at", limit, &[])
-    }
-
-    /// Claims the runs that a condition selects, and leaves their state as it is. A run that is followed stays under the claim
-    /// that it has: its task is told to look at it.
-    fn unchanged(
+    /// Calls `ask` with the statement that selects runs whose state is left as it is, and with its parameters.
+    fn select<T>(
         &self,
-        condition: &str,
-        order: &str,
-        limit: usize,
-        runs: &[RunId],
-    ) -> Result<Vec<ClaimedRun>, StoreError> {
+        selected: &Selected,
+        ask: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Selected { condition, order, limit, runs } = selected;
         let sql = format!(
             "SELECT {RUN_COLUMNS}, held_by, claim FROM runs \
              WHERE {condition} AND (held_by IS NULL OR held_by = :daemon) {order} LIMIT :limit {FREE}"
         );
         let (daemon, now) = (self.daemon.0, millis(self.now));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::try_from(*limit).unwrap_or(i64::MAX);
         let runs = array(runs);
         let values = named_params! { ":daemon": daemon, ":limit": limit, ":now": now, ":runs": runs };
         let values: Vec<_> = values.iter().copied().filter(|(name, _)| sql.contains(name)).collect();
-        let claimed = self.tx.query(&sql, values.as_slice(), |row| {
+        ask(&sql, &values)
+    }
+
+    /// Claims the runs that are selected, and leaves their state as it is. A run that is followed stays under the claim
+    /// that it has: its task is told to look at it.
+    fn unchanged(&self, selected: &Selected) -> Result<Vec<ClaimedRun>, StoreError> {
+        if selected.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let claimed_from = |row: &Row<'_>| {
             let claimed = claimed_from_row(self.tx, self.cache, row)?;
             let is_held = row.value("held_by")? != ValueRef::Null;
             let is_followed = is_held && matches!(claimed.run.state, RunState::Running(_));
             Ok(ClaimedRun { claim: claimed.claim.saturating_add(u32::from(!is_followed)), ..claimed })
-        })?;
+        };
+        let claimed = self.select(selected, |sql, values| self.tx.query(sql, values, claimed_from))?;
         let sql = "UPDATE runs SET act_at = NULL, held_by = ?2, claim = ?3 WHERE run_id = ?1";
         for claimed in &claimed {
             let run_id = claimed.run.run_id;
@@ -258,9 +263,8 @@ impl Claimer<'_> {
         let left = Arc::clone(&room.left);
         let values = named_params! { ":now": millis(self.now) };
         let (mut files, mut clients) = if tx.is_far() {
-            let free = |source| {
-                self.free(source, room.starts.saturating_add(1), &left).map(|ready| Queue::of(ready, &left))
-            };
+            self.foresee_free(room)?;
+            let free = |source| self.free(source, room).map(|ready| Queue::of(ready, &left));
             (free(CronSource::File)?, free(CronSource::Api)?)
         } else {
             (Queue::read(statements.0.query(values)?, &left), Queue::read(statements.1.query(values)?, &left))
@@ -302,6 +306,44 @@ impl Claimer<'_> {
         }
         Ok(is_full)
     }
+}
+
+/// What selects runs whose state a claim leaves as it is.
+struct Selected {
+    condition: String,
+    order: &'static str,
+    limit: usize,
+    /// Those of which the condition speaks.
+    runs: Vec<RunId>,
+}
+
+impl Selected {
+    fn of(condition: String, limit: usize) -> Self {
+        Self { condition, order: "", limit, runs: Vec::new() }
+    }
+
+    fn cancelled() -> Self {
+        Self::of(
+            "phase = 'pending' AND cancelling IS NOT NULL AND act_at IS NOT NULL".to_owned(),
+            ENDS_PER_CLAIM,
+        )
+    }
+
+    fn to_check(limit: usize) -> Self {
+        Self { order: "ORDER BY act_at", ..Self::of(TO_CHECK.to_owned(), limit) }
+    }
+}
+
+fn may_expire_condition() -> String {
+    format!(
+        "phase = 'pending' AND start_before <= :now AND act_at IS NOT NULL AND {}",
+        waits_for::may_start()
+    )
+}
+
+/// Selects the ids of the runs that may be over because they were not sent in time.
+fn may_expire() -> String {
+    format!("SELECT run_id FROM runs WHERE {} LIMIT {ENDS_PER_CLAIM}", may_expire_condition())
 }
 
 /// A run that waits to be sent.

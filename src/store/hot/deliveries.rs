@@ -72,6 +72,8 @@ pub struct DeliveryClaim<Permit> {
     pub next_due_at: Option<Timestamp>,
     /// The mode under which they were claimed.
     pub mode: DeliveryMode,
+    /// The latest of those that are due and left to another daemon, to which their receivers belong.
+    pub of_another: Option<i64>,
 }
 
 /// An attempt that has finished.
@@ -118,7 +120,8 @@ impl Store {
                     DeliveryMode::Released(_) => SenderOf::Us,
                     DeliveryMode::Free | DeliveryMode::Held(_) => SenderOf::Owner,
                 };
-                let Due { mut admitted, of_another_until } = due(tx, now, limit, sender, &mut admit)?;
+                let Due { mut admitted, of_another_until, of_another } =
+                    due(tx, now, limit, sender, &mut admit)?;
                 let next_due_at = next_due_at.into_iter().chain(of_another_until).min();
                 for receiver in &away {
                     if admitted.len() >= limit {
@@ -130,7 +133,7 @@ impl Store {
                     }
                 }
                 let deliveries = take_all(tx, admitted, daemon, now)?;
-                Ok((DeliveryClaim { deliveries, next_due_at, mode }, release_ended))
+                Ok((DeliveryClaim { deliveries, next_due_at, mode, of_another }, release_ended))
             })
             .await?;
         if let Some(release) = release_ended {

@@ -64,6 +64,8 @@ pub(in crate::store) fn plan_pass(
     room: &mut Room,
     now: Timestamp,
 ) -> Result<Planned, StoreError> {
+    tx.foresee(cron_entries::NEXT_OF_EACH_SOURCE, ())?;
+    tx.foresee(pauses_of_all::NOT_RECORDED_AS_OVER, ())?;
     let mut planned = Planned { next: cron_entries::next(tx)?, ..Planned::default() };
     let end_of_pause = pauses_of_all::record_end(tx, now)?;
     let Some((oldest, _)) = planned.next.clone().filter(|(at, _)| *at <= now) else {

@@ -25,7 +25,7 @@ pub(super) use postgres::{
 };
 pub(super) use row::Row;
 pub(super) use rusqlite::named_params;
-pub(super) use rusqlite::types::{FromSql, Value, ValueRef};
+pub(super) use rusqlite::types::{FromSql, ToSql, Value, ValueRef};
 
 use super::StoreError;
 
@@ -332,9 +332,10 @@ impl<'t> Transaction<'t> {
     /// Asks what is asked soon in the same words: on a server, what is foreseen together is one way there and back. Nothing that
     /// changes the answer may be done in between.
     pub(super) fn foresee(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        match self.prepare(sql)? {
-            Statement::Sqlite(_) => Ok(()),
-            Statement::Postgres(mut statement) => {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => {
+                let mut statement = transaction.prepare(sql);
                 params.bind(&mut statement)?;
                 statement.foresee()
             }

@@ -17,6 +17,7 @@ use super::params::Parameters;
 use crate::config::{ServerConfig, ServerLocation};
 use crate::domain::ids::InstallationId;
 use crate::store::StoreError;
+use crate::store::heartbeat::Told;
 
 pub(super) const BYTES: &str = "";
 
@@ -226,13 +227,14 @@ impl Pulse {
         match *self {}
     }
 
-    pub(in crate::store) async fn tell_of_change(&self, _: i64) -> Result<(), StoreError> {
+    pub(in crate::store) async fn tell(&self, _: Told, _: i64) -> Result<(), StoreError> {
         match *self {}
     }
 }
 
 pub(in crate::store) struct Ear {
-    pub(in crate::store) others: Arc<Notify>,
+    pub(in crate::store) changed: Arc<Notify>,
+    pub(in crate::store) webhooks: Arc<Notify>,
     pub(in crate::store) unheard: Arc<AtomicU32>,
     never: Infallible,
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Claimer, FREE, Waiting, ready};
 use crate::domain::cron::CronSource;
 use crate::domain::ids::{CronId, RunId};
-use crate::store::published::Left;
+use crate::store::room::Room;
 use crate::store::rows::{RUN_COLUMNS, millis, parsed, parsed_option};
 use crate::store::sql::{array, named_params};
 use crate::store::{StoreError, waits_for};
@@ -15,22 +15,33 @@ use crate::store::{StoreError, waits_for};
 const STILL_WAITS: &str =
     "act_at + 0 <= :now AND phase || '' = 'pending' AND start_before + 0 > :now AND cancelling IS NULL";
 
-/// For how many daemons one looks for runs, so that each finds some.
-const CLAIMED_BESIDE: i64 = 4;
+/// For how many daemons one looks for runs at most, so that each finds some.
+const CLAIMED_BESIDE: usize = 4;
+
+/// [`FREE`], of crons only.
+const FREE_CRONS: &str = "FOR NO KEY UPDATE OF crons SKIP LOCKED";
 
 impl Claimer<'_> {
-    /// Locks and returns runs of one source that may be sent, at most so many, where other daemons may be about to send them as
-    /// well. What another one has locked is left to it.
-    pub(super) fn free(
-        &self,
-        source: CronSource,
-        limit: usize,
-        left: &Left,
-    ) -> Result<Vec<Waiting>, StoreError> {
-        let (now, limit) = (millis(self.now), i64::try_from(limit).unwrap_or(i64::MAX));
-        let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
-        // So many more that several find some which none of the others has.
-        let values = named_params! { ":now": now, ":limit": limit.saturating_mul(CLAIMED_BESIDE) };
+    /// Asks for what [`Claimer::free`] looks at of each source.
+    pub(super) fn foresee_free(&self, room: &Room) -> Result<(), StoreError> {
+        for source in CronSource::ALL.iter().filter(|source| room.has_room(**source)) {
+            let (sql, looked_at) = looked_at(*source, room);
+            self.tx.foresee(&sql, named_params! { ":now": millis(self.now), ":limit": looked_at })?;
+        }
+        Ok(())
+    }
+
+    /// Locks and returns runs of one source that may be sent, where other daemons may be about to send them as well: as many as
+    /// there is room for, and one that tells whether more could be sent. What another one has locked is left to it.
+    pub(super) fn free(&self, source: CronSource, room: &Room) -> Result<Vec<Waiting>, StoreError> {
+        let limit = room.left_for(source);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let (now, left) = (millis(self.now), &room.left);
+        let limit = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+        let (sql, looked_at) = looked_at(source, room);
+        let values = named_params! { ":now": now, ":limit": looked_at };
         let mut ready: Vec<(RunId, Option<CronId>)> = Vec::new();
         self.tx.each(&sql, values, |row| {
             let (is_exclusive, cron_id): (bool, Option<CronId>) =
@@ -42,7 +53,7 @@ impl Claimer<'_> {
             Ok(())
         })?;
         let exclusive: Vec<CronId> = ready.iter().filter_map(|(_, cron_id)| *cron_id).collect();
-        let crons = self.free_crons(&exclusive)?;
+        let crons = self.free_crons(&exclusive, limit)?;
         let is_free = |cron_id: &Option<CronId>| cron_id.is_none_or(|cron_id| crons.contains(&cron_id));
         let runs: Vec<RunId> =
             ready.iter().filter(|(_, cron_id)| is_free(cron_id)).map(|(run_id, _)| *run_id).collect();
@@ -75,12 +86,24 @@ impl Claimer<'_> {
         Ok(locked.into_iter().map(|(_, waiting)| waiting).collect())
     }
 
-    /// Locks those of these crons that nobody else has locked, and returns them.
-    fn free_crons(&self, crons: &[CronId]) -> Result<HashSet<CronId>, StoreError> {
+    /// Locks the first of these crons that nobody else has locked, at most so many, and returns them.
+    fn free_crons(&self, crons: &[CronId], limit: i64) -> Result<HashSet<CronId>, StoreError> {
         if crons.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql = format!("SELECT cron_id FROM crons WHERE cron_id = ANY(?1) ORDER BY cron_id {FREE}");
-        Ok(self.tx.query(&sql, [array(crons)], |row| parsed(row, "cron_id"))?.into_iter().collect())
+        let sql = format!(
+            "SELECT crons.cron_id AS cron_id FROM unnest(CAST(?1 AS text[])) WITH ORDINALITY AS wanted (cron_id, place) \
+             JOIN crons ON crons.cron_id = wanted.cron_id ORDER BY place LIMIT ?2 {FREE_CRONS}"
+        );
+        Ok(self.tx.query(&sql, (array(crons), limit), |row| parsed(row, "cron_id"))?.into_iter().collect())
     }
+}
+
+/// Returns what selects the runs that are looked at, and how many: so many more than are needed that several daemons find some
+/// which none of the others has.
+fn looked_at(source: CronSource, room: &Room) -> (String, i64) {
+    let needed = room.left_for(source).saturating_add(1);
+    let looked_at = needed.saturating_mul(room.daemons.clamp(1, CLAIMED_BESIDE));
+    let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
+    (sql, i64::try_from(looked_at).unwrap_or(i64::MAX))
 }

@@ -18,12 +18,11 @@ use super::wait::CONNECTIONS;
 use crate::domain::bounds::STORE_CONNECTED_WITHIN;
 use crate::domain::lease::{INTERRUPTED_AFTER, LEASE};
 use crate::store::StoreError;
+use crate::store::heartbeat::Told;
 
 /// The channel on which daemons tell each other that something has changed.
 const CHANNEL: &str = "agentcron";
 
-/// Told when there may be something to do for the others.
-const CHANGED: &str = "changed";
 /// Told by whoever lives and wants to hear itself. It is nothing to the others.
 const ALIVE: &str = "alive";
 
@@ -52,7 +51,9 @@ pub(in crate::store) struct Beat {
 pub(in crate::store) struct Ear {
     client: Client,
     /// Notified of what others have changed.
-    pub(in crate::store) others: Arc<Notify>,
+    pub(in crate::store) changed: Arc<Notify>,
+    /// Notified of webhooks that others leave to their owner.
+    pub(in crate::store) webhooks: Arc<Notify>,
     /// How often this daemon has told that it lives since it has heard itself.
     pub(in crate::store) unheard: Arc<AtomicU32>,
 }
@@ -90,9 +91,9 @@ impl Pulse {
         })
     }
 
-    /// Tells all daemons that there may be something to do for them.
-    pub(in crate::store) async fn tell_of_change(&self, number: i64) -> Result<(), StoreError> {
-        let payload = format!("{CHANGED} {number}");
+    /// Tells all daemons something.
+    pub(in crate::store) async fn tell(&self, told: Told, number: i64) -> Result<(), StoreError> {
+        let payload = format!("{told} {number}");
         let sql = "SELECT pg_notify($1, $2)";
         self.client.query_typed(sql, &[(&CHANNEL, Type::TEXT), (&payload, Type::TEXT)]).await?;
         Ok(())
@@ -101,17 +102,19 @@ impl Pulse {
 
 impl Ear {
     pub(in crate::store) async fn connect(server: &SharedServer, number: i64) -> Result<Self, StoreError> {
-        let (others, unheard) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
-        let (told, itself, own) = (Arc::clone(&others), Arc::clone(&unheard), number.to_string());
+        let (changed, webhooks, unheard) = <(Arc<Notify>, Arc<Notify>, Arc<AtomicU32>)>::default();
+        let (work, sends, itself) = (Arc::clone(&changed), Arc::clone(&webhooks), Arc::clone(&unheard));
+        let own = number.to_string();
         let heard = move |payload: &str| match payload.split_once(' ') {
             Some((_, number)) if number == own => itself.store(0, Ordering::Relaxed),
             Some((ALIVE, _)) => {}
+            Some((told, _)) if told == Told::Webhooks.as_str() => sends.notify_one(),
             // Of a later version, perhaps.
-            _ => told.notify_one(),
+            _ => work.notify_one(),
         };
         let client = connected(server, server.listen.as_ref().unwrap_or(&server.config), heard).await?;
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        Ok(Self { client, others, unheard })
+        Ok(Self { client, changed, webhooks, unheard })
     }
 
     /// Returns whether the connection is over.
