@@ -265,6 +265,7 @@ async fn prepare(world: &World, store: &Store) -> Result<Prepared, DaemonError> 
     }
     let (listeners, problem) = listening::listen(world);
     store.notice(world.clock.now(), NoticeKind::Listen, problem.map(NewNotice::single)).await?;
+    store.notice(world.clock.now(), NoticeKind::Restart, None).await?;
     tracing::info!(
         crons = config.crons.len() + report.kept.len(),
         added = report.added,

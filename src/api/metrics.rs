@@ -260,14 +260,14 @@ fn outages(text: &mut Exposition, api: &Api, now: Timestamp) {
     let (disk_outages, disk_took) = api.store.counts().disk_outages();
     let total = |what: Away| match what {
         Away::Backend | Away::Access | Away::Receiver => Some((what, api.health.outages.total(what, now))),
-        Away::Disk => {
+        Away::Disk | Away::Store if what == api.store.place().away() => {
             let mut total = OutageTotal { lasting: 0, count: disk_outages, took: disk_took };
             if let Some((since, _)) = api.store.trouble() {
                 total.add_lasting(since, since, now);
             }
             Some((what, total))
         }
-        Away::Daemon | Away::Record => None,
+        Away::Disk | Away::Store | Away::Daemon | Away::Record => None,
     };
     let totals: Vec<(Away, OutageTotal)> = Away::ALL.iter().copied().filter_map(total).collect();
     let mut lasting = text.gauge("agentcron_outages", "Outages that last, by what is away.");

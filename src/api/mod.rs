@@ -91,9 +91,10 @@ pub struct Api {
 impl Api {
     /// Returns the outages that last, also if they cannot be stored.
     fn lasting_outages(&self) -> Vec<Outage> {
-        let disk = self.store.trouble().map(|(since, why)| Outage::new(Away::Disk, since, None, why));
+        let what = self.store.place().away();
+        let store = self.store.trouble().map(|(since, why)| Outage::new(what, since, None, why));
         let own = |outage| Outage { seen_by: self.store.daemon_name(), ..outage };
-        self.health.outages.lasting().into_iter().chain(disk).map(own).collect()
+        self.health.outages.lasting().into_iter().chain(store).map(own).collect()
     }
 
     /// Returns the loops that are stuck, each with since when.

@@ -99,7 +99,7 @@ impl Editing {
             match ask("save this? [Y]es, [e]dit again, [n]o", Choice::Save, session)? {
                 Choice::Save => return Ok(Some((bytes, difference))),
                 Choice::EditAgain => {}
-                Choice::GiveUp => return Ok(None),
+                Choice::GiveUp => return Err(self.editor.kept("nothing was saved")),
             }
         }
     }

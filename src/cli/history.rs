@@ -60,7 +60,7 @@ pub(super) struct History {
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     status: Vec<String>,
     /// Only runs with one of these reason codes, separated by commas. Outages are backend_away (the agent server),
-    /// daemon_down and disk_full
+    /// daemon_down, disk_full and store_away (the server of the store)
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     reason: Vec<ReasonCode>,
     /// Only runs with one of these triggers, separated by commas: schedule, catchup, backfill, manual, api

@@ -1,5 +1,6 @@
 //! One file of the configuration: reads it up to a limit, and turns byte offsets into lines and columns.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,13 +24,20 @@ pub(super) struct SourceFile {
     chars_before: Vec<usize>,
 }
 
+/// What to do about a file that somebody may not read.
+const DENIED: &str =
+    "permission denied; run this as root, as the user that the daemon runs as, or as a member of the file's group";
+
 impl SourceFile {
     /// Reads a file, or what is to be written to it. The error says what is wrong with the file as a whole.
     pub(super) fn read(path: &Path, draft: Option<&Draft>) -> Result<Self, String> {
         match draft.filter(|draft| draft.is_of(path)) {
             Some(draft) => Self::of_bytes(path, &draft.bytes),
             None => {
-                let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+                let bytes = read_regular(path, FILE_BYTES_MAX).map_err(|error| match error.kind() {
+                    ErrorKind::PermissionDenied => DENIED.to_owned(),
+                    _ => error.to_string(),
+                })?;
                 Self::of_bytes(path, &bytes)
             }
         }

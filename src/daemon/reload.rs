@@ -24,7 +24,7 @@ use crate::domain::generation::Adoption;
 use crate::engine::Wakes;
 use crate::engine::reloads::{Outcome, Reloads};
 use crate::pulse::Pulse;
-use crate::store::{NewNotice, Reading, Sharing, Store, StoreError, SyncReport};
+use crate::store::{NewNotice, NoticeKind, Reading, Sharing, Store, StoreError, SyncReport};
 
 /// Editors write in several steps: files are read once they have been unchanged for this long.
 const STABLE_FOR: Duration = Duration::from_millis(100);
@@ -292,6 +292,13 @@ async fn apply(
     if !differ.is_empty() {
         let settings = differ.join(", ");
         tracing::warn!(settings, hourly = settings, "settings not reloaded; they need a restart");
+    }
+    if differ != known.needs_restart {
+        let notice = (!differ.is_empty()).then(|| NewNotice {
+            detail: format!("changed in the files, and not in force: {}", differ.join(", ")),
+            count: differ.len(),
+        });
+        reload.store.notice(now, NoticeKind::Restart, notice).await?;
     }
     known.needs_restart = differ;
     if !config.holds_webhooks() && known.in_force.holds_webhooks() {

@@ -211,6 +211,7 @@ impl CronHealth {
                 | Code::BackendAway
                 | Code::DaemonDown
                 | Code::DiskFull
+                | Code::StoreAway
                 | Code::Restored
                 | Code::CatchupNone
                 | Code::CatchupLatest
@@ -312,6 +313,7 @@ mod tests {
             backend_away        error Unknown interrupted Works
             daemon_down         error Unknown interrupted Works
             disk_full           error Unknown interrupted Works
+            store_away          error Unknown interrupted Works
             catchup_none        error Unknown interrupted Works
             catchup_latest      error Unknown interrupted Works
             catchup_window      error Unknown interrupted Works

@@ -18,6 +18,8 @@ words!(
         Receiver = "receiver",
         /// The disk: the store could not commit, because it was full or another program had locked the file.
         Disk = "disk",
+        /// The server of the store: it could not be reached, or did not commit.
+        Store = "store",
         /// The daemon: it was stopped, had been killed, or the machine was off or asleep.
         Daemon = "daemon",
         /// The record: the store was restored from a backup, and what happened since is not known.
@@ -42,6 +44,7 @@ impl Away {
             Away::Backend => Some(ReasonCode::BackendAway),
             Away::Access => Some(ReasonCode::BackendDenied),
             Away::Disk => Some(ReasonCode::DiskFull),
+            Away::Store => Some(ReasonCode::StoreAway),
             Away::Daemon => Some(ReasonCode::DaemonDown),
             Away::Record => Some(ReasonCode::Restored),
             Away::Receiver => None,
@@ -131,6 +134,7 @@ impl Outage {
             Away::Access => "the agent server refused us",
             Away::Receiver => "the receiver was away",
             Away::Disk => "the store could not commit",
+            Away::Store => "the server of the store was away",
             Away::Daemon => "agentcron was not running",
             Away::Record => "the record of that time is lost",
         };
@@ -143,6 +147,7 @@ impl Outage {
             Away::Backend => "agent server".to_owned(),
             Away::Access => "access to the agent server".to_owned(),
             Away::Receiver => format!("receiver {}", self.subject),
+            Away::Store => "server of the store".to_owned(),
             Away::Disk | Away::Daemon | Away::Record => self.what.to_string(),
         }
     }
@@ -191,7 +196,7 @@ mod tests {
             timeout     always
             interrupted never
             cancelled   never
-            skipped     backend_denied backend_away daemon_down disk_full restored
+            skipped     backend_denied backend_away daemon_down disk_full store_away restored
             missed      always
         "#]]
         .assert_eq(&table);

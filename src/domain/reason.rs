@@ -45,6 +45,8 @@ words!(
         DaemonDown = "daemon_down",
         /// Missed or error: the store could not commit, because the disk was full or another program had locked the file.
         DiskFull = "disk_full",
+        /// Missed or error: the store could not commit, because its server could not be reached.
+        StoreAway = "store_away",
         /// Missed: found too late, and `catchup = "none"`.
         CatchupNone = "catchup_none",
         /// Missed: found too late, and a later occurrence was caught up (`catchup = "latest"`).
@@ -103,7 +105,12 @@ impl ReasonCode {
     pub fn is_too_late(self) -> bool {
         matches!(
             self,
-            Self::StartDeadline | Self::BackendAway | Self::BackendDenied | Self::DaemonDown | Self::DiskFull
+            Self::StartDeadline
+                | Self::BackendAway
+                | Self::BackendDenied
+                | Self::DaemonDown
+                | Self::DiskFull
+                | Self::StoreAway
         )
     }
 }

@@ -155,6 +155,7 @@ fn may_help_after(code: ReasonCode) -> bool {
         | ReasonCode::BackendAway
         | ReasonCode::DaemonDown
         | ReasonCode::DiskFull
+        | ReasonCode::StoreAway
         | ReasonCode::Restored
         // Somebody wants it so.
         | ReasonCode::HumanInput

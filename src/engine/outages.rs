@@ -359,7 +359,7 @@ fn logged(outage: &Outage) -> Option<String> {
     match outage.what {
         Away::Access => None,
         Away::Backend => Some(outage.what.to_string()),
-        Away::Receiver | Away::Disk | Away::Daemon | Away::Record => Some(outage.called()),
+        Away::Receiver | Away::Disk | Away::Store | Away::Daemon | Away::Record => Some(outage.called()),
     }
 }
 

@@ -13,6 +13,7 @@ pub fn began(outage: &Outage) -> String {
         Away::Access => "agent server refuses us",
         Away::Receiver => return format!("receiver {} away: {}", outage.subject, why(outage)),
         Away::Disk => "the store cannot commit",
+        Away::Store => "server of the store away",
         Away::Daemon => "agentcron down",
         Away::Record => "record lost",
     };
@@ -40,6 +41,7 @@ pub fn ended(outage: &Outage) -> String {
         }
         Away::Receiver => format!("receiver {} well again", outage.subject),
         Away::Disk => "the store can commit again".to_owned(),
+        Away::Store => "server of the store reachable again".to_owned(),
         Away::Daemon => "agentcron running again".to_owned(),
         Away::Record => "the store was restored".to_owned(),
     }

@@ -24,6 +24,8 @@ words!(
         Files = "files",
         /// Settings of one of several daemons differ from those of another.
         Settings = "settings",
+        /// Settings of the files have changed that only a restart puts in force.
+        Restart = "restart",
     }
 );
 

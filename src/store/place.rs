@@ -10,6 +10,7 @@ use super::{StoreError, open};
 use crate::clock::Clock;
 use crate::config::StoreLocation;
 use crate::domain::ids::InstallationId;
+use crate::domain::outage::Away;
 use crate::domain::server_clock::ClockSample;
 #[cfg(feature = "postgres")]
 use crate::transport::tls_client;
@@ -44,6 +45,14 @@ impl Place {
         let config: tokio_postgres::Config = url.parse()?;
         let tls = tls_client(None).map_err(|error| StoreError::Lost(error.to_string()))?;
         Ok(Place::Server(Arc::new(Server::new(config, None, schema, tls, PathBuf::new()))))
+    }
+
+    /// Returns what is away while the store cannot commit.
+    pub fn away(&self) -> Away {
+        match self {
+            Self::File(_) => Away::Disk,
+            Self::Server(_) => Away::Store,
+        }
     }
 
     /// Returns beside what the files of a daemon are.

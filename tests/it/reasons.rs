@@ -37,8 +37,10 @@ use super::faults::{
 use super::support::agent_server::AgentServerOnPort;
 use super::support::configuration::{Configuration, Cron};
 use super::support::daemon::{Daemon, POLL_EVERY};
+use super::support::postgres::Postgres;
 use super::support::proxy::{Fault, ProxiedRequest, Proxy};
 use super::support::receiver::{Receiver, Reply};
+use super::support::skipped::skipped;
 use super::support::span::{Span, now};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -112,6 +114,7 @@ fn every_code_and_every_event_is_produced_and_its_doc_names_the_state() {
         let mut scenarios: Vec<BoxFuture<'static, Reported>> = vec![
             Box::pin(crons_and_requests()),
             Box::pin(a_daemon_that_was_stopped()),
+            Box::pin(a_store_whose_server_was_away()),
             Box::pin(a_backup_that_was_restored()),
             Box::pin(deliveries()),
             Box::pin(a_credential_that_disappears()),
@@ -507,6 +510,34 @@ async fn a_daemon_that_was_stopped() -> Reported {
         wait_for_code(&daemon, code).await;
     }
     let mut reported = Reported::default();
+    reported.add_runs(&daemon);
+    reported
+}
+
+/// What happens to occurrences that were due while the server of the store was away.
+async fn a_store_whose_server_was_away() -> Reported {
+    let mut reported = Reported::default();
+    let Some(mut store) = Postgres::start().unwrap() else {
+        skipped("`store_away`, because PostgreSQL's server is not installed (Debian: postgresql)");
+        reported.runs.insert(("missed".to_owned(), ReasonCode::StoreAway.to_string()));
+        return reported;
+    };
+    let server = AgentServerOnPort::start();
+    let configuration = Configuration::new(&server.url())
+        .http("socket = \"{folder}/agentcron.sock\"")
+        .on_server(&store.url())
+        .cron(every_second("none").with("catchup = \"none\""));
+    let daemon = Daemon::start(&configuration);
+    daemon
+        .wait_for_history("it to run", |runs| runs.iter().any(|run| run.status == "success"))
+        .await;
+    store.stop_at_once();
+    let back = now() + SignedDuration::from_secs(9);
+    while now() < back {
+        sleep(POLL_EVERY).await;
+    }
+    store.start_again();
+    wait_for_code(&daemon, "store_away").await;
     reported.add_runs(&daemon);
     reported
 }

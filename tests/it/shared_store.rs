@@ -1,10 +1,14 @@
 //! Three processes share one store; each is killed or stopped and continued at random, and so is the server of the store. No
 //! occurrence is lost or started twice, and every webhook has one id.
 //!
-//! `AGENTCRON_SOAK=10` does so for five minutes.
+//! `AGENTCRON_SOAK=10` does so for five minutes, with a hundred occurrences in a second, and prints how late those began that had
+//! nothing to do with a daemon that was killed or stopped.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use agentcron::backend::embedded::LedgerEntry;
+use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -24,7 +28,8 @@ use super::support::span::{Span, now};
 
 const SHARED: [(&str, &str); 1] = [("AGENTCRON_SHARED_STORE", "1")];
 const PATIENCE: Duration = Duration::from_secs(60);
-const CRONS: [&str; 4] = ["brief", "kept", "waits", "streams"];
+/// How many crons of each kind there are in a soak.
+const CRONS_IN_SOAK: usize = 25;
 /// How long the daemons may take to finish what is left: a lease of ten seconds may have to end first.
 const CLEANUP_MAX: Duration = Duration::from_secs(120);
 
@@ -103,40 +108,64 @@ async fn daemons_are_restarted_one_after_the_other_without_waiting_for_a_lease()
 
 #[tokio::test]
 async fn three_daemons_that_are_killed_and_stopped_lose_nothing_and_start_nothing_twice() {
-    three_daemons(None).await;
+    three_daemons(None, Crashes::No).await;
+}
+
+#[tokio::test]
+async fn three_daemons_on_postgresql_that_are_killed_and_stopped_lose_nothing_and_start_nothing_twice() {
+    three_on_postgresql(Crashes::No).await;
 }
 
 #[tokio::test]
 async fn three_daemons_on_postgresql_lose_nothing_and_start_nothing_twice_while_it_crashes_too() {
+    three_on_postgresql(Crashes::Yes).await;
+}
+
+async fn three_on_postgresql(crashes: Crashes) {
     match Postgres::start().unwrap() {
-        Some(server) => three_daemons(Some(server)).await,
+        Some(server) => three_daemons(Some(server), crashes).await,
         None => skipped("daemons on PostgreSQL, because its server is not installed (Debian: postgresql)"),
     }
 }
 
+/// Whether the server of the store crashes now and then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crashes {
+    No,
+    Yes,
+}
+
 /// On SQLite, the lock of the file is waived.
-async fn three_daemons(mut on: Option<Postgres>) {
+async fn three_daemons(mut on: Option<Postgres>, crash: Crashes) {
     let seconds = 30 * soak::times(1);
     let mut random = SeededRandom::new(super::killing::seed());
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let span = Span::soon(1, seconds);
-    let cron = |name: &str| Cron::new(name, &span).runs_every_occurrence().webhook(&receiver.url("/hook"));
-    let configuration = Configuration::new(&server.url()).backend("request_timeout = \"1s\"").crons([
-        cron("brief"),
-        cron("kept").says("sleep 0.5").with("on_run_completed = \"keep\""),
-        cron("waits").says("sleep 0.2").with("mode = \"wait\""),
-        cron("streams").says("sleep 0.2").with("mode = \"stream\""),
-    ]);
+    let kinds = ["brief", "kept", "waits", "streams"];
+    let copies = soak::count(1, CRONS_IN_SOAK);
+    let names: Vec<String> =
+        (0..copies).flat_map(|copy| kinds.map(|kind| format!("{kind}-{copy}"))).collect();
+    let cron = |name: &String| {
+        let cron = Cron::new(name, &span).runs_every_occurrence().webhook(&receiver.url("/hook"));
+        match name.split('-').next() {
+            Some("kept") => cron.says("sleep 0.5").with("on_run_completed = \"keep\""),
+            Some("waits") => cron.says("sleep 0.2").with("mode = \"wait\""),
+            Some("streams") => cron.says("sleep 0.2").with("mode = \"stream\""),
+            _ => cron,
+        }
+    };
+    let configuration =
+        Configuration::new(&server.url()).backend("request_timeout = \"1s\"").crons(names.iter().map(cron));
     let configuration = match &on {
         Some(server) => configuration.on_server(&server.url()),
         None => configuration,
     };
     let environment: &[(&str, &str)] = if on.is_some() { &[] } else { &SHARED };
     let mut daemons = sharing(3, &configuration, environment).await;
-    let (mut kills, mut stops, mut crashes) = (0, 0, 0);
+    let (mut kills, mut stops, mut crashes) = (0, Vec::new(), 0);
     while now() < span.last() {
         tokio::time::sleep(random.millis(500, 2500)).await;
-        if let Some(server) = on.as_mut().filter(|_| random.below(5) == 0) {
+        if let Some(server) = on.as_mut().filter(|_| crash == Crashes::Yes && random.below(5) == 0) {
             server.stop_at_once();
             tokio::time::sleep(random.millis(0, 3000)).await;
             server.start_again();
@@ -151,33 +180,84 @@ async fn three_daemons(mut on: Option<Postgres>) {
             daemon.start_with(environment);
             kills += 1;
         } else {
+            let (process_id, since) = (daemon.process_id().unwrap(), now());
             daemon.signal("STOP");
             // Often longer than the lease, so that the others take over before it goes on.
             tokio::time::sleep(random.millis(100, 14_000)).await;
             daemon.signal("CONT");
-            stops += 1;
+            stops.push(Stop { process_id, since, until: now() });
         }
     }
     let last = span.last();
     let all_done = |runs: &[RunRecord]| {
         let has_last =
             |cron: &str| runs.iter().any(|run| run.cron_name == cron && run.last_scheduled_for == last);
-        CRONS.iter().all(|cron| has_last(cron)) && runs.iter().all(RunRecord::is_finished)
+        names.iter().all(|cron| has_last(cron)) && runs.iter().all(RunRecord::is_finished)
     };
-    let runs = daemons[0].wait_for_history_within(CLEANUP_MAX, "all runs to be finished", all_done).await;
+    let patience = soak::length(CLEANUP_MAX, Duration::from_secs(900));
+    let runs = daemons[0].wait_for_history_within(patience, "all runs to be finished", all_done).await;
     daemons[0]
-        .wait_within(CLEANUP_MAX, "threads to be deleted", || (daemons[0].deletions_due() == 0).then_some(()))
+        .wait_within(patience, "threads to be deleted", || (daemons[0].deletions_due() == 0).then_some(()))
         .await;
     daemons.iter_mut().for_each(Daemon::assert_alive);
-    for cron in CRONS {
+    for cron in &names {
         assert_none_lost(&daemons[0], &runs, cron, &span);
     }
-    assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");
+    let failed: Vec<_> = runs.iter().filter(|run| run.status != "success").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
     assert_started_once(&server.ledger(), &runs);
     assert_all_notified(&receiver.received(), &runs);
-    assert_nothing_left_over(&Connection::open(daemons[0].database_now()).unwrap());
+    let database = Connection::open(daemons[0].database_now()).unwrap();
+    assert_nothing_left_over(&database);
+    let mut late = late_starts(&database, &server.ledger(), &runs, &stops);
+    late.sort_unstable();
+    let part = |parts: usize| late[(late.len() - 1) * parts / 100];
     eprintln!(
-        "{kills} kills, {stops} stops and {crashes} crashes of the server: {} occurrences, none lost, none doubled",
-        runs.len()
+        "{kills} kills, {} stops and {crashes} crashes of the server: {} occurrences, none lost, none doubled; {} untouched ones \
+         began {:?} (median), {:?} (p99) after their instant",
+        stops.len(),
+        runs.len(),
+        late.len(),
+        part(50),
+        part(99)
     );
+}
+
+/// A time in which a daemon did nothing.
+struct Stop {
+    process_id: u32,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// Returns how late those runs began that no other daemon had to take over, and that were not sent by one that was stopped
+/// between their instant and their start.
+fn late_starts(
+    database: &Connection,
+    ledger: &[LedgerEntry],
+    runs: &[RunRecord],
+    stops: &[Stop],
+) -> Vec<Duration> {
+    let pairs = |sql: &str| -> HashMap<String, i64> {
+        let mut statement = database.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let claims = pairs("SELECT run_id, claim FROM runs");
+    let processes = pairs("SELECT daemon_id, pid FROM daemons");
+    let due: HashMap<&str, Timestamp> =
+        runs.iter().map(|run| (run.run_id.as_str(), run.scheduled_for)).collect();
+    let late = |entry: &LedgerEntry| {
+        let text = |key: &str| entry.metadata[key].as_str().unwrap();
+        let run_id = text("agentcron_run_id");
+        // The store remembers the last hundred.
+        let process = processes.get(text("agentcron_daemon_id"))?;
+        let due = due[run_id];
+        let was_stopped = |stop: &Stop| {
+            *process == i64::from(stop.process_id) && stop.since <= entry.created_at && due <= stop.until
+        };
+        (claims[run_id] == 1 && !stops.iter().any(was_stopped))
+            .then(|| Duration::try_from(entry.created_at.duration_since(due)).unwrap_or_default())
+    };
+    ledger.iter().filter(|entry| entry.after_seconds == 0.0).filter_map(late).collect()
 }

@@ -74,9 +74,10 @@ fn response<T: DeserializeOwned>(
 fn no_daemon(socket: &Path, none: NoResponse) -> Failure {
     let socket = socket.display();
     Failure::Failed(match none {
-        NoResponse::NotAllowed => {
-            format!("{socket}: permission denied; run this as root, or as the user that the daemon runs as")
-        }
+        NoResponse::NotAllowed => format!(
+            "{socket}: permission denied; run this as root, as the user that the daemon runs as, or as a member of the group \
+             of http.socket_group"
+        ),
         NoResponse::NotUnderstood => format!("{socket}: a daemon of another version responds"),
         NoResponse::Silent(detail) => format!("no daemon responds at {socket} ({detail}); is it running?"),
     })

@@ -13,7 +13,7 @@ pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> 
         NoticeKind::ClockStep if now.duration_since(notice.at) > STATUS_PERIOD => return None,
         NoticeKind::ClockStep => Attention::new(Concern::ClockStep, text).on_purpose(),
         NoticeKind::StoreCopy | NoticeKind::Configuration | NoticeKind::Listen if is_over => return None,
-        NoticeKind::Files | NoticeKind::Settings if is_over => return None,
+        NoticeKind::Files | NoticeKind::Settings | NoticeKind::Restart if is_over => return None,
         NoticeKind::StoreCopy => Attention::new(Concern::StoreCopy, text)
             .todo("stop one of the two, or give one an empty database"),
         NoticeKind::Configuration => {
@@ -38,6 +38,8 @@ pub(super) fn noticed(notice: &Notice, daemon: &DaemonState, now: Timestamp) -> 
         NoticeKind::Settings => Attention::new(Concern::Configuration, text)
             .todo("give all daemons the same settings, and restart those that differ")
             .on_purpose(),
+        NoticeKind::Restart => Attention::new(Concern::Configuration, text)
+            .todo("restart the daemon; until then the values that it was started with are in force"),
         NoticeKind::Backup => Attention::new(Concern::Backup, format!("failed: {text}"))
             .todo("make room, or correct [store.backup]; it is tried again within the hour"),
         NoticeKind::Listen => {

@@ -75,7 +75,7 @@ CREATE INDEX generations_by_digest ON generations (digest);
 
 -- The times in which something that the daemon depends on was away, or the daemon itself; the last ones only.
 CREATE TABLE outages (
-    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'daemon', 'record')),
+    what    TEXT NOT NULL CHECK (what IN ('backend', 'access', 'receiver', 'disk', 'store', 'daemon', 'record')),
     -- Which receiver it was: scheme and host of its URL, and the path if only that URL was away; empty for everything else.
     subject TEXT NOT NULL,
     since   INTEGER NOT NULL,
@@ -550,7 +550,8 @@ CREATE TABLE announced (
 
 -- Notices of the daemon about itself: the last of each kind, and of each daemon if several share the store.
 CREATE TABLE notices (
-    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen', 'files', 'settings')),
+    kind   TEXT NOT NULL CHECK (kind IN ('store_copy', 'configuration', 'clock_step', 'backup', 'listen', 'files', 'settings',
+                                         'restart')),
     at     INTEGER NOT NULL,
     detail TEXT NOT NULL,
     -- How many mistakes or events it lists.

@@ -74,6 +74,9 @@ const STILL_RUNNING: &str = "SELECT cron_id, cron_name, min(started_at) AS since
                GROUP BY cron_id, cron_name";
 const MISTAKES: &str = "SELECT host, min(at) AS since, max(count) AS number, max(detail) AS detail FROM notices WHERE kind = ?1 GROUP BY host";
 
+const HAS_DAEMON: &str =
+    "SELECT EXISTS (SELECT 1 FROM daemons WHERE recovered_at IS NULL AND stopped_at IS NULL AND host = ?1)";
+
 #[cfg(test)]
 pub(super) const LOOKED_AT: [&str; 8] =
     [FAILING, PAUSED, BY_ID, WHY, MISSED, LATE, STILL_RUNNING, outages::LASTING_SINCE];
@@ -220,9 +223,10 @@ fn away(
     Ok(found.into_values().collect())
 }
 
-/// Returns whose files have mistakes. That a daemon finds them again at its start is no news.
+/// Returns whose files have mistakes. That a daemon finds them again at its start is no news, and with the last daemon of a machine
+/// that stops, nothing is mended there.
 fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Vec<Condition>, StoreError> {
-    tx.query(MISTAKES, [NoticeKind::Configuration.as_str()], |row| {
+    let mut found = tx.query(MISTAKES, [NoticeKind::Configuration.as_str()], |row| {
         let (host, detail): (String, String) = (row.get("host")?, row.get("detail")?);
         let (number, since) = (row.count("number")?, time(row, "since")?);
         let first = detail.lines().next().unwrap_or_default();
@@ -238,5 +242,13 @@ fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Ve
             until: None,
             text: if number == 1 { first.to_owned() } else { format!("{number} mistakes, such as {first}") },
         })
-    })
+    })?;
+    let of_machines = told.iter().filter(|(host, _)| !host.is_empty());
+    for (host, row) in of_machines.filter(|(host, _)| !found.iter().any(|found| found.subject == **host)) {
+        if !tx.query_value::<bool>(HAS_DAEMON, [*host])? {
+            let (kind, subject, name) = (row.kind, row.subject.clone(), row.name.clone());
+            found.push(Condition { kind, subject, name, since: row.seen_since, until: None, text: String::new() });
+        }
+    }
+    Ok(found)
 }

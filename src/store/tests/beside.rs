@@ -53,9 +53,9 @@ impl ByHand {
 }
 
 /// Plans and claims in a transaction that stays open.
-fn claim_in(tx: &Tx<'_>, store: &Store, now: &str) -> Claim {
+fn claim_in(tx: &Tx<'_>, store: &Store, limits: ClaimLimits, now: &str) -> Claim {
     let claimer = Claimer { tx, cache: &store.definitions, daemon: store.number, now: at(now) };
-    claimer.claim(tx, limits(10), 10, &Left::default()).unwrap()
+    claimer.claim(tx, limits, 10, &Left::default()).unwrap()
 }
 
 fn commit(tx: Tx<'_>) {
@@ -99,13 +99,28 @@ fn names(claimed: &[ClaimedRun]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_daemon_has_no_room_for_is_free_for_the_others() {
+    let Some(folder) = on_server() else { return };
+    let (store, mut other) = (daemon(&folder), ByHand::of(&folder));
+    let names = ["a", "b", "c", "d", "e"];
+    store.sync_file_crons(at(BEGAN), names.map(|name| exclusive(name, "")).into()).await.unwrap();
+    futures_util::future::join_all(names.map(|name| trigger(&store, name))).await;
+    let (tx, by) = other.begin();
+    assert_eq!(claim_in(&tx, by, ClaimLimits { own_places: 1, ..limits(10) }, SOON).starts.len(), 1);
+    // It has locked that one, and one more to know that there is more.
+    assert_eq!(claim(&store, SOON).await.len(), 3);
+    commit(tx);
+    assert_eq!(claim(&store, SOON).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_daemons_never_send_two_runs_of_an_exclusive_cron() {
     let Some(folder) = on_server() else { return };
     let (store, mut other) = (daemon(&folder), ByHand::of(&folder));
     store.sync_file_crons(at(BEGAN), vec![exclusive("a", ""), definition("b", "")]).await.unwrap();
     let (first, second) = (trigger(&store, "a").await, trigger(&store, "a").await);
     let (tx, by) = other.begin();
-    let claimed = claim_in(&tx, by, SOON);
+    let claimed = claim_in(&tx, by, limits(10), SOON);
     assert_eq!(claimed.starts.iter().map(|claimed| claimed.run.run_id).collect::<Vec<_>>(), [first]);
     // The run that is claimed beside this is not seen, and its cron is locked: so is the question whether one is going.
     assert!(claim(&store, SOON).await.is_empty());
@@ -184,7 +199,7 @@ async fn a_plan_does_not_skip_an_occurrence_for_a_run_that_ends_beside_it() {
     let next = claim(&store, DUE).await[0].held();
     store.step_run(accept(next)).await.unwrap();
     let (tx, by) = other.begin();
-    let planned = claim_in(&tx, by, "2026-03-02T09:02:00Z");
+    let planned = claim_in(&tx, by, limits(10), "2026-03-02T09:02:00Z");
     assert_eq!(planned.planned.fired, 0, "it is skipped for the run that is in progress");
     let ends = in_background({
         let store = store.clone();

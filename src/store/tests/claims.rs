@@ -107,3 +107,23 @@ async fn the_backend_never_has_more_runs_than_allowed() {
     let late = store.claim_runs(at("2026-03-02T09:02:00Z"), limits(0)).await.unwrap();
     assert_eq!((late.expired.len(), late.starts.len()), (5, 0));
 }
+
+#[tokio::test]
+async fn a_daemon_hears_that_a_webhook_is_left_to_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_due_runs(&folder, vec![definition("a", "")]).await;
+    let left = async || {
+        let admit = |_: Claimable<'_>| Admission::<()>::OfAnother(at("2026-03-02T09:10:00Z"));
+        let now = at("2026-03-02T09:02:00Z");
+        let claim = store.claim_deliveries(now, 10, RateLimit::default(), Vec::new(), admit).await.unwrap();
+        assert!(claim.deliveries.is_empty());
+        claim.of_another
+    };
+    assert_eq!(left().await, None);
+    let run = claim(&store, "2026-03-02T09:01:00Z").await.remove(0);
+    store.step_run(accept(run.held())).await.unwrap();
+    store.end_run(ending(run.held())).await.unwrap();
+    let webhook = left().await;
+    assert!(webhook.is_some());
+    assert_eq!(left().await, webhook, "it is the same one");
+}

@@ -45,7 +45,8 @@ pub(crate) fn starts_by_run(ledger: &[LedgerEntry]) -> BTreeMap<String, usize> {
 pub(crate) fn assert_started_once(ledger: &[LedgerEntry], runs: &[RunRecord]) {
     let starts = starts_by_run(ledger);
     let repeated: Vec<_> = starts.iter().filter(|(_, count)| **count > 1).collect();
-    let record = |run_id: &str| runs.iter().find(|run| run.run_id == *run_id);
+    let records: BTreeMap<&str, &RunRecord> = runs.iter().map(|run| (run.run_id.as_str(), run)).collect();
+    let record = |run_id: &str| records.get(run_id);
     assert!(
         repeated.is_empty(),
         "started twice: {:?}",

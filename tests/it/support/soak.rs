@@ -8,6 +8,11 @@ pub(crate) fn times(quick: usize) -> usize {
 }
 
 /// Returns `quick` in everyday runs and `soaking` in a soak.
+pub(crate) fn count(quick: usize, soaking: usize) -> usize {
+    if soak().is_some() { soaking } else { quick }
+}
+
+/// Returns `quick` in everyday runs and `soaking` in a soak.
 pub(crate) fn length(quick: Duration, soaking: Duration) -> Duration {
     if soak().is_some() { soaking } else { quick }
 }
