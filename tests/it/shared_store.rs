@@ -1,8 +1,8 @@
 //! Three processes share one store; each is killed or stopped and continued at random, and so is the server of the store. No
 //! occurrence is lost or started twice, and every webhook has one id.
 //!
-//! `AGENTCRON_SOAK=10` does so for five minutes, with a hundred occurrences in a second, and prints how late those began that had
-//! nothing to do with a daemon that was killed or stopped.
+//! `AGENTCRON_SOAK=10` does so for five minutes, with a hundred occurrences in a second (25 of each kind; `AGENTCRON_SOAK_CRONS=250`
+//! makes a thousand), and prints how late those began that had nothing to do with a daemon that was killed or stopped.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -6,6 +6,7 @@
 mod deaths;
 mod generations;
 mod network;
+mod notified;
 mod oracle;
 mod owners;
 mod pauses;

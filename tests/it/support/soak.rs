@@ -7,9 +7,9 @@ pub(crate) fn times(quick: usize) -> usize {
     soak().map_or(quick, |soak| soak.max(quick))
 }
 
-/// Returns `quick` in everyday runs and `soaking` in a soak.
+/// Returns `quick` in everyday runs and `soaking` in a soak, or what `AGENTCRON_SOAK_CRONS` says then.
 pub(crate) fn count(quick: usize, soaking: usize) -> usize {
-    if soak().is_some() { soaking } else { quick }
+    soak().map_or(quick, |_| number("AGENTCRON_SOAK_CRONS").unwrap_or(soaking))
 }
 
 /// Returns `quick` in everyday runs and `soaking` in a soak.
@@ -17,7 +17,11 @@ pub(crate) fn length(quick: Duration, soaking: Duration) -> Duration {
     if soak().is_some() { soaking } else { quick }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a configuration")]
 fn soak() -> Option<usize> {
-    std::env::var("AGENTCRON_SOAK").ok()?.parse().ok()
+    number("AGENTCRON_SOAK")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the test run, not a configuration")]
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
 }

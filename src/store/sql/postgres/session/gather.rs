@@ -120,33 +120,35 @@ impl Sent {
             if place > 0 {
                 array.push(',');
             }
-            // Writing to a text never fails.
-            let _ = match value {
-                Value::Null => write!(array, "NULL"),
-                Value::Integer(number) => write!(array, "{number}"),
-                Value::Real(number) => write!(array, "{number}"),
+            match value {
+                Value::Null => array.push_str("NULL"),
+                Value::Integer(number) => array.push_str(&number.to_string()),
+                Value::Real(number) => array.push_str(&number.to_string()),
                 Value::Text(text) => quote(&mut array, text),
-                Value::Blob(bytes) => {
-                    array.push_str("\"\\\\x");
-                    bytes.iter().try_for_each(|byte| write!(array, "{byte:02x}")).map(|()| array.push('"'))
-                }
-            };
+                Value::Blob(bytes) => quote_bytes(&mut array, bytes),
+            }
         }
         array.push('}');
         Sent(Value::Text(array))
     }
 }
 
-fn quote(array: &mut String, text: &str) -> std::fmt::Result {
+fn quote(array: &mut String, text: &str) {
+    let mut rest = text;
     array.push('"');
-    for character in text.chars() {
-        if matches!(character, '"' | '\\') {
-            array.push('\\');
-        }
-        array.push(character);
+    while let Some(at) = rest.find(['"', '\\']) {
+        let (plain, special) = rest.split_at(at);
+        array.extend([plain, "\\", &special[..1]]);
+        rest = &special[1..];
     }
+    array.extend([rest, "\""]);
+}
+
+fn quote_bytes(array: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    array.push_str("\"\\\\x");
+    array.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]));
     array.push('"');
-    Ok(())
 }
 
 /// Says a statement for many rows that changes one.
