@@ -43,7 +43,7 @@ use crate::config::Live;
 use crate::domain::bounds::{
     API_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_STRANGERS_MAX, SOCKET_CONNECTIONS_MAX,
 };
-use crate::domain::outage::{self, Away, Outage};
+use crate::domain::outage::{self, Outage};
 use crate::engine::{Health, Wakes};
 use crate::store::{Store, StoreError};
 use crate::webhook::LiveSettings;

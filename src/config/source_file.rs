@@ -25,8 +25,7 @@ pub(super) struct SourceFile {
 }
 
 /// What to do about a file that somebody may not read.
-const DENIED: &str =
-    "permission denied; run this as root, as the user that the daemon runs as, or as a member of the file's group";
+const DENIED: &str = "permission denied; run this as root, as the user that the daemon runs as, or as a member of the file's group";
 
 impl SourceFile {
     /// Reads a file, or what is to be written to it. The error says what is wrong with the file as a whole.

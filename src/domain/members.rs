@@ -4,6 +4,17 @@
 use sha2::{Digest, Sha256};
 
 use super::ids::DaemonNumber;
+use super::words::words;
+
+words!(
+    /// What the daemons tell each other. It may be lost: each looks by itself as well.
+    Hint {
+        /// There may be something to do.
+        Changed = "changed",
+        /// There are webhooks for receivers that belong to others.
+        Webhooks = "webhooks",
+    }
+);
 
 /// The daemons that take work: those that are alive and not about to end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -242,9 +242,8 @@ impl PlanFacts<'_> {
 
     /// Returns the outage that an occurrence of this instant fell into, so that it is found late.
     fn found_late_by(&self, at: Timestamp) -> Option<&Outage> {
-        let in_the_way = |outage: &&Outage| {
-            matches!(outage.what, Away::Daemon | Away::Disk | Away::Store | Away::Record)
-        };
+        let in_the_way =
+            |outage: &&Outage| matches!(outage.what, Away::Daemon | Away::Disk | Away::Store | Away::Record);
         self.outages.iter().filter(in_the_way).find(|outage| outage.contains(at))
     }
 

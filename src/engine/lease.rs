@@ -42,9 +42,9 @@ async fn on_server(
                 () = stop.cancelled() => return Ok(()),
                 () = &mut beat => break,
                 due = heartbeat.heard() => wakes.wake(due),
-                told = heartbeat.to_tell() => {
+                hint = heartbeat.to_tell() => {
                     sleep_until(next_told).await;
-                    heartbeat.tell(told).await;
+                    heartbeat.tell(hint).await;
                     next_told = Instant::now() + TOLD_EVERY;
                 }
             }

@@ -11,9 +11,8 @@ use super::sql::{Beat, Ear, Pulse, SharedServer};
 use super::{Place, Store, StoreError};
 use crate::domain::ids::DaemonNumber;
 use crate::domain::lease::{ACTS_WITHIN, BEAT_EVERY, LOOKS_EVERY};
-use crate::domain::members::Members;
+use crate::domain::members::{Hint, Members};
 use crate::domain::server_clock::{ClockSample, ServerClock};
-use crate::domain::words::words;
 
 /// So many signs of life that it has told itself and not heard, and a daemon takes itself for deaf.
 const UNHEARD_MAX: u32 = 3;
@@ -28,16 +27,6 @@ pub struct Heartbeat {
     is_deaf: bool,
     /// How often files were adopted, and how often daemons have said something about themselves, when it looked last.
     files: [i64; 2],
-}
-
-words! {
-    /// What daemons that share a store tell each other.
-    Told {
-        /// There may be something to do.
-        Changed = "changed",
-        /// There are webhooks for receivers that belong to others.
-        Webhooks = "webhooks",
-    }
 }
 
 /// For which loops there is something to do.
@@ -163,17 +152,17 @@ impl Heartbeat {
     }
 
     /// Returns once there is something that this daemon has to tell the others.
-    pub async fn to_tell(&self) -> Told {
+    pub async fn to_tell(&self) -> Hint {
         tokio::select! {
-            () = self.store.changed.notified() => Told::Changed,
-            () = self.store.left_webhooks.notified() => Told::Webhooks,
+            () = self.store.changed.notified() => Hint::Changed,
+            () = self.store.left_webhooks.notified() => Hint::Webhooks,
         }
     }
 
     /// Tells the others. It may be lost without harm.
-    pub async fn tell(&mut self, told: Told) {
+    pub async fn tell(&mut self, hint: Hint) {
         if let Some(pulse) = &self.pulse
-            && pulse.tell(told, self.store.number.0).await.is_err()
+            && pulse.tell(hint, self.store.number.0).await.is_err()
         {
             self.pulse = None;
         }

@@ -90,7 +90,9 @@ pub(super) fn save(tx: &Transaction<'_>, outage: &Outage) -> Result<(), StoreErr
         "DELETE FROM outages WHERE since < (SELECT since FROM outages ORDER BY since DESC LIMIT 1 OFFSET ?1)",
         [OUTAGES_REMEMBERED],
     )?;
-    if let (Away::Backend | Away::Disk | Away::Store | Away::Daemon, Some(until)) = (outage.what, outage.until) {
+    if let (Away::Backend | Away::Disk | Away::Store | Away::Daemon, Some(until)) =
+        (outage.what, outage.until)
+    {
         // What was in progress may have ended meanwhile: it is looked at before anything is skipped for it.
         let sql = "UPDATE runs SET recovered_at = ?1 WHERE phase <> 'ended' AND phase IN ('unconfirmed', 'running') \
                    AND exclusive = 1";

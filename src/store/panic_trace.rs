@@ -39,7 +39,9 @@ pub fn trace_panics() {
 pub fn keep_panics_beside(path: &Path) {
     match prepare(path) {
         Ok(file) => *KEPT_IN.lock().unwrap_or_else(PoisonError::into_inner) = Some(file),
-        Err(error) => tracing::warn!(beside = %path.display(), %error, "a panic would leave its trace in the log only"),
+        Err(error) => {
+            tracing::warn!(beside = %path.display(), %error, "a panic would leave its trace in the log only")
+        }
     }
 }
 

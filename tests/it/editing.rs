@@ -196,7 +196,10 @@ fn on_a_terminal_somebody_is_asked_and_may_mend_a_mistake() {
     assert!(shown.contains("hour 25 is out of range") && shown.contains("nothing was saved"), "{shown}");
     assert!(fs::read_to_string(&file).unwrap().contains("0 0 1 1"));
     let shown = on_terminal("\nn\n");
-    assert!(shown.contains("~ first") && shown.contains("nothing was saved; your text is kept in "), "{shown}");
+    assert!(
+        shown.contains("~ first") && shown.contains("nothing was saved; your text is kept in "),
+        "{shown}"
+    );
     let shown = on_terminal("e\ny\n");
     assert!(shown.contains("saved "), "{shown}");
     assert!(fs::read_to_string(&file).unwrap().contains("5 0 1 1"));

@@ -528,9 +528,7 @@ async fn a_store_whose_server_was_away() -> Reported {
         .on_server(&store.url())
         .cron(every_second("none").with("catchup = \"none\""));
     let daemon = Daemon::start(&configuration);
-    daemon
-        .wait_for_history("it to run", |runs| runs.iter().any(|run| run.status == "success"))
-        .await;
+    daemon.wait_for_history("it to run", |runs| runs.iter().any(|run| run.status == "success")).await;
     store.stop_at_once();
     let back = now() + SignedDuration::from_secs(9);
     while now() < back {

@@ -142,8 +142,9 @@ async fn changed_settings_need_a_restart_and_an_empty_configuration_needs_a_sign
     let settings = "settings=\"backend.request_timeout, shutdown_grace\"";
     daemon.wait_for_stderr(&format!("settings not reloaded; they need a restart {settings}")).await;
     let waits = "changed in the files, and not in force: backend.request_timeout, shutdown_grace";
-    let status_says_so =
-        || String::from_utf8_lossy(&daemon.run_command(&["status"]).stdout).replace('\n', " ").contains(waits);
+    let status_says_so = || {
+        String::from_utf8_lossy(&daemon.run_command(&["status"]).stdout).replace('\n', " ").contains(waits)
+    };
     daemon.wait_until("the status to say so", status_says_so).await;
     daemon.write_config(&configuration);
     daemon.wait_for_stderr("no cron is left in the configuration; if that is intended, send SIGHUP").await;

@@ -243,11 +243,18 @@ fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Ve
             text: if number == 1 { first.to_owned() } else { format!("{number} mistakes, such as {first}") },
         })
     })?;
-    let of_machines = told.iter().filter(|(host, _)| !host.is_empty());
-    for (host, row) in of_machines.filter(|(host, _)| !found.iter().any(|found| found.subject == **host)) {
+    let known: BTreeSet<String> = found.iter().map(|condition| condition.subject.clone()).collect();
+    for (host, row) in told.iter().filter(|(host, _)| !host.is_empty() && !known.contains(**host)) {
         if !tx.query_value::<bool>(HAS_DAEMON, [*host])? {
             let (kind, subject, name) = (row.kind, row.subject.clone(), row.name.clone());
-            found.push(Condition { kind, subject, name, since: row.seen_since, until: None, text: String::new() });
+            found.push(Condition {
+                kind,
+                subject,
+                name,
+                since: row.seen_since,
+                until: None,
+                text: String::new(),
+            });
         }
     }
     Ok(found)

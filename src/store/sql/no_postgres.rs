@@ -16,8 +16,8 @@ use super::column::Column;
 use super::params::Parameters;
 use crate::config::{ServerConfig, ServerLocation};
 use crate::domain::ids::InstallationId;
+use crate::domain::members::Hint;
 use crate::store::StoreError;
-use crate::store::heartbeat::Told;
 
 pub(super) const BYTES: &str = "";
 
@@ -227,7 +227,7 @@ impl Pulse {
         match *self {}
     }
 
-    pub(in crate::store) async fn tell(&self, _: Told, _: i64) -> Result<(), StoreError> {
+    pub(in crate::store) async fn tell(&self, _: Hint, _: i64) -> Result<(), StoreError> {
         match *self {}
     }
 }

@@ -104,11 +104,11 @@ async fn what_a_daemon_has_no_room_for_is_free_for_the_others() {
     let (store, mut other) = (daemon(&folder), ByHand::of(&folder));
     let names = ["a", "b", "c", "d", "e"];
     store.sync_file_crons(at(BEGAN), names.map(|name| exclusive(name, "")).into()).await.unwrap();
+    store.plan_due(at(SOON)).await.unwrap();
     futures_util::future::join_all(names.map(|name| trigger(&store, name))).await;
     let (tx, by) = other.begin();
     assert_eq!(claim_in(&tx, by, ClaimLimits { own_places: 1, ..limits(10) }, SOON).starts.len(), 1);
-    // It has locked that one, and one more to know that there is more.
-    assert_eq!(claim(&store, SOON).await.len(), 3);
+    assert_eq!(claim(&store, SOON).await.len(), 3, "one more is locked, to know that there is more");
     commit(tx);
     assert_eq!(claim(&store, SOON).await.len(), 1);
 }

@@ -17,8 +17,8 @@ use super::session::lost;
 use super::wait::CONNECTIONS;
 use crate::domain::bounds::STORE_CONNECTED_WITHIN;
 use crate::domain::lease::{INTERRUPTED_AFTER, LEASE};
+use crate::domain::members::Hint;
 use crate::store::StoreError;
-use crate::store::heartbeat::Told;
 
 /// The channel on which daemons tell each other that something has changed.
 const CHANNEL: &str = "agentcron";
@@ -92,8 +92,8 @@ impl Pulse {
     }
 
     /// Tells all daemons something.
-    pub(in crate::store) async fn tell(&self, told: Told, number: i64) -> Result<(), StoreError> {
-        let payload = format!("{told} {number}");
+    pub(in crate::store) async fn tell(&self, hint: Hint, number: i64) -> Result<(), StoreError> {
+        let payload = format!("{hint} {number}");
         let sql = "SELECT pg_notify($1, $2)";
         self.client.query_typed(sql, &[(&CHANNEL, Type::TEXT), (&payload, Type::TEXT)]).await?;
         Ok(())
@@ -108,7 +108,7 @@ impl Ear {
         let heard = move |payload: &str| match payload.split_once(' ') {
             Some((_, number)) if number == own => itself.store(0, Ordering::Relaxed),
             Some((ALIVE, _)) => {}
-            Some((told, _)) if told == Told::Webhooks.as_str() => sends.notify_one(),
+            Some((hint, _)) if hint == Hint::Webhooks.as_str() => sends.notify_one(),
             // Of a later version, perhaps.
             _ => work.notify_one(),
         };
