@@ -52,7 +52,7 @@ async fn occurrences_of_an_outage_run_late_with_a_reason_and_none_is_lost() {
     let runs = daemon.wait_for_history_within(PATIENCE + outage, "all to be settled", last_is_finished).await;
     daemon.assert_alive();
     for cron in ["patient", "hasty", "ordinary"] {
-        assert_none_lost(&daemon, &runs, cron, &span);
+        assert_none_lost(daemon.crons_known_since(), &runs, cron, &span);
     }
     assert_started_once(&server.ledger(), &runs);
     assert_all_notified(&receiver.received(), &runs);
@@ -131,7 +131,7 @@ async fn a_real_server_that_was_stopped_gets_what_it_missed() {
             runs.len() == span.instants().len() && runs.iter().all(RunRecord::is_finished)
         })
         .await;
-    assert_none_lost(&daemon, &runs, "patient", &span);
+    assert_none_lost(daemon.crons_known_since(), &runs, "patient", &span);
     let late = runs.iter().filter(|run| run.reason_code == "started_late").count();
     assert!(late >= 3, "{runs:#?}");
     assert!(runs.iter().all(|run| run.status == "success"), "{runs:#?}");

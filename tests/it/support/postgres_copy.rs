@@ -16,7 +16,8 @@ pub(crate) fn copy(url: &str, to: &Path) -> Result<(), tokio_postgres::Error> {
     let _ = std::fs::remove_file(to);
     let mut file = Connection::open(to).unwrap();
     file.execute_batch(TABLES).unwrap();
-    file.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF").unwrap();
+    file.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -100000")
+        .unwrap();
     std::thread::scope(|scope| {
         let copying = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -51,6 +52,7 @@ async fn copy_tables(client: &Client, file: &mut Connection) -> Result<(), tokio
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let places = vec!["?"; names.len()].join(", ");
         let insert = format!("INSERT INTO {table} ({}) VALUES ({places})", names.join(", "));
+        let mut insert = tx.prepare(&insert).unwrap();
         let rows = format!("SELECT {} FROM agentcron.{table}", names.join(", "));
         for message in client.simple_query(&rows).await? {
             let SimpleQueryMessage::Row(row) = message else { continue };
@@ -61,7 +63,7 @@ async fn copy_tables(client: &Client, file: &mut Connection) -> Result<(), tokio
                 (Some(text), _) => Value::Text(text.to_owned()),
             };
             let values: Vec<Value> = columns.iter().enumerate().map(value).collect();
-            tx.execute(&insert, rusqlite::params_from_iter(values)).unwrap();
+            insert.execute(rusqlite::params_from_iter(values)).unwrap();
         }
     }
     tx.commit().unwrap();
