@@ -109,7 +109,9 @@ fn change_state(
             let (cause, note) = (PauseCause::Request, note.clone().or(former.note));
             after.paused = Some(Pause { until: until.map(whole_millis), cause, note, ..former });
         }
-        CronStateChange::Resume => after = CronState { skip_next: after.skip_next, ..CronState::default() },
+        CronStateChange::Resume => {
+            after = CronState { paused: None, failures: 0, failing_since: None, ..after }
+        }
         CronStateChange::SkipNext => after.skip_next = true,
     }
     if after != planned {

@@ -162,7 +162,9 @@ fn tell(
             let incidents = changes.iter().filter_map(|change| change.incident);
             incidents.filter(|incident| !is_open(*incident)).collect()
         }
-        (_, _) => BTreeSet::from([group.id]),
+        // Messages that end something are in the thread of what began it.
+        (_, true) => BTreeSet::from([changes.iter().find_map(|change| change.incident).unwrap_or(group.id)]),
+        (_, false) => BTreeSet::from([group.id]),
     };
     for incident in &incidents {
         let one = notification(kind, group.ended, &changes, *incident, &notifying.host, now);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::terminal::Failure;
 use crate::config::{FILE_BYTES_MAX, read_regular, sync_folder};
 
-/// The mode of a new file, without what the umask takes away.
-const MODE_OF_NEW: u32 = 0o644;
+/// The mode of a new file: the daemon reads it as a member of the folder's group, as it does with those of the package.
+const MODE_OF_NEW: u32 = 0o640;
 
 pub(super) struct Original {
     /// Without links on the way.
@@ -59,17 +59,25 @@ impl Original {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mode = self.owner.as_ref().map_or(MODE_OF_NEW, |_| 0o600);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
-        if let Some(Owner { uid, gid, mode }) = &self.owner {
-            let found = file.metadata()?;
-            if (found.uid(), found.gid()) != (*uid, *gid) {
-                fchown(&file, Some(*uid), Some(*gid))?;
+        let mode = match &self.owner {
+            Some(Owner { uid, gid, mode }) => {
+                let found = file.metadata()?;
+                if (found.uid(), found.gid()) != (*uid, *gid) {
+                    fchown(&file, Some(*uid), Some(*gid))?;
+                }
+                *mode
             }
-            // After the owner, whose change takes bits away.
-            file.set_permissions(Permissions::from_mode(*mode))?;
-        }
+            None => {
+                let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+                // Who is no member of that group keeps the file in a group of their own.
+                let _ = fchown(&file, None, Some(folder.gid()));
+                MODE_OF_NEW
+            }
+        };
+        // After the owner, whose change takes bits away.
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()
     }
 
@@ -109,6 +117,9 @@ mod tests {
         other.replace(b"first").unwrap();
         assert!(other.replace(b"second").is_err());
         assert_eq!(fs::read_to_string(folder.path().join("b.toml")).unwrap(), "first");
+        let (new, of_folder) =
+            (fs::metadata(folder.path().join("b.toml")).unwrap(), fs::metadata(folder.path()));
+        assert_eq!((new.mode() & 0o7777, new.gid()), (0o640, of_folder.unwrap().gid()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left over");
     }
 }

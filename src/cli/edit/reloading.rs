@@ -46,7 +46,9 @@ pub(super) fn reload(
         return Err(Failure::Failed(format!("it is saved, and not all of it is in force:\n{problem}")));
     }
     if !session.output.is_json() {
-        let done = session.output.paint(Tone::Good, "in force");
+        let said =
+            if needs_restart.is_empty() { "in force" } else { "in force, but for what needs a restart" };
+        let done = session.output.paint(Tone::Good, said);
         session.output.line(&format!("{done}: {}", difference.in_short()))?;
     }
     Ok(())

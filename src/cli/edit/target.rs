@@ -22,11 +22,13 @@ pub(super) fn find(what: Option<&str>, loaded: &Loaded) -> Result<Target, Failur
     if let Some(place) = loaded.place_of(what) {
         return Ok(Target { file: without_links(&place.file), line: Some(place.position.line) });
     }
-    let file = without_links(Path::new(what));
-    if is_of_configuration(&file, loaded) {
-        return Ok(Target { file, line: None });
+    // From here, or as `include` says it.
+    let beside = loaded.path.parent().unwrap_or(Path::new("/")).join(what);
+    let files = [Path::new(what), &beside].map(without_links);
+    if let Some(file) = files.iter().find(|file| is_of_configuration(file, loaded)) {
+        return Ok(Target { file: file.clone(), line: None });
     }
-    if what.contains('/') || file.exists() {
+    if what.contains('/') || files[0].exists() {
         let main = loaded.path.display();
         return Err(Failure::Usage(format!(
             "{what} is not a file of {main}, and no `include` of it matches it"

@@ -79,7 +79,9 @@ fn no_daemon(socket: &Path, none: NoResponse) -> Failure {
              of http.socket_group"
         ),
         NoResponse::NotUnderstood => format!("{socket}: a daemon of another version responds"),
-        NoResponse::Silent(detail) => format!("no daemon responds at {socket} ({detail}); is it running?"),
+        NoResponse::Silent(detail) => format!(
+            "no daemon responds at {socket} ({detail}); is it running? `systemctl start agentcron`, or `agentcron run`"
+        ),
     })
 }
 

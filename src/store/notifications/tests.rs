@@ -8,10 +8,11 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::{CronDefinition, Secret};
+use crate::domain::act::Actor;
 use crate::domain::notification::Notification;
 use crate::domain::outage::{Away, Outage};
 use crate::store::tests::{open_store, shell};
-use crate::store::{Execution, NewNotice, NoticeKind};
+use crate::store::{CronStateChange, Execution, NewNotice, NoticeKind};
 
 fn at(text: &str) -> Timestamp {
     format!("2026-03-02T{text}Z").parse().unwrap()
@@ -130,6 +131,35 @@ async fn crons_that_fail_together_are_one_message_and_one_incident_that_ends_wit
     .await;
     let incidents = "SELECT count(DISTINCT incident) FROM announced WHERE kind = 'failing'";
     assert_eq!(shell(folder.path()).count(incidents), 1);
+    // Whoever gets messages in threads, or JSON, finds there what began it.
+    let bodies = shell(folder.path()).lines("SELECT body FROM deliveries", ());
+    let incidents = bodies.iter().map(|body| Notification::of_json(body.as_bytes()).unwrap().data.incident);
+    assert_eq!(incidents.collect::<BTreeSet<_>>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cron_that_works_again_does_so_whoever_pauses_and_resumes_it_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with(folder.path(), &["a"]).await;
+    fail(folder.path(), "a", "09:00:00");
+    let begin = expect![[r#"
+        09:00:10 notify://all begin: a is failing
+            a: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+        09:00:10 notify://page begin: a is failing
+            a: since 2026-03-02 09:00:00 UTC: failed 3 times in a row
+    "#]];
+    told(&store, folder.path(), "09:00:00", "09:02:00", begin).await;
+    recover(folder.path(), "a", "09:02:00");
+    for change in [CronStateChange::Pause { note: None, until: None }, CronStateChange::Resume] {
+        store.change_cron_state(at("09:02:01"), Actor::AGENTCRON, "a".to_owned(), change).await.unwrap();
+    }
+    let end = expect![[r#"
+        09:02:10 notify://all end: a works again
+            a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:02:00 UTC
+        09:02:10 notify://page end: a works again
+            a: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:02:00 UTC
+    "#]];
+    told(&store, folder.path(), "09:02:05", "09:05:00", end).await;
 }
 
 #[tokio::test]
