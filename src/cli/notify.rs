@@ -87,8 +87,7 @@ pub(super) fn notify(notify: &Notify, session: &mut Session) -> Result<(), Failu
 }
 
 fn list(list: &List, session: &mut Session) -> Result<(), Failure> {
-    let path = session.config_path.clone();
-    let config = session.view_config(&path)?;
+    let config = session.main_config(&session.environment.for_looking())?;
     let targets = with_last(&config.notify, session)?;
     if session.output.is_json() {
         return Ok(targets.iter().try_for_each(|target| session.output.json(target))?);
@@ -160,8 +159,7 @@ fn shown(name: &str, target: &NotifyTarget, last: Option<Delivery>) -> Target {
 }
 
 fn test(test: &Test, session: &mut Session) -> Result<(), Failure> {
-    let path = session.config_path.clone();
-    let config = session.load_config(&path)?;
+    let config = session.main_config(&session.environment.clone())?;
     let Some(target) = config.notify.get(&test.name) else {
         let known = config.notify.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };

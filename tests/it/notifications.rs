@@ -353,6 +353,20 @@ async fn a_test_message_says_what_the_receiver_answered() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_a_file_of_crons_keeps_nobody_from_testing_a_target() {
+    let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
+    let (daemon, crons) = Daemon::with_folder(&server.url());
+    let main = std::fs::read_to_string(daemon.config_path()).unwrap();
+    let target = format!("\n[notify.chat]\ntype = \"webhook\"\nurl = \"{}\"\n", receiver.url("/chat"));
+    std::fs::write(daemon.config_path(), main + &target).unwrap();
+    std::fs::write(crons, "[cron.a]\nshedule = \"* * * * *\"\n").unwrap();
+    let sent = daemon.run_command(&["notify", "test", "chat"]);
+    let stderr = String::from_utf8_lossy(&sent.stderr);
+    assert!(sent.status.success() && stderr.contains("in the configuration; `agentcron check`"), "{sent:?}");
+    receiver.wait_for(1).await;
+}
+
+#[tokio::test]
 async fn mail_goes_over_tls_with_a_login_to_whom_an_authority_vouches_for() {
     let mails = MailServer::start_with_tls();
     let authority = |name: &str| {

@@ -14,7 +14,7 @@ use crate::api::wire::StatusReport;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded, StoreLocation};
 use crate::domain::bounds::RESPONSE_WITHIN;
-use crate::present::times;
+use crate::present::{counted, times};
 use crate::store::{DaemonState, Place, Reader, daemon_state, lock_state};
 
 /// Where the configuration is if nobody names it: the first of them that exists, or else the last.
@@ -93,6 +93,25 @@ impl Session {
     /// Returns the configuration to look at: only the daemon may have its secrets, and none of them is valid here.
     pub(in crate::cli) fn view_config(&self, path: &Path) -> Result<Config, Failure> {
         load(path, &self.environment.for_looking())
+    }
+
+    /// Returns the configuration for what depends on the main file only, and warns of mistakes in others.
+    pub(in crate::cli) fn main_config(&mut self, environment: &Environment) -> Result<Config, Failure> {
+        let path = self.config_path.clone();
+        demand_file(&path)?;
+        let loaded = config::load_partly(&path, environment);
+        if loaded.mistakes.iter().any(|mistake| *mistake.file == *path) {
+            return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
+        }
+        let mistakes = loaded.mistakes.len() as u64;
+        let store = self.store_location()?;
+        let config = in_force(loaded, store, environment)?;
+        if mistakes > 0 {
+            let mistakes = counted(mistakes, "mistake");
+            self.output
+                .warn(&format!("{mistakes} in the configuration; `agentcron check` shows what is wrong"))?;
+        }
+        Ok(config)
     }
 
     /// Returns where the store is. Other mistakes in the configuration, and credentials that only the daemon may
