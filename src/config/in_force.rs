@@ -119,8 +119,9 @@ impl Config {
         let losses: BTreeSet<&Loss> = self.mistakes.iter().flat_map(|mistake| &mistake.losses).collect();
         let mut consequences: Vec<String> =
             losses.into_iter().map(|loss| self.consequence(loss, kept)).collect();
-        if !self.crons.is_empty() {
-            consequences.push(format!("crons that fire as the files have them: {}", self.crons.len()));
+        let firing = self.crons.iter().filter(|cron| cron.enabled).count();
+        if firing > 0 {
+            consequences.push(format!("crons that fire as the files have them: {firing}"));
         }
         consequences
     }
