@@ -148,6 +148,7 @@ fn quotes(concern: Concern) -> bool {
         Concern::Daemon
         | Concern::LoopStuck
         | Concern::Disk
+        | Concern::Store
         | Concern::Backend
         | Concern::Unstarted
         | Concern::StoreCopy

@@ -31,6 +31,8 @@ words!(
         LoopStuck = "loop_stuck",
         /// The store cannot commit.
         Disk = "disk",
+        /// The server of the store is away.
+        Store = "store",
         /// The agent server is away or refuses our credentials.
         Backend = "backend",
         /// The agent server answers, and does not take runs.
@@ -146,7 +148,8 @@ impl Concern {
             Concern::AllPaused => ("all crons", None),
             Concern::Daemon => ("daemon", None),
             Concern::LoopStuck => ("stuck", None),
-            Concern::Disk => ("store", None),
+            Concern::Disk => ("disk", None),
+            Concern::Store => ("store", None),
             Concern::Panicked => ("panic", None),
             Concern::DiskLow => ("disk", None),
             Concern::Backend => ("agent server", None),
@@ -318,7 +321,7 @@ fn away(outage: &Outage, snapshot: &StatusSnapshot, now: Timestamp) -> Option<At
         Away::Disk => Attention::new(Concern::Disk, format!("the store cannot commit: {why}")).todo(
             "make room on the disk, or end the program that locks the file; nothing is started until then",
         ),
-        Away::Store => Attention::new(Concern::Disk, format!("the server of the store is away: {why}"))
+        Away::Store => Attention::new(Concern::Store, format!("its server is away: {why}"))
             .todo("see to that server, or correct store.url and restart; nothing is started until then"),
         Away::Backend => Attention::new(Concern::Backend, format!("away: {why}"))
             .todo("start it, or correct [backend]; runs wait until their start deadline"),

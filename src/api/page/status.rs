@@ -207,7 +207,7 @@ fn store(visit: &Visit, told: &StatusPage) -> Markup {
     let size = |bytes: u64| super::values::size(usize::try_from(bytes).unwrap_or(usize::MAX));
     html! {
         section {
-            (head("Store", is_well(status, &[Concern::Disk, Concern::DiskLow, Concern::Backup])))
+            (head("Store", is_well(status, &[Concern::Disk, Concern::Store, Concern::DiskLow, Concern::Backup])))
             dl.facts {
                 dt { "File" } dd { code { (text(&status.store.path)) } }
                 dt { "Size" } dd { (size(store.database_bytes)) ", and " (size(store.wal_bytes)) " of latest changes beside it" }

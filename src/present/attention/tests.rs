@@ -166,7 +166,7 @@ fn the_worst_comes_first_and_what_is_wanted_last() {
             };
         },
         expect![[r#"
-            ! store (2 min ago): the store cannot commit: database or disk is full > make room on the disk, or end the program that locks the file; nothing is started until then
+            ! disk (2 min ago): the store cannot commit: database or disk is full > make room on the disk, or end the program that locks the file; nothing is started until then
             ! agent server (2 min ago): away: Connection refused > start it, or correct [backend]; runs wait until their start deadline
             ! copy of this store (5 min ago): another daemon runs with it > stop one of the two, or give one an empty database
             ! configuration (5 min ago): 2 mistakes; what is understood is in force > mend the files; they are read again by themselves
