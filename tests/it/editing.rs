@@ -106,7 +106,7 @@ async fn a_new_file_settings_and_the_removal_of_crons_come_into_force() {
     let editor = "sed -i 's/^\\[backend\\]/shutdown_grace = \"7s\"\\n[backend]/' \"$1\"; echo '[webhooks]' >> \"$1\"; echo 'env_prefix = \"X_\"' >> \"$1\"";
     let (stdout, stderr) = demand(&edit(&daemon, &[], editor), 0);
     assert!(stdout.starts_with("~ shutdown_grace\n~ webhooks.env_prefix\n"), "{stdout}");
-    assert!(stdout.ends_with("in force: 2 settings changed\n"), "{stdout}");
+    assert!(stdout.ends_with("in force, but for what needs a restart: 2 settings changed\n"), "{stdout}");
     assert!(stderr.contains("these need a restart of the daemon: shutdown_grace"), "{stderr}");
     let names = daemon.json(&["list"]);
     let names: Vec<&str> = names.iter().map(|cron| cron["cron_name"].as_str().unwrap()).collect();

@@ -1,6 +1,6 @@
 //! What every command needs: the configuration's path, the time, and where to print.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,9 @@ use super::time_arguments::{parse_coming, parse_end, parse_past};
 use super::{Failure, GlobalOptions, Output};
 use crate::api::wire::StatusReport;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Environment, LastGood, Loaded, StoreLocation};
+use crate::config::{
+    self, Config, ConfigErrors, Environment, LastGood, Links, Loaded, StoreLocation, open_regular,
+};
 use crate::domain::bounds::RESPONSE_WITHIN;
 use crate::present::{counted, times};
 use crate::store::{DaemonState, Place, Reader, daemon_state, lock_state};
@@ -231,19 +233,20 @@ pub(in crate::cli) fn in_force(
 /// Fails with advice if nothing is there.
 pub(in crate::cli) fn demand_file(path: &Path) -> Result<(), Failure> {
     let shown = path.display();
-    // What is no regular file is not opened: a pipe would wait.
-    let found = path.symlink_metadata();
-    match found.and_then(|found| if found.is_file() { File::open(path).map(drop) } else { Ok(()) }) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::Usage(format!(
+    if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Err(Failure::Usage(format!(
             "there is no configuration at {shown}; name it with --config FILE or $AGENTCRON_CONFIG, go to the folder of an \
              agentcron.toml, or write one with `agentcron init`"
-        ))),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Failure::Usage(format!(
+        )));
+    }
+    let opened = open_regular(path, OpenOptions::new().read(true), Links::Followed);
+    if opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        return Err(Failure::Usage(format!(
             "{shown}: permission denied; run this as root, as the user that the daemon runs as, or as a member of the \
              file's group: `usermod --append --groups agentcron NAME`, and log in again"
-        ))),
-        _ => Ok(()),
+        )));
     }
+    Ok(())
 }
 
 fn default_config() -> PathBuf {
