@@ -25,8 +25,8 @@ use target::Target;
 #[command(after_help = "\
 The editor is $VISUAL, $EDITOR or vi. The file is replaced only if the
 configuration has no new mistakes, and if nobody has changed it meanwhile; its mode
-and owner stay. Without a terminal nothing is asked: mistakes end the command, and
-your text is kept.
+and owner stay. Text that is not saved is kept, and the command says where.
+Without a terminal nothing is asked: mistakes end the command.
 
 Examples:
   agentcron edit                     the main file

@@ -51,8 +51,21 @@ pub struct Loaded {
 
 /// Returns the settings of the main file and all that it includes, or every mistake in them.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    load_unless(path, environment, |_| true)
+}
+
+/// Returns them for what depends on the main file only: mistakes in others are in the result.
+pub fn load_main(path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    load_unless(path, environment, |mistake| *mistake.file == *path)
+}
+
+fn load_unless(
+    path: &Path,
+    environment: &Environment,
+    is_fatal: impl Fn(&ConfigError) -> bool,
+) -> Result<Config, ConfigErrors> {
     let loaded = load_partly(path, environment);
-    if !loaded.mistakes.is_empty() {
+    if loaded.mistakes.iter().any(is_fatal) {
         return Err(ConfigErrors(loaded.mistakes));
     }
     // Unreachable: code that returns no settings has reported a mistake.

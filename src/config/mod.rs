@@ -77,7 +77,7 @@ pub use json_schema::json_schema;
 pub use last_good::{LastGood, webhooks_by_default};
 pub use limits::FILE_BYTES_MAX;
 pub use live::{Live, LiveWriter, live};
-pub use load::{Loaded, load, load_again, load_draft, load_partly};
+pub use load::{Loaded, load, load_again, load_draft, load_main, load_partly};
 pub use loss::{KeptCron, KeptCrons, Loss};
 pub use nearest::nearest;
 pub use needed_values::{NeededValues, names_in};

@@ -24,8 +24,9 @@ pub(super) struct SourceFile {
     chars_before: Vec<usize>,
 }
 
-/// What to do about a file that somebody may not read.
-const DENIED: &str = "permission denied; run this as root, as the user that the daemon runs as, or as a member of the file's group";
+/// What to do about a file that the daemon, or whoever runs a command, may not read.
+const DENIED: &str =
+    "permission denied; the daemon and its group have to read it: `chgrp agentcron FILE`, `chmod 640 FILE`";
 
 impl SourceFile {
     /// Reads a file, or what is to be written to it. The error says what is wrong with the file as a whole.

@@ -264,9 +264,6 @@ pub const THREAD_YOUNGER_MAX: Duration = Duration::from_secs(5);
 /// Outages that a store remembers. A year of one every hour is more than anybody reads.
 pub const OUTAGES_REMEMBERED: u32 = 10_000;
 
-/// How old what is known of the outages may be that is recorded with a late run. One that has just begun is stored later anyway.
-pub const OUTAGES_SEEN_FOR: Duration = Duration::from_secs(1);
-
 /// Receivers of clients that are known to be away at the same time: clients choose them, so there may be any number.
 pub const RECEIVERS_AWAY_MAX: usize = 100;
 

@@ -33,6 +33,11 @@ pub const NOTHING_WAITS: &str = "nothing waits for it any more";
 pub const ANOTHER_SENDS: &str = "another daemon sends to it now";
 
 impl Away {
+    /// Returns what is away while the store cannot commit.
+    pub fn of_store(is_on_server: bool) -> Self {
+        if is_on_server { Self::Store } else { Self::Disk }
+    }
+
     /// Returns what was away, if an outage is the reason.
     pub fn of_reason(code: ReasonCode) -> Option<Self> {
         Self::ALL.iter().copied().find(|what| what.reason_code() == Some(code))

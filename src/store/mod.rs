@@ -190,7 +190,6 @@ pub struct Store {
     /// Notified if there are webhooks for the receivers of other daemons.
     left_webhooks: Arc<Notify>,
     left_to_others: Arc<Mutex<published::Left>>,
-    outages_seen: Arc<Mutex<outages::OutagesSeen>>,
 }
 
 /// Where the closures that change the store run.
@@ -270,7 +269,6 @@ impl Store {
             changed: Arc::default(),
             left_webhooks: Arc::default(),
             left_to_others: Arc::default(),
-            outages_seen: Arc::default(),
         })
     }
 

@@ -1,15 +1,12 @@
 //! Outages, as they are stored: the daemon's own is found at its next start, the others are committed while they last.
 
-use std::sync::{MutexGuard, PoisonError};
-
 use jiff::Timestamp;
 
 use super::rollups::{self, Record};
 use super::rows::{millis, parsed, time, time_option};
 use super::sql::{Row, Transaction, named_params};
 use super::{Store, StoreError};
-use crate::domain::backoff;
-use crate::domain::bounds::{BACKEND_NOTICED_WITHIN, OUTAGES_REMEMBERED, OUTAGES_SEEN_FOR};
+use crate::domain::bounds::{BACKEND_NOTICED_WITHIN, OUTAGES_REMEMBERED};
 use crate::domain::daemon::DaemonName;
 use crate::domain::ids::{DaemonNumber, RunId};
 use crate::domain::outage::{self, Away, Outage};
@@ -24,47 +21,15 @@ impl Store {
         self.write(move |tx| outages.iter().try_for_each(|outage| save(tx, outage))).await
     }
 
-    /// Returns the outages on which runs depend that lasted at any time between two instants, of which `until` is now, the latest
-    /// first. They are as they were less than [`OUTAGES_SEEN_FOR`] ago: after an outage every run asks.
+    /// Returns the outages on which runs depend that lasted at any time between two instants, the latest first.
     pub async fn outages_of_runs(
         &self,
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Outage>, StoreError> {
-        let seen = self.outages_seen().get(since, until);
-        let mut outages = match seen {
-            Some(seen) => seen,
-            None => {
-                let seen = self.read_for_loop(move |tx| lasting_since(tx, since)).await?;
-                *self.outages_seen() = OutagesSeen { since, at: until, outages: seen.clone() };
-                seen
-            }
-        };
-        outages.retain(|outage| {
-            let overlaps = outage.since <= until && outage.until.is_none_or(|end| end >= since);
-            overlaps && outage.what.reason_code().is_some()
-        });
+        let mut outages = self.read_for_loop(move |tx| lasting_since(tx, since)).await?;
+        outages.retain(|outage| outage.since <= until && outage.what.reason_code().is_some());
         Ok(outages)
-    }
-
-    fn outages_seen(&self) -> MutexGuard<'_, OutagesSeen> {
-        self.outages_seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The outages that lasted at any time since an instant, as they were when somebody looked.
-#[derive(Debug, Default)]
-pub(super) struct OutagesSeen {
-    since: Timestamp,
-    at: Timestamp,
-    outages: Vec<Outage>,
-}
-
-impl OutagesSeen {
-    /// Returns them if they are not older than they may be.
-    fn get(&self, since: Timestamp, now: Timestamp) -> Option<Vec<Outage>> {
-        let is_recent = self.at <= now && backoff::between(self.at, now) < OUTAGES_SEEN_FOR;
-        (is_recent && self.since <= since).then(|| self.outages.clone())
     }
 }
 

@@ -49,10 +49,7 @@ impl Place {
 
     /// Returns what is away while the store cannot commit.
     pub fn away(&self) -> Away {
-        match self {
-            Self::File(_) => Away::Disk,
-            Self::Server(_) => Away::Store,
-        }
+        Away::of_store(matches!(self, Self::Server(_)))
     }
 
     /// Returns beside what the files of a daemon are.

@@ -381,8 +381,7 @@ fn commit_as(
     if let Some((since, why)) = health.trouble() {
         // What is planned now shall know why it is late.
         let until = health.clock.now().max(since);
-        let what = if tx.is_far() { Away::Store } else { Away::Disk };
-        let outage = Outage::new(what, since, Some(until), why);
+        let outage = Outage::new(Away::of_store(tx.is_far()), since, Some(until), why);
         outages::save(&tx, &Outage { seen_by: health.lease.name().cloned(), ..outage })?;
     }
     let mut done = 0;

@@ -135,27 +135,31 @@ enum Crashes {
     Yes,
 }
 
+/// The name of a kind of crons, and what makes a cron one of it.
+type Kind = (&'static str, fn(Cron) -> Cron);
+
 /// On SQLite, the lock of the file is waived.
 async fn three_daemons(mut on: Option<Postgres>, crash: Crashes) {
     let seconds = 30 * soak::times(1);
     let mut random = SeededRandom::new(super::killing::seed());
     let (server, receiver) = (AgentServerOnPort::start(), Receiver::start());
     let span = Span::soon(1, seconds);
-    let kinds = ["brief", "kept", "waits", "streams"];
-    let copies = soak::count(1, CRONS_IN_SOAK);
-    let names: Vec<String> =
-        (0..copies).flat_map(|copy| kinds.map(|kind| format!("{kind}-{copy}"))).collect();
-    let cron = |name: &String| {
-        let cron = Cron::new(name, &span).runs_every_occurrence().webhook(&receiver.url("/hook"));
-        match name.split('-').next() {
-            Some("kept") => cron.says("sleep 0.5").with("on_run_completed = \"keep\""),
-            Some("waits") => cron.says("sleep 0.2").with("mode = \"wait\""),
-            Some("streams") => cron.says("sleep 0.2").with("mode = \"stream\""),
-            _ => cron,
+    let kinds: [Kind; 4] = [
+        ("brief", |cron| cron),
+        ("kept", |cron| cron.says("sleep 0.5").with("on_run_completed = \"keep\"")),
+        ("waits", |cron| cron.says("sleep 0.2").with("mode = \"wait\"")),
+        ("streams", |cron| cron.says("sleep 0.2").with("mode = \"stream\"")),
+    ];
+    let (mut names, mut crons) = (Vec::new(), Vec::new());
+    for copy in 0..soak::count(1, CRONS_IN_SOAK) {
+        for (kind, of_kind) in kinds {
+            let name = format!("{kind}-{copy}");
+            let cron = Cron::new(&name, &span).runs_every_occurrence().webhook(&receiver.url("/hook"));
+            crons.push(of_kind(cron));
+            names.push(name);
         }
-    };
-    let configuration =
-        Configuration::new(&server.url()).backend("request_timeout = \"1s\"").crons(names.iter().map(cron));
+    }
+    let configuration = Configuration::new(&server.url()).backend("request_timeout = \"1s\"").crons(crons);
     let configuration = match &on {
         Some(server) => configuration.on_server(&server.url()),
         None => configuration,

@@ -99,17 +99,10 @@ impl Session {
 
     /// Returns the configuration for what depends on the main file only, and warns of mistakes in others.
     pub(in crate::cli) fn main_config(&mut self, environment: &Environment) -> Result<Config, Failure> {
-        let path = self.config_path.clone();
-        demand_file(&path)?;
-        let loaded = config::load_partly(&path, environment);
-        if loaded.mistakes.iter().any(|mistake| *mistake.file == *path) {
-            return Err(Failure::Config(ConfigErrors(loaded.mistakes)));
-        }
-        let mistakes = loaded.mistakes.len() as u64;
-        let store = self.store_location()?;
-        let config = in_force(loaded, store, environment)?;
-        if mistakes > 0 {
-            let mistakes = counted(mistakes, "mistake");
+        demand_file(&self.config_path)?;
+        let config = config::load_main(&self.config_path, environment)?;
+        if !config.mistakes.is_empty() {
+            let mistakes = counted(config.mistakes.len() as u64, "mistake");
             self.output
                 .warn(&format!("{mistakes} in the configuration; `agentcron check` shows what is wrong"))?;
         }

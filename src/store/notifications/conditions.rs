@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::before;
-use crate::domain::bounds::{LATE_AFTER, NEWS_OF, STILL_RUNNING_AFTER};
+use crate::domain::bounds::{LATE_AFTER, NEWS_OF, NOTIFIED_AFTER, STILL_RUNNING_AFTER};
 use crate::domain::cron_state::{CronState, Pause, PauseCause};
 use crate::domain::notification::{Announced, Condition, NotificationKind};
 use crate::domain::outage::Away;
@@ -36,7 +36,7 @@ pub(super) fn now(
             NotificationKind::Late => late(tx, before(now, LATE_AFTER))?,
             NotificationKind::StillRunning => still_running(tx, before(now, STILL_RUNNING_AFTER))?,
             NotificationKind::Outage => away(tx, &of_kind, is_starting, before(now, NEWS_OF))?,
-            NotificationKind::Configuration => mistakes(tx, &of_kind)?,
+            NotificationKind::Configuration => mistakes(tx, &of_kind, before(now, NOTIFIED_AFTER))?,
         });
     }
     Ok(found)
@@ -74,8 +74,9 @@ const STILL_RUNNING: &str = "SELECT cron_id, cron_name, min(started_at) AS since
                GROUP BY cron_id, cron_name";
 const MISTAKES: &str = "SELECT host, min(at) AS since, max(count) AS number, max(detail) AS detail FROM notices WHERE kind = ?1 GROUP BY host";
 
-const HAS_DAEMON: &str =
-    "SELECT EXISTS (SELECT 1 FROM daemons WHERE recovered_at IS NULL AND stopped_at IS NULL AND host = ?1)";
+/// Whether a daemon of a machine has had the time to say whether its files have mistakes.
+const HAS_DAEMON: &str = "SELECT EXISTS (SELECT 1 FROM daemons WHERE recovered_at IS NULL AND stopped_at IS NULL AND host = ?1 \
+     AND started_at <= ?2)";
 
 #[cfg(test)]
 pub(super) const LOOKED_AT: [&str; 8] =
@@ -225,7 +226,11 @@ fn away(
 
 /// Returns whose files have mistakes. That a daemon finds them again at its start is no news, and with the last daemon of a machine
 /// that stops, nothing is mended there.
-fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Vec<Condition>, StoreError> {
+fn mistakes(
+    tx: &Transaction<'_>,
+    told: &HashMap<&str, &Announced>,
+    started_by: Timestamp,
+) -> Result<Vec<Condition>, StoreError> {
     let mut found = tx.query(MISTAKES, [NoticeKind::Configuration.as_str()], |row| {
         let (host, detail): (String, String) = (row.get("host")?, row.get("detail")?);
         let (number, since) = (row.count("number")?, time(row, "since")?);
@@ -245,7 +250,7 @@ fn mistakes(tx: &Transaction<'_>, told: &HashMap<&str, &Announced>) -> Result<Ve
     })?;
     let known: BTreeSet<String> = found.iter().map(|condition| condition.subject.clone()).collect();
     for (host, row) in told.iter().filter(|(host, _)| !host.is_empty() && !known.contains(**host)) {
-        if !tx.query_value::<bool>(HAS_DAEMON, [*host])? {
+        if !tx.query_value::<bool>(HAS_DAEMON, (*host, millis(started_by)))? {
             let (kind, subject, name) = (row.kind, row.subject.clone(), row.name.clone());
             found.push(Condition {
                 kind,

@@ -163,6 +163,34 @@ async fn a_cron_that_works_again_does_so_whoever_pauses_and_resumes_it_then() {
 }
 
 #[tokio::test]
+async fn mistakes_on_a_machine_are_mended_once_a_daemon_that_runs_there_finds_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with(folder.path(), &["a"]).await;
+    let shell = shell(folder.path());
+    let notice = "INSERT INTO notices (kind, at, detail, count, daemon, host) VALUES ('configuration', ?1, 'x.toml:1:2: no', 1, 7, 'web-1')";
+    shell.execute(notice, [millis(at("09:00:00"))]);
+    let begin = expect![[r#"
+        09:00:10 notify://all begin: the configuration of web-1 has mistakes
+            the configuration of web-1: since 2026-03-02 09:00:00 UTC: x.toml:1:2: no
+        09:00:10 notify://page begin: the configuration of web-1 has mistakes
+            the configuration of web-1: since 2026-03-02 09:00:00 UTC: x.toml:1:2: no
+    "#]];
+    told(&store, folder.path(), "09:00:00", "09:02:00", begin).await;
+    // That daemon has ended, and one begins there.
+    shell.execute("DELETE FROM notices", ());
+    told(&store, folder.path(), "09:02:00", "09:05:00", expect![[""]]).await;
+    let daemon = "INSERT INTO daemons (number, daemon_id, host, pid, version, started_at, seen_at) VALUES (8, 'x', 'web-1', 1, '1', ?1, ?1)";
+    shell.execute(daemon, [millis(at("09:05:00"))]);
+    let end = expect![[r#"
+        09:05:10 notify://all end: the configuration of web-1 is mended
+            the configuration of web-1: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:05:10 UTC
+        09:05:10 notify://page end: the configuration of web-1 is mended
+            the configuration of web-1: from 2026-03-02 09:00:00 UTC to 2026-03-02 09:05:10 UTC
+    "#]];
+    told(&store, folder.path(), "09:05:00", "09:07:00", end).await;
+}
+
+#[tokio::test]
 async fn outages_mistakes_and_pauses_are_told_when_they_begin_and_end() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with(folder.path(), &["a"]).await;

@@ -127,3 +127,13 @@ async fn a_daemon_hears_that_a_webhook_is_left_to_another_one() {
     assert!(webhook.is_some());
     assert_eq!(left().await, webhook, "it is the same one");
 }
+
+#[tokio::test]
+async fn a_claim_without_room_knows_when_the_next_cron_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.sync_file_crons(at("2026-03-02T09:00:00Z"), vec![definition("a", "")]).await.unwrap();
+    let Planned { fired, next, .. } =
+        store.claim_runs(at("2026-03-02T09:01:00Z"), limits(0)).await.unwrap().planned;
+    assert_eq!((fired, next), (1, Some((at("2026-03-02T09:02:00Z"), "a".to_owned()))));
+}

@@ -159,7 +159,7 @@ fn run_seed(seed: u64) -> oracle::Tally {
 struct Scenario<'a> {
     random: Random,
     folder: &'a Path,
-    crons: &'static str,
+    crons: &'a str,
     clock: Clock,
     network: Network,
     server: EmbeddedServer,
@@ -184,13 +184,7 @@ struct Scenario<'a> {
 }
 
 impl<'a> Scenario<'a> {
-    fn new(
-        random: Random,
-        folder: &'a Path,
-        crons: &'static str,
-        start: Timestamp,
-        network: Network,
-    ) -> Self {
+    fn new(random: Random, folder: &'a Path, crons: &'a str, start: Timestamp, network: Network) -> Self {
         let clock = Clock::simulated(start);
         let server = {
             let clock = clock.clone();

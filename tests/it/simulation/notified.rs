@@ -30,11 +30,11 @@ fn people_are_told_once_of_what_begins_and_ends() {
 
 /// Returns how many messages there were, and how often one arrived that had arrived before.
 fn run_seed(seed: u64) -> (u64, u64) {
-    let crons: &'static str = Box::leak(format!("{CRONS}{TARGET}").into_boxed_str());
+    let crons = format!("{CRONS}{TARGET}");
     runtime().block_on(async {
         let (random, folder) = (Random::of_seed(seed), folder());
         let network = Network::new(random.clone(), random.below(35));
-        let scenario = Scenario::new(random, folder.path(), crons, START.parse().unwrap(), network);
+        let scenario = Scenario::new(random, folder.path(), &crons, START.parse().unwrap(), network);
         scenario.live(Duration::from_secs(600)).await;
         let database = Connection::open(folder.path().join("agentcron.db")).unwrap();
         let left = "SELECT count(*) FROM deliveries WHERE run_id IS NULL AND status <> 'delivered'";

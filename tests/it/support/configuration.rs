@@ -84,12 +84,12 @@ impl Cron {
         Self::bare(name).with(&span.keys())
     }
 
-    /// Returns a cron without a schedule.
-    /// A cron that does not fire while a test runs.
+    /// Returns a cron that does not fire while a test runs.
     pub(crate) fn yearly(name: &str) -> Self {
         Self::bare(name).with("schedule = \"0 0 1 1 *\"")
     }
 
+    /// Returns a cron without a schedule.
     pub(crate) fn bare(name: &str) -> Self {
         Self { name: name.to_owned(), assistant: "agent", says: "hi".to_owned(), lines: Vec::new() }
     }

@@ -24,9 +24,9 @@ const FREE_CRONS: &str = "FOR NO KEY UPDATE OF crons SKIP LOCKED";
 impl Claimer<'_> {
     /// Asks for what [`Claimer::free`] looks at of each source.
     pub(super) fn foresee_free(&self, room: &Room) -> Result<(), StoreError> {
-        for source in CronSource::ALL.iter().filter(|source| room.has_room(**source)) {
-            let (sql, looked_at) = looked_at(*source, room);
-            self.tx.foresee(&sql, named_params! { ":now": millis(self.now), ":limit": looked_at })?;
+        for wanted in CronSource::ALL.iter().filter_map(|source| Wanted::of(*source, room)) {
+            let values = named_params! { ":now": millis(self.now), ":limit": wanted.looked_at };
+            self.tx.foresee(&wanted.sql, values)?;
         }
         Ok(())
     }
@@ -34,13 +34,8 @@ impl Claimer<'_> {
     /// Locks and returns runs of one source that may be sent, where other daemons may be about to send them as well: as many as
     /// there is room for, and one that tells whether more could be sent. What another one has locked is left to it.
     pub(super) fn free(&self, source: CronSource, room: &Room) -> Result<Vec<Waiting>, StoreError> {
-        let limit = room.left_for(source);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
+        let Some(Wanted { sql, limit, looked_at }) = Wanted::of(source, room) else { return Ok(Vec::new()) };
         let (now, left) = (millis(self.now), &room.left);
-        let limit = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-        let (sql, looked_at) = looked_at(source, room);
         let values = named_params! { ":now": now, ":limit": looked_at };
         let mut ready: Vec<(RunId, Option<CronId>)> = Vec::new();
         self.tx.each(&sql, values, |row| {
@@ -99,11 +94,22 @@ impl Claimer<'_> {
     }
 }
 
-/// Returns what selects the runs that are looked at, and how many: so many more than are needed that several daemons find some
-/// which none of the others has.
-fn looked_at(source: CronSource, room: &Room) -> (String, i64) {
-    let needed = room.left_for(source).saturating_add(1);
-    let looked_at = needed.saturating_mul(room.daemons.clamp(1, CLAIMED_BESIDE));
-    let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
-    (sql, i64::try_from(looked_at).unwrap_or(i64::MAX))
+/// The runs of one source that one claim looks for.
+struct Wanted {
+    sql: String,
+    /// How many are locked: those for which there is room, and one more.
+    limit: i64,
+    /// How many are looked at: so many more that several daemons find some which none of the others has.
+    looked_at: i64,
+}
+
+impl Wanted {
+    /// Returns `None` if there is no room for any.
+    fn of(source: CronSource, room: &Room) -> Option<Self> {
+        let sql = format!("{} LIMIT :limit", ready("run_id, cron_id, exclusive", source));
+        let limit = room.left_for(source).checked_add(1).filter(|limit| *limit > 1)?;
+        let looked_at = limit.saturating_mul(room.daemons.clamp(1, CLAIMED_BESIDE));
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        Some(Self { sql, limit: number(limit), looked_at: number(looked_at) })
+    }
 }

@@ -18,11 +18,17 @@ pub(super) struct Foreseen {
     answer: Answer,
 }
 
+impl Foreseen {
+    fn is(&self, known: &Known, values: &[Sent]) -> bool {
+        std::ptr::eq(&*self.known, known) && self.values == values
+    }
+}
+
 /// Empty until it has arrived.
 type Answer = Arc<Mutex<Option<Vec<Row>>>>;
 
 impl Session {
-    /// Sends a question that is asked soon.
+    /// Sends a question that is asked soon. If it was sent before and not asked yet, that answer is not of now any more.
     pub(in crate::store::sql::postgres) fn foresee(
         &self,
         known: &Arc<Known>,
@@ -31,7 +37,10 @@ impl Session {
         self.flush()?;
         let (client, prepared, answer) = (self.client(), self.prepared(known, &values)?, Answer::default());
         let sent = Foreseen { known: Arc::clone(known), values: values.clone(), answer: Arc::clone(&answer) };
-        self.foreseen.borrow_mut().push(sent);
+        let mut foreseen = self.foreseen.borrow_mut();
+        foreseen.retain(|former| !former.is(known, &values));
+        foreseen.push(sent);
+        drop(foreseen);
         self.push(async move {
             let rows = rows(&client, prepared, &values).await?.map_ok(Row).try_collect().await?;
             *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows);
@@ -46,8 +55,7 @@ impl Session {
         values: &[Sent],
     ) -> Result<Option<Rows>, StoreError> {
         let mut foreseen = self.foreseen.borrow_mut();
-        let asked =
-            foreseen.iter().position(|sent| std::ptr::eq(&*sent.known, known) && sent.values == values);
+        let asked = foreseen.iter().position(|sent| sent.is(known, values));
         let Some(Foreseen { answer, .. }) = asked.map(|asked| foreseen.swap_remove(asked)) else {
             return Ok(None);
         };
